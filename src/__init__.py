@@ -1,0 +1,1 @@
+"""DeepSpeech2: train it, transcribe with it, score the transcripts."""
