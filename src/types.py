@@ -43,9 +43,7 @@ class Padded:
 
     def mask(self) -> Tensor:
         """(B, T) bool: true where there is data, false in the padding."""
-        return (
-            torch.arange(self.data.shape[1], device=self.data.device) < self.lengths[:, None]
-        )
+        return torch.arange(self.data.shape[1], device=self.data.device) < self.lengths[:, None]
 
     def masked(self, value: float = 0.0) -> Padded:
         """The same with ``value`` in the padding."""
@@ -134,9 +132,7 @@ class Batch:
         )
 
     def pin_memory(self) -> Batch:
-        return replace(
-            self, waveforms=self.waveforms.pin_memory(), labels=self.labels.pin_memory()
-        )
+        return replace(self, waveforms=self.waveforms.pin_memory(), labels=self.labels.pin_memory())
 
 
 @dataclass(frozen=True, slots=True)

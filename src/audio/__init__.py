@@ -1,0 +1,1 @@
+"""Recorded and synthesised speech as samples."""

@@ -1,0 +1,181 @@
+"""Recordings as samples: any file that libsndfile reads, at the rate that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+import torch
+from torch import Tensor
+
+from src.audio.truncation import is_cut_off
+from src.errors import AudioError, ConfigError
+
+_SUFFIXES = {
+    "AIFF": (".aif", ".aifc", ".aiff"),
+    "AU": (".au", ".snd"),
+    "CAF": (".caf",),
+    "FLAC": (".flac",),
+    "MP3": (".mp3",),
+    "NIST": (".nist", ".sph"),
+    "OGG": (".oga", ".ogg", ".opus"),
+    "RF64": (".rf64",),
+    "VOC": (".voc",),
+    "W64": (".w64",),
+    "WAV": (".wav", ".wave"),
+}
+
+AUDIO_SUFFIXES = frozenset(
+    suffix for name in soundfile.available_formats() for suffix in _SUFFIXES.get(name, ())
+)
+"""Endings, in lower case, of the recordings that this build of libsndfile reads."""
+
+_UNKNOWN_FRAMES = 2**62  # a FLAC stream of unknown length is announced as the largest count
+_MP3_SLACK = 1152  # one MPEG frame: without a Xing header the length is an estimate
+_ROUNDING = 0.1  # seconds that a manifest's rounded duration may reach beyond the end
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo:
+    """What a recording's header says: ``duration`` in seconds, ``sample_rate`` in Hz."""
+
+    duration: float
+    sample_rate: int
+    channels: int
+
+
+def probe(path: Path | str) -> AudioInfo:
+    """Read the header of ``path`` and decode nothing.
+
+    Raises:
+        AudioError: the file is missing, unreadable or empty, or cut off in a way that shows
+            without decoding; a cut FLAC or MP3 file is only found by :func:`read_audio`.
+    """
+    with _opened(Path(path)) as file:
+        return AudioInfo(file.frames / file.samplerate, file.samplerate, file.channels)
+
+
+def read_audio(
+    path: Path | str,
+    *,
+    sample_rate: int = 16000,
+    offset: float = 0.0,
+    duration: float | None = None,
+) -> Tensor:
+    """Read a recording, or ``duration`` seconds of it from ``offset`` seconds on.
+
+    Channels are averaged; another rate is converted to ``sample_rate`` with soxr (high
+    quality). Up to 0.1 s less than ``duration`` is returned where the file ends earlier,
+    since durations in manifests are rounded.
+
+    Returns:
+        (S,) float32 in [-1, 1].
+
+    Raises:
+        AudioError: the file is missing, unreadable, empty or cut off, or holds samples that
+            are not finite; one sentence that starts with the path.
+        ConfigError: ``sample_rate`` or ``duration`` is not positive, or ``offset`` negative.
+    """
+    if sample_rate <= 0:
+        raise ConfigError(f"sample_rate must be positive, but is {sample_rate}")
+    if offset < 0:
+        raise ConfigError(f"offset must not be negative, but is {offset}")
+    if duration is not None and duration <= 0:
+        raise ConfigError(f"duration must be positive, but is {duration}")
+    path = Path(path)
+    with _opened(path) as file:
+        rate = file.samplerate
+        samples = _decode(file, path, *_span(file, path, offset, duration))
+    if samples.ndim > 1:
+        samples = samples.mean(axis=1)
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{path} holds samples that are not finite")
+    if rate != sample_rate:
+        samples = soxr.resample(samples, rate, sample_rate)
+        if not len(samples):
+            raise AudioError(f"{path} is empty: it holds no sample at {sample_rate} Hz")
+    # Lossy codecs, floating-point files and the resampler overshoot.
+    return torch.from_numpy(np.clip(samples, -1.0, 1.0, out=samples))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    try:
+        file = soundfile.SoundFile(path)
+    except TypeError as error:  # soundfile's answer to the ending .raw
+        raise AudioError(f"{path} is raw data without a header: convert it to WAV") from error
+    except soundfile.SoundFileError as error:
+        raise AudioError(f"{path} {_why_not_opened(path, error)}") from error
+    with file:
+        if file.frames >= _UNKNOWN_FRAMES:
+            raise AudioError(f"{path} does not say how long it is: convert it anew into a file")
+        if is_cut_off(file, path):
+            raise AudioError(
+                f"{path} is cut off: its header announces more than the "
+                f"{file.frames / file.samplerate:.2f} s that are there"
+            )
+        if not file.frames:
+            raise AudioError(f"{path} is empty: it holds no samples")
+        yield file
+
+
+def _why_not_opened(path: Path, error: soundfile.SoundFileError) -> str:
+    try:
+        if path.is_dir():
+            return "is a folder, not a recording"
+        if not path.exists():
+            return "does not exist"
+        with path.open("rb") as stream:
+            if not stream.read(1):
+                return "is empty: the file has no bytes"
+    except OSError as reason:
+        return f"cannot be read: {reason.strerror}"
+    if "malformed" in str(error):
+        return "is damaged or cut off: libsndfile cannot make out its header"
+    return "is no audio that libsndfile can read"
+
+
+def _span(
+    file: soundfile.SoundFile, path: Path, offset: float, duration: float | None
+) -> tuple[int, int]:
+    """First frame and number of frames, checked against the file's length."""
+    start = round(offset * file.samplerate)
+    if start >= file.frames:
+        raise AudioError(
+            f"{path} ends at {file.frames / file.samplerate:.2f} s, "
+            f"before the utterance that starts at {offset:.2f} s"
+        )
+    if duration is None:
+        return start, file.frames - start
+    count = max(1, round(duration * file.samplerate))
+    if start + count > file.frames + _ROUNDING * file.samplerate:
+        raise AudioError(
+            f"{path} ends at {file.frames / file.samplerate:.2f} s, "
+            f"before the utterance that ends at {offset + duration:.2f} s"
+        )
+    return start, min(count, file.frames - start)
+
+
+def _decode(
+    file: soundfile.SoundFile, path: Path, start: int, count: int
+) -> npt.NDArray[np.float32]:
+    """(S,) or (S, channels), exactly ``count`` frames of them."""
+    try:
+        if start:
+            file.seek(start)
+        samples: npt.NDArray[np.float32] = file.read(count, dtype="float32")
+    except soundfile.SoundFileError as error:
+        raise AudioError(f"{path} is damaged or cut off: decoding broke off") from error
+    slack = _MP3_SLACK if file.format == "MP3" else 0
+    if len(samples) + slack < count or not len(samples):
+        raise AudioError(
+            f"{path} is damaged or cut off: of {count / file.samplerate:.2f} s "
+            f"only {len(samples) / file.samplerate:.2f} s can be decoded"
+        )
+    return samples

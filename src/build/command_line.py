@@ -1,0 +1,79 @@
+"""What stands between a command and its task: composing the config, and speaking of errors."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from src.errors import SpeechError
+from src.paths import ROOT
+
+DETAIL = "HYDRA_FULL_ERROR"
+
+
+def run(task: Callable[[DictConfig], int], config_name: str) -> None:
+    """Compose the config that the command line asks for, run ``task``, exit with its status.
+
+    What a user can mend ends as one sentence and exit status 2; HYDRA_FULL_ERROR=1 shows the
+    traceback instead.
+    """
+    detailed = os.environ.get(DETAIL) == "1"
+    status = 0
+
+    def call(config: DictConfig) -> None:
+        nonlocal status
+        status = max(status, task(config))
+
+    # Hydra would print a traceback of its own; with this it raises, and the words are ours.
+    os.environ[DETAIL] = "1"
+    main = hydra.main(version_base=None, config_path=str(ROOT / "configs"), config_name=config_name)
+    try:
+        main(call)()
+    except (SpeechError, HydraException, OmegaConfBaseException) as error:
+        if detailed:
+            raise
+        print(f"error: {explain(error)}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(status)
+
+
+def explain(error: Exception) -> str:
+    """One sentence about an error of ours, of Hydra's or of OmegaConf's."""
+    if isinstance(error, SpeechError):
+        return " ".join(str(error).split())
+    text = str(error.__cause__ or error)
+    missing = re.search(r"Key '([^']+)' is not in struct", text)
+    if missing:
+        full_key = re.search(r"full_key: (\S+)", text)
+        key = full_key.group(1) if full_key else missing.group(1)
+        near = _near(key)
+        return f"the config has no key {key!r}{near}: see the README for all keys"
+    unset = re.search(r"Missing mandatory value: (\S+)", text)
+    if unset:
+        return f"{unset.group(1)} has no value: give one as {unset.group(1)}=VALUE"
+    # Hydra puts the sentence first and hints and search paths after it
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    return " ".join(lines[:2])
+
+
+def _near(key: str) -> str:
+    """``, did you mean …`` for a misspelt key among the keys that any config has."""
+    known = {
+        match.group(1)
+        for path in (ROOT / "configs").rglob("*.yaml")
+        for match in re.finditer(r"^\s*([A-Za-z_]\w*):", path.read_text("utf-8"), re.MULTILINE)
+    }
+    *place, name = key.split(".")
+    found = difflib.get_close_matches(name, sorted(known), n=1)
+    return f", did you mean {'.'.join((*place, found[0]))!r}" if found else ""

@@ -1,0 +1,111 @@
+"""Objects from config nodes, with errors that name the key."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from src.checkpoint import COMPONENTS
+from src.errors import ConfigError, SpeechError
+
+TARGET = "_target_"
+
+
+def plain(node: Any) -> Any:
+    """Plain dicts, lists and scalars, interpolations resolved."""
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+def group(config: DictConfig, key: str) -> dict[str, Any]:
+    """The config group ``key`` as a plain dict.
+
+    Raises:
+        ConfigError: it is absent, or not a mapping.
+    """
+    node = plain(config.get(key))
+    if not isinstance(node, dict):
+        raise ConfigError(f"{key} must be a group of keys, but is {node!r}")
+    return node
+
+
+def create(node: Mapping[str, Any], key: str, *arguments: Any, **derived: Any) -> Any:
+    """Instantiate ``node``'s ``_target_`` with its keys, ``arguments`` and ``derived`` values.
+
+    Args:
+        node: plain values; nested mappings with a ``_target_`` are instantiated first.
+        key: where the node stands in the config, for messages.
+
+    Raises:
+        ConfigError: a key is unknown to the constructor or one is missing.
+        SpeechError: whatever the constructor itself raises of ours.
+    """
+    check_keys(node, key)
+    try:
+        return instantiate(dict(node), *arguments, **derived, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, SpeechError):
+            raise cause from None
+        first = str(cause or error).strip().splitlines()[0]
+        raise ConfigError(f"{key} cannot be built: {first}") from error
+
+
+def check_keys(node: Any, key: str) -> None:
+    """Raise ConfigError for a key that no constructor in ``node`` takes."""
+    if isinstance(node, list):
+        for index, item in enumerate(node):
+            check_keys(item, f"{key}[{index}]")
+    if not isinstance(node, Mapping):
+        return
+    if TARGET in node:
+        parameters = inspect.signature(target(node, key)).parameters
+        names = [name for name in parameters if name != "self"]
+        variadic = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+        for name in node:
+            if not variadic and name not in names and not name.startswith("_"):
+                raise ConfigError(
+                    f"{key}.{name}={node[name]!r} does not exist: {node[TARGET]} takes"
+                    f" {', '.join(names)}"
+                )
+    for name, value in node.items():
+        check_keys(value, f"{key}.{name}")
+
+
+def target(node: Mapping[str, Any], key: str) -> type:
+    """The class that ``node`` names.
+
+    Raises:
+        ConfigError: it cannot be found.
+    """
+    try:
+        return get_class(node[TARGET])
+    except Exception as error:  # hydra wraps whatever importing the module raised
+        raise ConfigError(f"{key}._target_={node[TARGET]!r} cannot be imported: {error}") from error
+
+
+def recipe_part(node: Mapping[str, Any] | None, key: str, **derived: Any) -> dict[str, Any]:
+    """The part of a checkpoint's recipe that a config node describes.
+
+    Raises:
+        ConfigError: its class is not one that checkpoints may name.
+    """
+    if node is None:
+        return {"name": "NoNormalization"}
+    found = target(node, key)
+    if COMPONENTS.get(found.__name__) is not found:
+        raise ConfigError(
+            f"{key}._target_={node[TARGET]} cannot be read back from a checkpoint: add the class"
+            " to COMPONENTS in src/checkpoint.py"
+        )
+    options = {name: value for name, value in node.items() if name != TARGET}
+    return {"name": found.__name__, **options, **derived}
+
+
+def takes(node: Mapping[str, Any], key: str, name: str) -> bool:
+    """Whether the constructor that ``node`` names has an argument ``name``."""
+    return name in inspect.signature(target(node, key)).parameters

@@ -1,0 +1,104 @@
+"""Corpora and loaders from the groups ``datasets`` and ``dataloader``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from src.build.components import create
+from src.datasets.corpus import Corpus
+from src.datasets.dataset import SpeechDataset
+from src.datasets.loader import SpeechLoader
+from src.errors import ConfigError
+from src.types import Utterance
+
+
+@dataclass(frozen=True, slots=True)
+class DataloaderSettings:
+    """The config group ``dataloader``.
+
+    Attributes:
+        max_batch_duration: seconds of padded audio in a batch.
+        max_batch_size: utterances in a batch; None for no limit.
+        num_workers: processes that read audio; None: one for each core, at most 8.
+        cache: keep decoded audio in memory (small corpora, num_workers 0).
+        pin_memory: page-locked batches for a GPU.
+    """
+
+    max_batch_duration: float
+    max_batch_size: int | None = None
+    num_workers: int | None = None
+    cache: bool = False
+    pin_memory: bool = True
+
+    @classmethod
+    def from_config(cls, node: Mapping[str, Any]) -> DataloaderSettings:
+        settings: DataloaderSettings = from_group(cls, node, "dataloader")
+        return settings
+
+    def loader(
+        self,
+        utterances: Sequence[Utterance],
+        encode: Callable[[str], Sequence[int]],
+        sample_rate: int,
+        *,
+        shuffle: bool,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> SpeechLoader:
+        workers = self.num_workers
+        if workers is None:
+            workers = min(8, max(1, (os.cpu_count() or 1) // world_size))
+        return SpeechLoader(
+            SpeechDataset(utterances, encode, sample_rate=sample_rate, cache=self.cache),
+            max_batch_duration=self.max_batch_duration,
+            max_batch_size=self.max_batch_size,
+            num_workers=workers,
+            shuffle=shuffle,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+            pin_memory=self.pin_memory,
+        )
+
+
+def from_group(cls: type[Any], node: Mapping[str, Any], key: str) -> Any:
+    """A settings dataclass from a config group.
+
+    Raises:
+        ConfigError: a key does not exist or is missing; values are checked by the class.
+    """
+    known = cls.__dataclass_fields__
+    for name in node:
+        if name not in known:
+            raise ConfigError(
+                f"{key}.{name}={node[name]!r} does not exist: {key} takes {', '.join(known)}"
+            )
+    try:
+        return cls(**node)
+    except TypeError as error:
+        raise ConfigError(f"{key} is incomplete: {error}") from error
+
+
+def corpora(node: Mapping[str, Any]) -> dict[str, Corpus]:
+    """The corpora of the group ``datasets`` by their names.
+
+    Raises:
+        ConfigError: there is none, or an entry is not a corpus.
+    """
+    found: dict[str, Corpus] = {}
+    for name, entry in node.items():
+        if entry is None:
+            continue
+        if not isinstance(entry, Mapping) or "_target_" not in entry:
+            raise ConfigError(f"datasets.{name} must name a _target_, but is {entry!r}")
+        corpus = create(entry, f"datasets.{name}")
+        if not isinstance(corpus, Corpus):
+            raise ConfigError(f"datasets.{name} must be a corpus, but is a {type(corpus).__name__}")
+        found[name] = corpus
+    if not found:
+        raise ConfigError("datasets names no corpus")
+    return found

@@ -1,0 +1,211 @@
+"""A training run from its config."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from src import checkpoint
+from src.build.components import create, group, plain, recipe_part, takes
+from src.build.loading import DataloaderSettings, corpora, from_group
+from src.datasets.corpus import Corpus, Exclusion
+from src.datasets.loader import SpeechLoader
+from src.decoding import Decoder, GreedyDecoder
+from src.engine import Engine
+from src.errors import ConfigError
+from src.paths import resolve
+from src.pipeline import Pipeline
+from src.text import TextEncoder
+from src.trainer import (
+    Learner,
+    RunFolder,
+    Trainer,
+    TrainerSettings,
+    TrainingData,
+    epoch_ends,
+    logging_to,
+    report,
+    trainable,
+)
+from src.writer import JsonlWriter, MultiWriter, NullWriter, Writer
+
+log = logging.getLogger(__name__)
+
+
+def train(config: DictConfig) -> int:
+    """Train as ``config`` says; returns the exit status."""
+    settings: TrainerSettings = from_group(TrainerSettings, group(config, "trainer"), "trainer")
+    engine = Engine(settings.device, settings.precision, settings.threads)
+    run_name = str(config.writer.get("run_name"))
+    folder = _open_folder(settings, run_name, engine)
+    with logging_to(folder.path / "info.log" if engine.is_main else None):
+        trainer = _assemble(config, settings, engine, folder)
+        try:
+            return trainer.run()
+        finally:
+            trainer.writer.close()
+
+
+def _open_folder(settings: TrainerSettings, run_name: str, engine: Engine) -> RunFolder:
+    folder: RunFolder | None = None
+    if engine.is_main:
+        folder = RunFolder.open(
+            settings.save_dir, run_name, resume=settings.resume_from, override=settings.override
+        )
+    engine.barrier()
+    return folder or RunFolder(resolve(settings.save_dir) / run_name)
+
+
+def _assemble(
+    config: DictConfig, settings: TrainerSettings, engine: Engine, folder: RunFolder
+) -> Trainer:
+    text_encoder: TextEncoder = create(group(config, "text_encoder"), "text_encoder")
+    torch.manual_seed(settings.seed)
+    pipeline, recipe = _pipeline(config, text_encoder)
+    decoders = _decoders(config, text_encoder)
+    recipe["decoder"] = {"name": type(decoders[-1]).__name__, **decoders[-1].settings}
+    data = _data(config, settings, engine, text_encoder, pipeline)
+    resumed = folder.find(settings.resume_from) if settings.resume_from else None
+    content = checkpoint.load(resumed) if resumed else None
+    if settings.from_pretrained:
+        start = resolve(settings.from_pretrained)
+        checkpoint.load_weights(pipeline, checkpoint.load(start)["state_dict"], start)
+    elif content is None:
+        pipeline.front_end.fit(batch.waveforms for batch in data.train.pass_once())
+    optimizer, schedule = _optimizer(config, pipeline, data.train, settings)
+    learner = Learner(
+        engine,
+        pipeline,
+        optimizer,
+        schedule,
+        max_grad_norm=settings.max_grad_norm,
+        seed=settings.seed,
+    )
+    if engine.is_main:
+        OmegaConf.save(config, folder.path / "config.yaml", resolve=True)
+    writer = _writer(config, folder.path, engine, content)
+    trainer = Trainer(
+        settings,
+        learner,
+        data,
+        decoders,
+        text_encoder,
+        folder,
+        writer,
+        recipe=recipe,
+        config=plain(config),
+    )
+    if content is not None:
+        assert resumed is not None
+        trainer.resume(content, resumed)
+    _describe(pipeline, data, engine)
+    return trainer
+
+
+def _pipeline(
+    config: DictConfig, text_encoder: TextEncoder
+) -> tuple[Pipeline, dict[str, dict[str, Any]]]:
+    """Front end, network and loss, and the recipe by which a checkpoint rebuilds them."""
+    transforms = group(config, "transforms")
+    front_end = create(transforms, "transforms")
+    derived = {"n_features": front_end.n_features, "n_tokens": text_encoder.n_tokens}
+    model = group(config, "model")
+    network = create(model, "model", **derived)
+    loss = create(group(config, "loss_function"), "loss_function")
+    recipe = {
+        "model": recipe_part(model, "model", **derived),
+        "features": recipe_part(transforms["features"], "transforms.features"),
+        "normalization": recipe_part(transforms.get("normalization"), "transforms.normalization"),
+        "text_encoder": {"name": type(text_encoder).__name__, **text_encoder.settings},
+    }
+    return Pipeline(front_end, network, loss), recipe
+
+
+def _decoders(config: DictConfig, text_encoder: TextEncoder) -> list[Decoder]:
+    """Greedy always, and the configured one where it is another."""
+    chosen: Decoder = create(group(config, "decoder"), "decoder", text_encoder)
+    greedy = GreedyDecoder(text_encoder)
+    return [greedy] if chosen.name == greedy.name else [greedy, chosen]
+
+
+def _data(
+    config: DictConfig,
+    settings: TrainerSettings,
+    engine: Engine,
+    text_encoder: TextEncoder,
+    pipeline: Pipeline,
+) -> TrainingData:
+    named = group(config, "datasets")
+    if not named.get("train"):
+        raise ConfigError("datasets.train must name a corpus to learn from")
+    dataloader = DataloaderSettings.from_config(group(config, "dataloader"))
+    sample_rate = pipeline.front_end.sample_rate
+    loaders: dict[str, SpeechLoader] = {}
+    for name, corpus in corpora(named).items():
+        kept, left_out = trainable(corpus, text_encoder, pipeline.output_frames, sample_rate)
+        _report(name, corpus, left_out)
+        learning = name == "train"
+        loaders[name] = dataloader.loader(
+            kept,
+            text_encoder.encode,
+            sample_rate,
+            shuffle=learning,
+            seed=settings.seed,
+            rank=engine.rank if learning else 0,
+            world_size=engine.world_size if learning else 1,
+        )
+    train_loader = loaders.pop("train")
+    test = {name: loader for name, loader in loaders.items() if name.startswith("test")}
+    validation = {name: loader for name, loader in loaders.items() if name not in test}
+    return TrainingData(train_loader, validation, test)
+
+
+def _report(name: str, corpus: Corpus, left_out: tuple[Exclusion, ...]) -> None:
+    exclusions = (*corpus.exclusions, *left_out)
+    if exclusions:
+        log.warning("%s", report(f"datasets.{name} ({corpus.name})", exclusions))
+
+
+def _optimizer(
+    config: DictConfig, pipeline: Pipeline, loader: SpeechLoader, settings: TrainerSettings
+) -> tuple[torch.optim.Optimizer, Any]:
+    """Optimiser and schedule; the schedule is told the exact number of steps."""
+    parameters = [p for p in pipeline.parameters() if p.requires_grad]
+    optimizer = create(group(config, "optimizer"), "optimizer", parameters)
+    node = plain(config.get("lr_scheduler"))
+    if not node:
+        return optimizer, None
+    derived: dict[str, int] = {}
+    if takes(node, "lr_scheduler", "total_steps"):
+        derived["total_steps"] = epoch_ends(loader, settings.n_epochs, settings.epoch_len)[-1]
+    return optimizer, create(node, "lr_scheduler", optimizer, **derived)
+
+
+def _writer(
+    config: DictConfig, run_dir: Path, engine: Engine, content: Mapping[str, Any] | None
+) -> Writer:
+    if not engine.is_main:
+        return NullWriter()
+    step = None if content is None else content["step"]
+    files = JsonlWriter(run_dir, resume_step=step)
+    derived = {"run_dir": run_dir, "config": plain(config), "resume_step": step}
+    return MultiWriter([files, create(group(config, "writer"), "writer", **derived)])
+
+
+def _describe(pipeline: Pipeline, data: TrainingData, engine: Engine) -> None:
+    n_parameters = sum(p.numel() for p in pipeline.parameters())
+    utterances = data.train.dataset.utterances
+    hours = sum(utterance.duration for utterance in utterances) / 3600
+    log.info(
+        "%.2f M parameters on %s; %d utterances, %.2f h to train on, %.1f %% padding",
+        n_parameters / 1e6,
+        engine.device,
+        len(utterances),
+        hours,
+        100 * data.train.padding(),
+    )

@@ -1,0 +1,205 @@
+"""Checkpoints: one file of plain containers and tensors that holds all that inference needs.
+
+Keys of a checkpoint:
+
+- ``format``, ``version``: what it is.
+- ``arch``: the network's name.
+- ``recipe``: arguments of the network, features, normalisation, text encoder and decoder.
+- ``state_dict``: weights, and statistics of the features where there are any.
+- ``epoch``, ``step``, ``metrics``: when it was written and how good it was.
+- ``training``: what only resuming needs; absent from files made for inference alone.
+- ``config``: the run's config, for people to read.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from src.decoding import BeamSearchDecoder, Decoder, GreedyDecoder
+from src.errors import CheckpointError, SpeechError
+from src.model import DeepSpeech2
+from src.pipeline import Pipeline
+from src.text import TextEncoder
+from src.transforms import (
+    FrontEnd,
+    GlobalNormalization,
+    LogMelSpectrogram,
+    LogSpectrogram,
+    NoNormalization,
+    UtteranceNormalization,
+)
+
+FORMAT = "deepspeech2-checkpoint"
+VERSION = 1
+
+# A recipe names its parts; only these are ever constructed, so that a file cannot choose
+# what code runs.
+_PARTS: tuple[type, ...] = (
+    DeepSpeech2,
+    LogMelSpectrogram,
+    LogSpectrogram,
+    NoNormalization,
+    UtteranceNormalization,
+    GlobalNormalization,
+    TextEncoder,
+    GreedyDecoder,
+    BeamSearchDecoder,
+)
+COMPONENTS: dict[str, type] = {part.__name__: part for part in _PARTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a checkpoint turns into."""
+
+    pipeline: Pipeline
+    text_encoder: TextEncoder
+    decoder: Decoder
+    metrics: dict[str, float]
+
+
+def save(payload: Mapping[str, Any], path: Path) -> None:
+    """Write a checkpoint so that ``path`` holds the old file or the whole new one.
+
+    Raises:
+        CheckpointError: it could not be written, for one because the disk is full.
+    """
+    content = {"format": FORMAT, "version": VERSION, **payload}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"{path} could not be written ({error}); what was there before is whole: free some"
+            " space or choose another trainer.save_dir"
+        ) from error
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint without executing anything from it.
+
+    Raises:
+        CheckpointError: missing, cut off, or not one of ours.
+    """
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path} does not exist: train a model, run download_model.py, or name another file"
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds objects other than tensors and plain containers, so nothing of it"
+            f" was loaded ({_first_line(error)})"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise CheckpointError(
+            f"{path} is cut off or no checkpoint ({_first_line(error)})"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of this project: key 'format' is not {FORMAT!r}"
+        )
+    if content.get("version") != VERSION:
+        raise CheckpointError(
+            f"{path} has version {content.get('version')!r}, but this code reads {VERSION}"
+        )
+    for key in ("recipe", "state_dict"):
+        if not isinstance(content.get(key), dict):
+            raise CheckpointError(f"{path} lacks key {key!r}")
+    return content
+
+
+def restore(content: Mapping[str, Any], path: Path) -> Restored:
+    """Build what inference needs from a loaded checkpoint.
+
+    Raises:
+        CheckpointError: a part is unknown, or the weights do not fit it; names the key.
+    """
+    recipe = content["recipe"]
+    try:
+        text_encoder = _create(recipe, "text_encoder", path)
+        features = _create(recipe, "features", path)
+        normalization = _create(recipe, "normalization", path)
+        network = _create(recipe, "model", path)
+        decoder = _create(recipe, "decoder", path, text_encoder)
+        pipeline = Pipeline(FrontEnd(features, normalization), network)
+    except (SpeechError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} does not describe a model: {_first_line(error)}") from error
+    load_weights(pipeline, content["state_dict"], path)
+    pipeline.eval()
+    return Restored(pipeline, text_encoder, decoder, dict(content.get("metrics", {})))
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Any], path: Path) -> None:
+    """Load every weight, strictly.
+
+    Raises:
+        CheckpointError: names the first key that is missing, too many, or of another shape.
+    """
+    own = module.state_dict()
+    for key, value in own.items():
+        if key not in weights:
+            raise CheckpointError(f"{path} belongs to another architecture: it lacks {key!r}")
+        given = weights[key]
+        # statistics of features are empty until they are fitted or loaded
+        fits = isinstance(given, torch.Tensor) and (given.shape == value.shape or not value.numel())
+        if not fits:
+            shape = tuple(given.shape) if isinstance(given, torch.Tensor) else type(given).__name__
+            raise CheckpointError(
+                f"{path} belongs to another architecture: {key!r} is {shape} there and"
+                f" {tuple(value.shape)} here"
+            )
+    for key in weights:
+        if key not in own:
+            raise CheckpointError(
+                f"{path} belongs to another architecture: {key!r} has no place here"
+            )
+    module.load_state_dict(dict(weights))
+
+
+def check_recipe(
+    content: Mapping[str, Any], recipe: Mapping[str, Mapping[str, Any]], path: Path
+) -> None:
+    """Raise CheckpointError if the checkpoint was made with other settings; names the first."""
+    for part in ("model", "features", "normalization", "text_encoder"):
+        theirs, ours = content["recipe"].get(part, {}), recipe[part]
+        for key in (*ours, *theirs):
+            if theirs.get(key) != ours.get(key):
+                raise CheckpointError(
+                    f"{path} was trained with {part}.{key}={theirs.get(key)!r}, but the config"
+                    f" says {ours.get(key)!r}"
+                )
+
+
+def _create(recipe: Mapping[str, Any], key: str, path: Path, *arguments: Any) -> Any:
+    part = recipe.get(key)
+    if not isinstance(part, dict) or "name" not in part:
+        raise CheckpointError(f"{path} lacks recipe key {key!r}")
+    options = {name: value for name, value in part.items() if name != "name"}
+    if part["name"] not in COMPONENTS:
+        raise CheckpointError(
+            f"{path} wants a {key} named {part['name']!r}, which is not one of"
+            f" {', '.join(COMPONENTS)}"
+        )
+    return COMPONENTS[part["name"]](*arguments, **options)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

@@ -1,0 +1,22 @@
+"""Corpora of utterances, and the loader that makes batches of them."""
+
+from src.datasets.bucketing import BucketBatchSampler, plan_epoch
+from src.datasets.collate import collate
+from src.datasets.corpus import Corpus, Exclusion
+from src.datasets.dataset import SpeechDataset
+from src.datasets.directory import DirectoryCorpus
+from src.datasets.loader import Position, SpeechLoader
+from src.datasets.manifest import ManifestCorpus
+
+__all__ = [
+    "BucketBatchSampler",
+    "Corpus",
+    "DirectoryCorpus",
+    "Exclusion",
+    "ManifestCorpus",
+    "Position",
+    "SpeechDataset",
+    "SpeechLoader",
+    "collate",
+    "plan_epoch",
+]

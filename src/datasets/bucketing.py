@@ -1,0 +1,196 @@
+"""Which utterances share a batch: planned by duration, from a seed and an epoch alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch.utils.data import Sampler
+
+from src.errors import ConfigError, ManifestError
+from src.seeding import derive_seed
+
+# Durations are scaled by up to this much either way before they are sorted. It bounds the
+# padding that shuffling adds and lets an utterance meet all that are 2 * JITTER away.
+JITTER = 0.02
+
+
+def plan_epoch(
+    durations: ArrayLike,
+    *,
+    max_batch_duration: float,
+    max_batch_size: int | None = None,
+    shuffle: bool,
+    seed: int,
+    epoch: int,
+) -> list[list[int]]:
+    """Batches of indices into ``durations``, each index exactly once.
+
+    In every batch (longest duration) * (number of utterances) is at most
+    ``max_batch_duration``; an utterance that is longer by itself gets a batch of its own.
+    The plan is a function of its arguments alone.
+
+    Args:
+        durations: (N,) seconds.
+        max_batch_duration: seconds of audio in a batch, padding counted.
+        max_batch_size: utterances in a batch; None for no limit.
+        shuffle: if true, utterances of nearly equal duration meet by chance and batches come
+            in random order, both drawn from ``seed`` and ``epoch``; otherwise the longest come
+            first and ``seed`` and ``epoch`` have no effect.
+
+    Raises:
+        ConfigError: a limit is not positive.
+        ManifestError: a duration is negative or not finite.
+    """
+    _check_limits(max_batch_duration, max_batch_size)
+    seconds = as_durations(durations)
+    if not shuffle:
+        order = np.argsort(-seconds, kind="stable")
+        return _cut(seconds, order, max_batch_duration, max_batch_size)
+    rng = np.random.default_rng(derive_seed(seed, "plan", epoch))
+    jittered = seconds * np.exp(rng.uniform(-JITTER, JITTER, len(seconds)))
+    order = np.argsort(-jittered, kind="stable")
+    batches = _cut(seconds, order, max_batch_duration, max_batch_size)
+    return [batches[index] for index in rng.permutation(len(batches))]
+
+
+def padding_share(durations: ArrayLike, batches: Sequence[Sequence[int]]) -> float:
+    """Share of padding in all audio of ``batches``, from 0 to 1."""
+    seconds = as_durations(durations)
+    padded = sum(float(seconds[batch].max()) * len(batch) for batch in batches)
+    filled = sum(float(seconds[batch].sum()) for batch in batches)
+    return 1 - filled / padded if padded > 0 else 0.0
+
+
+def as_durations(durations: ArrayLike) -> NDArray[np.float64]:
+    """``durations`` as an array (N,), checked.
+
+    Raises:
+        ManifestError: a duration is negative or not finite.
+    """
+    seconds = np.asarray(durations, dtype=np.float64)
+    wrong = np.flatnonzero(~(np.isfinite(seconds) & (seconds >= 0)))
+    if len(wrong):
+        raise ManifestError(
+            f"durations must be finite and not negative, but that of utterance {wrong[0]} "
+            f"is {seconds[wrong[0]]}"
+        )
+    return seconds
+
+
+class BucketBatchSampler(Sampler[list[int]]):
+    """This rank's share of the batches of :func:`plan_epoch`.
+
+    All ranks draw the same plan and keep their own part of it, so they need not talk.
+    Batches of neighbouring durations form groups of ``world_size``; a group is one step, and
+    each rank takes one batch of it. Where the last group would be incomplete, the batches with
+    most utterances are halved until it is whole. When there is nothing to halve (every batch is
+    a single utterance) the leftover batches are dropped, other ones in each epoch.
+
+    Without ``shuffle`` (evaluation) nothing is halved, dropped or doubled: rank r takes batches
+    r, r + world_size, ..., so that the numbers of batches may differ by one.
+
+    Iterating delivers epoch 0; :meth:`batches` delivers any.
+
+    Raises:
+        ConfigError: a limit is not positive, or ``rank`` is not below ``world_size``.
+        ManifestError: a duration is negative or not finite.
+    """
+
+    def __init__(
+        self,
+        durations: ArrayLike,
+        *,
+        max_batch_duration: float,
+        max_batch_size: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        _check_limits(max_batch_duration, max_batch_size)
+        if world_size < 1:
+            raise ConfigError(f"world_size must be at least 1, but is {world_size}")
+        if not 0 <= rank < world_size:
+            raise ConfigError(f"rank must be from 0 to {world_size - 1}, but is {rank}")
+        self.durations = as_durations(durations)
+        self.max_batch_duration = max_batch_duration
+        self.max_batch_size = max_batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches(0))
+
+    def __len__(self) -> int:
+        return len(self.batches(0))
+
+    def plan(self, epoch: int) -> list[list[int]]:
+        """The batches of all ranks in ``epoch``."""
+        return plan_epoch(
+            self.durations,
+            max_batch_duration=self.max_batch_duration,
+            max_batch_size=self.max_batch_size,
+            shuffle=self.shuffle,
+            seed=self.seed,
+            epoch=epoch,
+        )
+
+    def batches(self, epoch: int) -> list[list[int]]:
+        """The batches of this rank in ``epoch``, in the order in which they are trained."""
+        plan = self.plan(epoch)
+        if self.world_size == 1:
+            return plan
+        if not self.shuffle:
+            return plan[self.rank :: self.world_size]
+        whole = _halve_until_divisible(plan, self.world_size)
+        # Ranks wait for each other in every step: give them batches of like length.
+        whole.sort(key=lambda batch: (-float(self.durations[batch].max()), -len(batch)))
+        share = whole[self.rank :: self.world_size]
+        rng = np.random.default_rng(derive_seed(self.seed, "steps", epoch))
+        return [share[step] for step in rng.permutation(len(share))]
+
+
+def _check_limits(max_batch_duration: float, max_batch_size: int | None) -> None:
+    if not (max_batch_duration > 0 and math.isfinite(max_batch_duration)):
+        raise ConfigError(f"max_batch_duration must be positive, but is {max_batch_duration}")
+    if max_batch_size is not None and max_batch_size < 1:
+        raise ConfigError(f"max_batch_size must be at least 1 or null, but is {max_batch_size}")
+
+
+def _cut(
+    seconds: NDArray[np.float64],
+    order: NDArray[np.intp],
+    max_batch_duration: float,
+    max_batch_size: int | None,
+) -> list[list[int]]:
+    """Cut ``order`` into runs that are as long as the limits allow."""
+    most = len(order) if max_batch_size is None else max_batch_size
+    cuts = [0]
+    longest, count = 0.0, 0
+    for place, duration in enumerate(seconds[order].tolist()):
+        longest, count = max(longest, duration), count + 1
+        if count > 1 and (count > most or longest * count > max_batch_duration):
+            cuts.append(place)
+            longest, count = duration, 1
+    indices = order.tolist()
+    return [indices[start:end] for start, end in pairwise([*cuts, len(indices)]) if end > start]
+
+
+def _halve_until_divisible(plan: list[list[int]], number: int) -> list[list[int]]:
+    """As many batches as a multiple of ``number``; see :class:`BucketBatchSampler`."""
+    batches = list(plan)
+    for _ in range(-len(batches) % number):
+        largest = max(range(len(batches)), key=lambda index: len(batches[index]), default=None)
+        if largest is None or len(batches[largest]) < 2:
+            break
+        batch = batches[largest]
+        middle = len(batch) // 2
+        batches[largest] = batch[:middle]
+        batches.append(batch[middle:])
+    return batches[: len(batches) - len(batches) % number]

@@ -1,0 +1,174 @@
+"""What every corpus is: a sequence of utterances, and a list of what was left out."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePath
+from typing import overload
+
+from src.errors import AudioError, ConfigError, ManifestError
+from src.types import Utterance
+
+_NOT_PLAIN = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]+')
+_LONGEST_ID = 200  # bytes; file systems allow 255, and endings and numbers are appended
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Something that was left out of a corpus.
+
+    Attributes:
+        name: an utterance's id, or a file; for what is beyond ``limit``, only how many.
+        reason: why; word for word the same for all that one filter left out.
+    """
+
+    name: str
+    reason: str
+
+
+def select(
+    utterances: Iterable[Utterance],
+    *,
+    limit: int | None = None,
+    max_audio_length: float | None = None,
+    max_text_length: int | None = None,
+) -> tuple[tuple[Utterance, ...], tuple[Exclusion, ...]]:
+    """Keep what passes the filters, and of that the first ``limit``, in the given order.
+
+    Args:
+        limit: how many utterances to keep.
+        max_audio_length: seconds; an utterance of just that length is kept.
+        max_text_length: characters of the transcript as the corpus writes it; an utterance
+            without one is kept.
+
+    Raises:
+        ConfigError: an option is not positive.
+    """
+    options = {
+        "limit": limit,
+        "max_audio_length": max_audio_length,
+        "max_text_length": max_text_length,
+    }
+    for key, value in options.items():
+        if value is not None and value <= 0:
+            raise ConfigError(f"{key} must be positive or null, but is {value}")
+    kept: list[Utterance] = []
+    exclusions: list[Exclusion] = []
+    beyond = 0
+    for utterance in utterances:
+        if max_audio_length is not None and utterance.duration > max_audio_length:
+            reason = f"longer than max_audio_length={max_audio_length:g} s"
+        elif max_text_length is not None and len(utterance.text or "") > max_text_length:
+            reason = f"transcript longer than max_text_length={max_text_length}"
+        elif limit is not None and len(kept) >= limit:
+            beyond += 1
+            continue
+        else:
+            kept.append(utterance)
+            continue
+        exclusions.append(Exclusion(utterance.id, reason))
+    if beyond:  # to name them, perhaps 281,000, would bury what matters
+        exclusions.append(Exclusion(f"{beyond} utterances", f"beyond limit={limit}"))
+    return tuple(kept), tuple(exclusions)
+
+
+class Corpus(Sequence[Utterance]):
+    """Utterances in a fixed order.
+
+    Attributes:
+        name: what the corpus is called in tables and in the paths of predictions.
+        utterances: those that can be used; ids are unique.
+        exclusions: what was found but left out, and why.
+
+    Raises:
+        ManifestError: no utterance is left, or two have the same id; names ``place``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        utterances: Iterable[Utterance],
+        exclusions: Iterable[Exclusion] = (),
+        *,
+        place: str | Path | None = None,
+    ) -> None:
+        self.name = name
+        self.utterances = tuple(utterances)
+        self.exclusions = tuple(exclusions)
+        place = name if place is None else place
+        if not self.utterances:
+            raise ManifestError(f"{place} holds no usable utterance{self._reasons()}")
+        ids = {utterance.id for utterance in self.utterances}
+        if len(ids) < len(self.utterances):
+            counts = Counter(utterance.id for utterance in self.utterances)
+            repeated, count = counts.most_common(1)[0]
+            raise ManifestError(f"{place} holds utterance {repeated} {count} times")
+
+    def _reasons(self) -> str:
+        counts = Counter(exclusion.reason for exclusion in self.exclusions)
+        listed = [f"{reason}: {count}" for reason, count in counts.most_common(3)]
+        if len(counts) > len(listed):
+            listed.append(f"{len(counts) - len(listed)} other reasons")
+        return f" ({'; '.join(listed)})" if listed else ""
+
+    @cached_property
+    def duration(self) -> float:
+        """Seconds of audio."""
+        return sum(utterance.duration for utterance in self.utterances)
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    @overload
+    def __getitem__(self, index: int) -> Utterance: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Utterance, ...]: ...
+    def __getitem__(self, index: int | slice) -> Utterance | tuple[Utterance, ...]:
+        return self.utterances[index]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {len(self)} utterances)"
+
+
+def audio_fault(error: AudioError, path: Path) -> str:
+    """The reason in ``error`` without the path that its message starts with."""
+    return str(error).removeprefix(f"{path} ")
+
+
+def plain_ids(candidates: Sequence[tuple[str, PurePath]]) -> list[str]:
+    """Ids that are unique and plain file names, from (preferred name, relative path) pairs.
+
+    The preferred name is taken where no other has it. Names that collide are preceded by their
+    folders, joined by "-"; those that still do get a number. The result depends on the order
+    of ``candidates`` and on nothing else.
+
+    >>> plain_ids([("a", PurePath("x/a.wav")), ("a", PurePath("y/a.wav")), ("b", PurePath("b"))])
+    ['x-a', 'y-a', 'b']
+    """
+    names = [_plain(preferred) for preferred, _ in candidates]
+    counts = Counter(names)
+    if len(counts) == len(names):
+        return names
+    taken = {name for name, count in counts.items() if count == 1}
+    unique: list[str] = []
+    for name, (_, path) in zip(names, candidates, strict=True):
+        if counts[name] > 1:
+            parts = [part for part in path.parent.parts if part not in (path.anchor, "..")]
+            name = stem = _plain("-".join((*parts, name)))
+            number = 2
+            while name in taken:
+                name = f"{stem}-{number}"
+                number += 1
+            taken.add(name)
+        unique.append(name)
+    return unique
+
+
+def _plain(name: str) -> str:
+    """One path component without what file systems refuse; never hidden, never empty."""
+    name = _NOT_PLAIN.sub("-", name).strip().lstrip(".")
+    return name.encode()[:_LONGEST_ID].decode(errors="ignore") or "utterance"

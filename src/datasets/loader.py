@@ -1,0 +1,176 @@
+"""Batches in an order that a seed, an epoch and a count describe completely."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from src.datasets.bucketing import BucketBatchSampler, padding_share
+from src.datasets.collate import collate
+from src.datasets.dataset import SpeechDataset
+from src.errors import ConfigError, ManifestError
+from src.types import Batch, Failure, Sample
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A batch's place in an endless stream: its epoch, and its number within it, from 0."""
+
+    epoch: int
+    batch: int
+
+
+class SpeechLoader:
+    """Batches of a dataset, bucketed by duration.
+
+    There is no state: what comes is a function of the arguments and of the position at which a
+    stream starts. Neither the plan nor the workers draw from or touch the global generators.
+
+    Args:
+        dataset: what to read.
+        max_batch_duration: seconds of audio in a batch, padding counted.
+        max_batch_size: utterances in a batch; None for no limit.
+        num_workers: processes that read ahead; 0 reads in this one.
+        shuffle: for training; without it the longest utterances come first.
+        seed: of the order.
+        rank, world_size: which share of the batches is delivered; see
+            :class:`~src.datasets.bucketing.BucketBatchSampler`.
+        pin_memory: page-locked batches, for transfers to a GPU; without one it has no effect.
+
+    Raises:
+        ConfigError: a number is out of range.
+        ManifestError: the dataset is empty, or a duration is negative or not finite.
+    """
+
+    def __init__(
+        self,
+        dataset: SpeechDataset,
+        *,
+        max_batch_duration: float,
+        max_batch_size: int | None = None,
+        num_workers: int = 0,
+        shuffle: bool = True,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        pin_memory: bool = False,
+    ) -> None:
+        if num_workers < 0:
+            raise ConfigError(f"num_workers must not be negative, but is {num_workers}")
+        if not len(dataset):
+            raise ManifestError("a loader needs at least one utterance, but its dataset is empty")
+        self.dataset = dataset
+        self.num_workers = num_workers
+        self.pin_memory = pin_memory and torch.cuda.is_available()
+        self.sampler = BucketBatchSampler(
+            [utterance.duration for utterance in dataset.utterances],
+            max_batch_duration=max_batch_duration,
+            max_batch_size=max_batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+        )
+        self._counts: dict[int, int] = {}  # epoch -> batches, since planning all takes seconds
+
+    def stream(self, start: Position = Position(0, 0)) -> Iterator[tuple[Position, Batch]]:
+        """Endless batches over epochs, each with its own position.
+
+        From ``start`` on they are those of an uninterrupted stream; a ``start`` past the end of
+        its epoch means the next epoch. Workers live as long as the iterator: they read ahead
+        over the ends of epochs and stop when it is closed or collected.
+
+        Raises:
+            ConfigError: ``start`` is negative, or there are fewer utterances than ranks.
+        """
+        if start.epoch < 0 or start.batch < 0:
+            raise ConfigError(f"a position must not be negative, but is {start}")
+        if not self.n_batches(start.epoch):
+            raise ConfigError(
+                f"world_size must be at most {len(self.dataset)}, the number of utterances, "
+                f"but is {self.sampler.world_size}"
+            )
+        return self._stream(start)
+
+    def _stream(self, start: Position) -> Iterator[tuple[Position, Batch]]:
+        # The sampler runs in this process and ahead of the batches, but in their order.
+        positions: deque[Position] = deque()
+
+        def plan() -> Iterator[list[int]]:
+            for epoch in count(start.epoch):
+                batches = self.sampler.batches(epoch)
+                for number in range(start.batch if epoch == start.epoch else 0, len(batches)):
+                    positions.append(Position(epoch, number))
+                    yield batches[number]
+
+        for batch in self._loader(plan()):
+            yield positions.popleft(), batch
+
+    def pass_once(self) -> Iterator[Batch]:
+        """One pass over epoch 0: without ``shuffle``, and over all ranks, each utterance once."""
+        yield from self._loader(self.sampler.batches(0))
+
+    def _loader(self, batches: Iterable[list[int]]) -> DataLoader[Sample | Failure]:
+        return DataLoader(
+            self.dataset,
+            batch_sampler=batches,
+            num_workers=self.num_workers,
+            collate_fn=collate,
+            pin_memory=self.pin_memory,
+            worker_init_fn=_start_worker,
+            # Without one, every DataLoader draws a seed for its workers from the global one.
+            generator=torch.Generator(),
+        )
+
+    def n_batches(self, epoch: int) -> int:
+        """Batches of this rank in ``epoch``."""
+        if epoch not in self._counts:
+            self._counts[epoch] = len(self.sampler.batches(epoch))
+        return self._counts[epoch]
+
+    def total_steps(self, n_epochs: int) -> int:
+        """Batches of this rank in the first ``n_epochs`` epochs, which differ in length."""
+        return sum(self.n_batches(epoch) for epoch in range(n_epochs))
+
+    def padding(self, epoch: int = 0) -> float:
+        """Share of padding in all audio of ``epoch``, over all ranks, from 0 to 1."""
+        return padding_share(self.sampler.durations, self.sampler.plan(epoch))
+
+    def __len__(self) -> int:
+        return self.n_batches(0)
+
+    def fingerprint(self) -> str:
+        """What the order of batches depends on, as a hash that is the same on every rank.
+
+        Two loaders of the same fingerprint deliver the same utterances at the same positions.
+        """
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        sampler = self.sampler
+        settings = (
+            float(sampler.max_batch_duration),
+            sampler.max_batch_size,
+            sampler.shuffle,
+            sampler.seed,
+            sampler.world_size,
+        )
+        digest = hashlib.blake2b(repr(settings).encode(), digest_size=16)
+        digest.update(sampler.durations.astype(np.dtype("<f8")).tobytes())
+        for utterance in self.dataset.utterances:
+            digest.update(utterance.id.encode() + b"\0")
+        return digest.hexdigest()
+
+
+def _start_worker(_: int) -> None:
+    # Workers share the processor; threads of their own would wait for each other.
+    torch.set_num_threads(1)

@@ -1,0 +1,160 @@
+"""Utterances that a file lists, one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from src.audio.probing import probe_all
+from src.audio.reading import AudioInfo
+from src.datasets.corpus import Corpus, Exclusion, audio_fault, plain_ids, select
+from src.errors import ManifestError
+from src.paths import resolve
+from src.types import Utterance
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One line of a manifest, checked; ``audio`` as written, the rest None where absent."""
+
+    audio: PurePath
+    duration: float | None
+    text: str | None
+    offset: float
+    speaker: str | None
+    id: str | None
+
+
+class ManifestCorpus(Corpus):
+    """The utterances of a JSON-lines manifest, in its order.
+
+    Each line has ``audio_filepath`` (relative to the manifest) and may have ``duration`` and
+    ``offset`` (seconds), ``text``, ``speaker`` and ``id``. A missing duration is read from the
+    recording; recordings are not looked at otherwise. Further keys are ignored.
+
+    Args:
+        manifest: the file; a relative path counts from ``data_dir`` if that is given,
+            otherwise from the repository's root.
+        data_dir: a folder; a relative path counts from the repository's root.
+        limit: how many utterances to keep, counted after the other filters.
+        max_audio_length: seconds; longer utterances are left out.
+        max_text_length: characters; utterances with longer transcripts are left out.
+        name: what the corpus is called; by default the manifest's name without its ending.
+
+    Raises:
+        ConfigError: an option is not positive.
+        ManifestError: the manifest is missing or malformed, which names file and line, or no
+            utterance is left.
+    """
+
+    def __init__(
+        self,
+        manifest: str | Path,
+        data_dir: str | Path | None = None,
+        *,
+        limit: int | None = None,
+        max_audio_length: float | None = None,
+        max_text_length: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        path = resolve(manifest) if data_dir is None else resolve(data_dir) / manifest
+        utterances, exclusions = _utterances(_read(path), path.parent)
+        kept, filtered = select(
+            utterances,
+            limit=limit,
+            max_audio_length=max_audio_length,
+            max_text_length=max_text_length,
+        )
+        super().__init__(
+            path.stem if name is None else name, kept, (*exclusions, *filtered), place=path
+        )
+
+
+def _read(path: Path) -> list[_Line]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows prepend a mark
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path} is not UTF-8 (byte {error.start})") from error
+    except FileNotFoundError as error:
+        raise ManifestError(f"{path} does not exist: check manifest and data_dir") from error
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
+    lines: list[_Line] = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                lines.append(_parse(line))
+            except ValueError as error:
+                raise ManifestError(f"{path}, line {number}: {error}") from error
+    return lines
+
+
+def _parse(line: str) -> _Line:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON ({error.msg} at column {error.colno})") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"must be an object, but is {line.strip()[:40]}")
+    audio = row.get("audio_filepath")
+    if not isinstance(audio, str) or not audio:
+        raise ValueError(f"audio_filepath must be a path, but is {json.dumps(audio)}")
+    duration = _seconds(row, "duration")
+    if duration is not None and duration <= 0:
+        raise ValueError(f"duration must be positive, but is {duration:g}")
+    offset = _seconds(row, "offset") or 0.0
+    if offset < 0:
+        raise ValueError(f"offset must not be negative, but is {offset:g}")
+    text = row.get("text")
+    if text is not None and not isinstance(text, str):
+        raise ValueError(f"text must be a string, but is {json.dumps(text)}")
+    return _Line(PurePath(audio), duration, text, offset, _label(row, "speaker"), _label(row, "id"))
+
+
+def _seconds(row: dict[str, Any], key: str) -> float | None:
+    value = row.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{key} must be a number of seconds, but is {json.dumps(value)}")
+    return float(value)
+
+
+def _label(row: dict[str, Any], key: str) -> str | None:
+    """A name, which people also write as a number."""
+    value = row.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise ValueError(f"{key} must be a string, but is {json.dumps(value)}")
+    return str(value)
+
+
+def _utterances(lines: Sequence[_Line], folder: Path) -> tuple[list[Utterance], list[Exclusion]]:
+    """Ids and durations filled in; lines whose recording is missing or broken are left out."""
+    ids = plain_ids([(line.id or line.audio.stem, line.audio) for line in lines])
+    unknown = list(dict.fromkeys(folder / line.audio for line in lines if line.duration is None))
+    infos = dict(zip(unknown, probe_all(unknown), strict=True)) if unknown else {}
+    utterances: list[Utterance] = []
+    exclusions: list[Exclusion] = []
+    for id_, line in zip(ids, lines, strict=True):
+        audio = folder / line.audio
+        duration = line.duration
+        if duration is None:
+            info = infos[audio]
+            if not isinstance(info, AudioInfo):
+                exclusions.append(Exclusion(str(line.audio), audio_fault(info, audio)))
+                continue
+            duration = info.duration - line.offset
+            if duration <= 0:
+                reason = f"ends before the offset {line.offset:g} s"
+                exclusions.append(Exclusion(str(line.audio), reason))
+                continue
+        utterances.append(
+            Utterance(id_, audio, duration, line.text, offset=line.offset, speaker=line.speaker)
+        )
+    return utterances, exclusions

@@ -1,0 +1,151 @@
+"""The built-in corpus as files in LibriSpeech's layout, spoken once and then kept."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import multiprocessing
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from src.audio.synthesis import Synthesizer
+from src.datasets.spoken.script import VERSION, Line, script
+from src.errors import ConfigError, SpeechError
+from src.paths import move_aside
+
+SAMPLE_RATE = 16000
+MARK = ".spoken-version"
+
+_CHUNK = 16  # utterances for one task
+_AUDIBLE = 0.01  # of the peak: what is softer at either end is cut off
+_FULL_SCALE = 32767
+_logger = logging.getLogger(__name__)
+
+
+def ensure_corpus(data_dir: Path, *, n_workers: int | None = None) -> None:
+    """Speak the corpus into ``data_dir`` unless it lies there already.
+
+    It is written beside ``data_dir`` and renamed when it is whole. Where several processes want
+    it, one speaks and the others wait. A corpus of another version is moved aside.
+
+    Raises:
+        ConfigError: ``data_dir`` holds something else, or ``n_workers`` is not positive.
+        SpeechError: eSpeak NG cannot be loaded, or the files cannot be written.
+    """
+    if n_workers is not None and n_workers < 1:
+        raise ConfigError(f"n_workers must be positive, but is {n_workers}")
+    if _is_current(data_dir):
+        return
+    try:
+        with _locked(data_dir):
+            if not _is_current(data_dir):
+                _make(data_dir, n_workers)
+    except (OSError, soundfile.SoundFileError) as error:
+        raise SpeechError(
+            f"the built-in corpus cannot be written to {data_dir} ({error}): "
+            f"free space, mend permissions, or set data_dir to another folder"
+        ) from error
+
+
+def record(lines: Iterable[Line], folder: Path, *, n_workers: int | None = None) -> None:
+    """Speak ``lines`` into ``folder``: audio and transcripts, with a progress bar on a terminal.
+
+    Args:
+        n_workers: processes; 1 speaks in this one, None takes one for each core up to 8.
+    """
+    lines = list(lines)
+    transcripts: dict[Path, list[str]] = {}
+    for line in lines:
+        transcripts.setdefault(folder / line.transcript, []).append(
+            f"{line.id} {line.text.upper()}\n"
+        )
+    for path, rows in transcripts.items():
+        path.parent.mkdir(parents=True)
+        path.write_text("".join(rows), encoding="utf-8")
+    chunks = [lines[start : start + _CHUNK] for start in range(0, len(lines), _CHUNK)]
+    with tqdm(total=len(lines), desc="speaking", unit=" utterances", disable=None) as bar:
+        for count in _in_processes(chunks, folder, n_workers or min(8, os.cpu_count() or 1)):
+            bar.update(count)
+
+
+def render(line: Line) -> NDArray[np.int16]:
+    """(S,) at 16 kHz: the speech with silence around it and a faint noise below it.
+
+    Raises:
+        SpeechError: eSpeak NG cannot be loaded, or says nothing.
+    """
+    spoken, sample_rate = Synthesizer().speak(line.text, line.voice)
+    if not np.any(spoken):
+        raise SpeechError(f"eSpeak NG says nothing for {line.text!r} with {line.voice.name}")
+    speech = soxr.resample(spoken, sample_rate, SAMPLE_RATE).astype(np.float64)
+    loud = np.flatnonzero(np.abs(speech) > _AUDIBLE * np.abs(speech).max())
+    before, after = (round(seconds * SAMPLE_RATE) for seconds in line.silence)
+    speech = np.pad(speech[loud[0] : loud[-1] + 1], (before, after))
+    noise = np.random.default_rng(line.seed).standard_normal(len(speech))
+    mixed = speech / np.abs(speech).max() + 10 ** (line.noise_db / 20) * noise
+    scaled = mixed / np.abs(mixed).max() * 10 ** (line.peak_db / 20)
+    samples: NDArray[np.int16] = (scaled * _FULL_SCALE).round().astype(np.int16)
+    return samples
+
+
+def _is_current(data_dir: Path) -> bool:
+    try:
+        return (data_dir / MARK).read_text(encoding="utf-8").strip() == str(VERSION)
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _locked(data_dir: Path) -> Iterator[None]:
+    data_dir.parent.mkdir(parents=True, exist_ok=True)
+    with (data_dir.parent / f".{data_dir.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed
+        yield
+
+
+def _make(data_dir: Path, n_workers: int | None) -> None:
+    if data_dir.exists() and not (data_dir / MARK).exists() and any(data_dir.iterdir()):
+        raise ConfigError(
+            f"data_dir must be a new or empty folder for the built-in corpus, "
+            f"but {data_dir} holds something else"
+        )
+    temporary = data_dir.parent / f".{data_dir.name}.partial"
+    shutil.rmtree(temporary, ignore_errors=True)  # left by a process that was killed
+    _logger.info("Speaking the built-in corpus into %s, once", data_dir)
+    try:
+        record(script(), temporary, n_workers=n_workers)
+        (temporary / MARK).write_text(f"{VERSION}\n", encoding="utf-8")
+        if (data_dir / MARK).exists():
+            _logger.info("Another version was moved to %s", move_aside(data_dir))
+        os.replace(temporary, data_dir)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _in_processes(chunks: Sequence[Sequence[Line]], folder: Path, n_workers: int) -> Iterator[int]:
+    """Numbers of utterances as they are done."""
+    folders = [folder] * len(chunks)
+    if n_workers == 1:
+        yield from map(_record_chunk, chunks, folders)
+        return
+    # Spawned, since a fork of a process with threads or a GPU may hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(n_workers, mp_context=context) as pool:
+        yield from pool.map(_record_chunk, chunks, folders)
+
+
+def _record_chunk(lines: Sequence[Line], folder: Path) -> int:
+    for line in lines:
+        path = folder / line.chapter / f"{line.id}.flac"
+        soundfile.write(path, render(line), SAMPLE_RATE, subtype="PCM_16")
+    return len(lines)

@@ -1,0 +1,8 @@
+"""Recognition with a trained model, and the files that hold its transcripts."""
+
+from src.inference.recognizer import Recognizer
+from src.inference.settings import InferencerSettings
+from src.inference.table import score_table
+from src.inference.transcripts import PredictionFolder
+
+__all__ = ["InferencerSettings", "PredictionFolder", "Recognizer", "score_table"]

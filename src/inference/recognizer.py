@@ -1,0 +1,103 @@
+"""A trained model, ready to listen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from src import checkpoint
+from src.audio.reading import read_audio
+from src.datasets.loader import SpeechLoader
+from src.decoding import Decoder, GreedyDecoder
+from src.engine import pick_device
+from src.evaluation import Evaluation, Recognized, evaluate
+from src.paths import resolve
+from src.pipeline import Pipeline
+from src.text import TextEncoder
+from src.types import Hypothesis, Padded
+
+
+class Recognizer:
+    """Pipeline, alphabet and decoder of a checkpoint, on a device.
+
+    >>> recognizer = Recognizer.from_checkpoint("saved/demo/model_best.pth")  # doctest: +SKIP
+    >>> recognizer.transcribe("a.wav").text  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        text_encoder: TextEncoder,
+        decoder: Decoder,
+        device: torch.device,
+    ) -> None:
+        self.pipeline = pipeline.to(device).eval()
+        self.text_encoder = text_encoder
+        self.decoder = decoder
+        self.device = device
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        *,
+        device: str = "auto",
+        decoder: Callable[[TextEncoder], Decoder] | None = None,
+    ) -> Recognizer:
+        """Read a checkpoint.
+
+        Args:
+            path: relative to the repository's root, or absolute.
+            device: auto, cpu, cuda or cuda:N.
+            decoder: makes a decoder for the checkpoint's alphabet; None takes the checkpoint's.
+
+        Raises:
+            CheckpointError: the file is none.
+            ConfigError: the device does not exist.
+        """
+        place = resolve(path)
+        restored = checkpoint.restore(checkpoint.load(place), place)
+        chosen = decoder(restored.text_encoder) if decoder else restored.decoder
+        return cls(restored.pipeline, restored.text_encoder, chosen, pick_device(device))
+
+    @property
+    def sample_rate(self) -> int:
+        return self.pipeline.front_end.sample_rate
+
+    @property
+    def seconds_per_frame(self) -> float:
+        """Seconds between two output frames."""
+        return self.pipeline.seconds_per_frame
+
+    @torch.no_grad()
+    def transcribe(self, audio: str | Path) -> Hypothesis:
+        """The best hypothesis for one file of any rate and number of channels.
+
+        Raises:
+            AudioError: it cannot be read.
+        """
+        waveform = read_audio(audio, sample_rate=self.sample_rate)
+        log_probs = self.pipeline.emissions(Padded.stack([waveform]).to(self.device))
+        return self.decoder(log_probs)[0][0]
+
+    def run(
+        self, loader: SpeechLoader, on_result: Callable[[Recognized], None], *, title: str
+    ) -> Evaluation:
+        """Recognise a whole loader; results go to ``on_result`` one by one."""
+        return evaluate(
+            self.pipeline,
+            loader,
+            self.decoders,
+            self.text_encoder,
+            self.device,
+            title=title,
+            on_result=on_result,
+        )
+
+    @property
+    def decoders(self) -> Sequence[Decoder]:
+        """Greedy, as the baseline of every table, then the chosen decoder if it is another."""
+        greedy = GreedyDecoder(self.text_encoder)
+        return [greedy] if self.decoder.name == greedy.name else [greedy, self.decoder]

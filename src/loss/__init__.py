@@ -1,0 +1,5 @@
+"""Training objectives."""
+
+from src.loss.ctc import CtcLoss, LossValue
+
+__all__ = ["CtcLoss", "LossValue"]

@@ -1,0 +1,20 @@
+"""Training: settings, loop, checkpoints, schedule, what is shown."""
+
+from src.trainer.learner import Learner
+from src.trainer.logs import logging_to
+from src.trainer.preflight import report, trainable
+from src.trainer.run_folder import RunFolder
+from src.trainer.settings import TrainerSettings
+from src.trainer.trainer import Trainer, TrainingData, epoch_ends
+
+__all__ = [
+    "Learner",
+    "RunFolder",
+    "Trainer",
+    "TrainerSettings",
+    "TrainingData",
+    "epoch_ends",
+    "logging_to",
+    "report",
+    "trainable",
+]

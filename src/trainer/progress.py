@@ -1,0 +1,54 @@
+"""How far a run is: with weights, optimiser, schedule and scaler all the state there is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from src.datasets.loader import Position
+from src.errors import CheckpointError
+
+
+@dataclass(slots=True)
+class Progress:
+    """Counters of a run.
+
+    Attributes:
+        step: batches taken, skipped ones included.
+        epoch: epochs finished.
+        data_epoch, data_batch: position of the next batch in the stream of data.
+        best, waited: see :class:`src.trainer.monitor.Monitor`.
+        skipped: steps without a finite gradient, or without any readable audio.
+        seconds: of training time so far.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    data_epoch: int = 0
+    data_batch: int = 0
+    best: float | None = None
+    waited: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+
+    @property
+    def position(self) -> Position:
+        return Position(self.data_epoch, self.data_batch)
+
+    def advance(self, taken: Position) -> None:
+        """Count the batch at ``taken``."""
+        self.step += 1
+        self.data_epoch, self.data_batch = taken.epoch, taken.batch + 1
+
+    def state(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Progress:
+        """Raises CheckpointError for unknown or missing counters."""
+        known = {field.name for field in fields(cls)}
+        if set(state) != known:
+            wrong = ", ".join(sorted(known ^ set(state)))
+            raise CheckpointError(f"the checkpoint's progress does not fit: {wrong}")
+        return cls(**state)

@@ -1,0 +1,82 @@
+"""The folder of a run: ``saved/<run_name>/``."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from src import checkpoint
+from src.errors import CheckpointError, ConfigError
+from src.paths import move_aside, plain_name, resolve
+
+log = logging.getLogger(__name__)
+
+LAST = "checkpoint-last.pth"
+BEST = "model_best.pth"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Paths of a run, and the rule that nothing in it is overwritten unasked."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, save_dir: str, run_name: str, *, resume: str | None, override: bool) -> RunFolder:
+        """Make the folder, or find it again to resume.
+
+        Raises:
+            ConfigError: it holds a run and neither resuming nor ``override`` is asked for.
+        """
+        path = resolve(save_dir) / plain_name(run_name, "writer.run_name")
+        occupied = path.exists() and any(path.iterdir())
+        if occupied and override and not resume:
+            log.warning("The earlier run was moved to %s", move_aside(path))
+        elif occupied and not resume:
+            raise ConfigError(
+                f"{path} holds a run already: choose another writer.run_name, go on with"
+                " trainer.resume_from=auto, or move it aside with trainer.override=true"
+            )
+        path.mkdir(parents=True, exist_ok=True)
+        return cls(path)
+
+    @property
+    def best(self) -> Path:
+        return self.path / BEST
+
+    @property
+    def last(self) -> Path:
+        return self.path / LAST
+
+    def epoch(self, number: int) -> Path:
+        return self.path / f"checkpoint-epoch{number}.pth"
+
+    def find(self, resume: str) -> Path | None:
+        """The checkpoint to resume from; None if ``auto`` finds none.
+
+        Raises:
+            CheckpointError: a named one does not exist.
+        """
+        if resume == "auto":
+            return self._newest()
+        for candidate in (self.path / resume, resolve(resume)):
+            if candidate.is_file():
+                return candidate
+        raise CheckpointError(
+            f"trainer.resume_from={resume} is neither in {self.path} nor a path: use auto, or one"
+            f" of {', '.join(sorted(file.name for file in self.path.glob('*.pth'))) or 'none'}"
+        )
+
+    def _newest(self) -> Path | None:
+        """The readable checkpoint with the most steps; broken ones are named and passed over."""
+        newest, most = None, -1
+        for file in sorted(self.path.glob("checkpoint-*.pth")):
+            try:
+                content = checkpoint.load(file)
+            except CheckpointError as error:
+                log.warning("Passed over: %s", error)
+                continue
+            if "training" in content and content["step"] > most:
+                newest, most = file, content["step"]
+        return newest

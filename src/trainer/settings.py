@@ -1,0 +1,87 @@
+"""What a user may say about a training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, get_args, get_type_hints
+
+from src.errors import ConfigError
+from src.trainer.monitor import Monitor
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerSettings:
+    """The config group ``trainer``. Validates itself.
+
+    Attributes:
+        n_epochs: epochs in the whole run.
+        epoch_len: steps of an epoch; None is a pass over the training data.
+        log_step: steps between two lines of training metrics.
+        save_period: epochs between two kept checkpoints.
+        save_every: steps between two rewritings of ``checkpoint-last.pth``, to resume from;
+            None writes it at the end of each epoch and when interrupted.
+        decode_period: epochs between two validations with the configured decoder; the greedy
+            one scores every epoch, the last epoch has both.
+        monitor: ``min`` or ``max`` and a metric, as in ``min val_WER_(Argmax)``, by which
+            ``model_best.pth`` is chosen; ``off`` takes the last epoch.
+        early_stop: epochs without a better value after which training ends; None never.
+        max_grad_norm: gradients are scaled down to this norm; None leaves them.
+        seed: of everything that is random.
+        device: auto, cpu, cuda or cuda:N.
+        precision: auto, 32, bf16 or 16.
+        threads: CPU threads; None leaves torch's choice.
+        resume_from: ``auto`` (the newest checkpoint of the run), or a checkpoint's path or its
+            name within the run.
+        from_pretrained: a checkpoint whose weights the run starts from.
+        save_dir: holds the runs.
+        override: move a finished run of the same name aside instead of refusing to start.
+    """
+
+    n_epochs: int
+    epoch_len: int | None = None
+    log_step: int = 50
+    save_period: int = 5
+    save_every: int | None = None
+    decode_period: int = 1
+    monitor: str = "min val_WER_(Argmax)"
+    early_stop: int | None = None
+    max_grad_norm: float | None = 10.0
+    seed: int = 1
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None
+    resume_from: str | None = None
+    from_pretrained: str | None = None
+    save_dir: str = "saved"
+    override: bool = False
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for field in fields(self):
+            _check_type(field.name, getattr(self, field.name), hints[field.name])
+        for name in (
+            "n_epochs",
+            "epoch_len",
+            "log_step",
+            "save_period",
+            "save_every",
+            "decode_period",
+            "early_stop",
+            "threads",
+            "max_grad_norm",
+        ):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"trainer.{name} must be positive, but is {value}")
+        if self.resume_from and self.from_pretrained:
+            raise ConfigError("trainer.resume_from and trainer.from_pretrained exclude each other")
+        Monitor.parse(self.monitor, self.early_stop)
+
+
+def _check_type(name: str, value: Any, hint: Any) -> None:
+    allowed = get_args(hint) or (hint,)
+    if isinstance(value, int) and not isinstance(value, bool) and float in allowed:
+        return
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        kinds = " or ".join("null" if kind is type(None) else kind.__name__ for kind in allowed)
+        raise ConfigError(f"trainer.{name} must be {kinds}, but is {value!r}")

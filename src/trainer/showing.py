@@ -1,0 +1,117 @@
+"""What people look at after an epoch: predictions, spectrograms, emissions, curves, audio."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from src.datasets.loader import SpeechLoader
+from src.evaluation import Recognized
+from src.metrics import character_edits, word_edits
+from src.pipeline import Pipeline
+from src.seeding import derive_seed, generator
+from src.text import TextEncoder
+from src.types import Padded, Sample
+from src.writer import Writer
+from src.writer.examples import Prediction, prediction_table
+from src.writer.pictures import emissions, spectrograms
+from src.writer.plots import curves
+
+N_EXAMPLES = 12
+
+
+def examples(results: list[Recognized], seed: int, epoch: int) -> list[Recognized]:
+    """A few utterances, other ones in each epoch."""
+    draw = generator("cpu", seed, "examples", epoch)
+    order = torch.randperm(len(results), generator=draw)[:N_EXAMPLES]
+    return [results[index] for index in sorted(order.tolist())]
+
+
+def as_prediction(result: Recognized) -> Prediction:
+    heard = {name: nbest[0].text for name, nbest in result.hypotheses.items()}
+    reference = result.reference
+    if reference is None:
+        return Prediction(result.utterance.id, None, heard, {}, {})
+    return Prediction(
+        result.utterance.id,
+        reference,
+        heard,
+        {name: word_edits(reference, text).rate for name, text in heard.items()},
+        {name: character_edits(reference, text).rate for name, text in heard.items()},
+    )
+
+
+class Showroom:
+    """Draws with a writer; asked once in an epoch."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        pipeline: Pipeline,
+        text_encoder: TextEncoder,
+        metrics_path: Path,
+        seed: int,
+    ) -> None:
+        self._writer = writer
+        self._pipeline = pipeline
+        self._tokens = ["", *text_encoder.alphabet]
+        self._metrics_path = metrics_path
+        self._seed = seed
+
+    def predictions(
+        self, part: str, results: list[Recognized], epoch: int, step: int
+    ) -> list[Prediction]:
+        rows = [as_prediction(result) for result in examples(results, self._seed, epoch)]
+        self._writer.table(f"examples/{part}", prediction_table(rows), step)
+        return rows
+
+    def curves(self, step: int) -> None:
+        for name, figure in curves(self._metrics_path).items():
+            self._writer.figure(name, figure, step)
+
+    def augmentation(self, loader: SpeechLoader, epoch: int, step: int) -> None:
+        """A training utterance as recorded and as the network hears it."""
+        found = self._sample(loader, epoch)
+        if found is None:
+            return
+        waveforms, device = found, self._device()
+        seed = derive_seed(self._seed, "shown", epoch)
+        front_end = self._pipeline.front_end
+        moved = waveforms.to(device)
+        heard = front_end.augment(moved, torch.Generator(device).manual_seed(seed))
+        before = front_end(moved)
+        after = front_end(moved, torch.Generator(device).manual_seed(seed))
+        rows = [
+            ("features", before.data[0].cpu().numpy()),
+            ("features as augmented", after.data[0, : int(after.lengths[0])].cpu().numpy()),
+        ]
+        figure = spectrograms(rows, front_end.seconds_per_frame)
+        self._writer.figure("spectrograms", figure, step)
+        for name, shown in (("train/audio", waveforms), ("train/audio_augmented", heard)):
+            wave = shown.data[0, : int(shown.lengths[0])].cpu().numpy()
+            self._writer.audio(name, wave, front_end.sample_rate, step)
+
+    @torch.no_grad()
+    def emissions(self, loader: SpeechLoader, epoch: int, step: int) -> None:
+        """What the network believes, frame by frame, in an utterance that it does not train on."""
+        waveforms = self._sample(loader, epoch)
+        if waveforms is None:
+            return
+        was_training = self._pipeline.training
+        self._pipeline.eval()
+        log_probs = self._pipeline.emissions(waveforms.to(self._device()))
+        self._pipeline.train(was_training)
+        figure = emissions(
+            log_probs.data[0].float().cpu().numpy(), self._tokens, self._pipeline.seconds_per_frame
+        )
+        self._writer.figure("emissions", figure, step)
+
+    def _device(self) -> torch.device:
+        return next(self._pipeline.parameters()).device
+
+    def _sample(self, loader: SpeechLoader, epoch: int) -> Padded | None:
+        """One readable utterance, another in each epoch; None if it happens to be broken."""
+        index = derive_seed(self._seed, "sample", epoch) % len(loader.dataset)
+        item = loader.dataset[index]
+        return Padded.stack([item.waveform]) if isinstance(item, Sample) else None

@@ -1,0 +1,42 @@
+"""On the device: waveform augmentations, features, normalisation, SpecAugment, the front end."""
+
+from src.transforms.base import Augmentation, FeatureTransform, WaveformTransform
+from src.transforms.compose import Compose, OneOf, RandomApply
+from src.transforms.features import LogMelSpectrogram, LogSpectrogram, Spectrogram
+from src.transforms.filters import BandPassFilter, HighPassFilter, LowPassFilter
+from src.transforms.front_end import FrontEnd
+from src.transforms.gain import Gain
+from src.transforms.noise import ColoredNoise, RecordedNoise
+from src.transforms.normalization import (
+    FeatureStatistics,
+    GlobalNormalization,
+    NoNormalization,
+    UtteranceNormalization,
+)
+from src.transforms.spec_augment import SpecAugment
+from src.transforms.speed import SpeedPerturbation
+
+__all__ = [
+    "Augmentation",
+    "BandPassFilter",
+    "ColoredNoise",
+    "Compose",
+    "FeatureStatistics",
+    "FeatureTransform",
+    "FrontEnd",
+    "Gain",
+    "GlobalNormalization",
+    "HighPassFilter",
+    "LogMelSpectrogram",
+    "LogSpectrogram",
+    "LowPassFilter",
+    "NoNormalization",
+    "OneOf",
+    "RandomApply",
+    "RecordedNoise",
+    "SpecAugment",
+    "Spectrogram",
+    "SpeedPerturbation",
+    "UtteranceNormalization",
+    "WaveformTransform",
+]

@@ -1,0 +1,111 @@
+"""From waveforms to what the network reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from src.transforms.base import FeatureTransform, WaveformTransform
+from src.transforms.features import Spectrogram
+from src.transforms.normalization import GlobalNormalization, NoNormalization
+from src.types import Padded
+
+
+class FrontEnd(nn.Module):
+    """Waveform augmentations, features, normalisation, feature augmentations, in this order.
+
+    Everything is computed in float32, without gradients, whatever autocast says. The
+    augmentations hold no parameters; what constants they need follow the device of the data.
+
+    Args:
+        features: a :class:`LogMelSpectrogram` or :class:`LogSpectrogram`.
+        normalization: a module that maps features (B, T, F) to features; None leaves them.
+        waveform_transforms: applied to waveforms, in order.
+        feature_transforms: applied to normalised features, in order.
+    """
+
+    def __init__(
+        self,
+        features: Spectrogram,
+        normalization: nn.Module | None = None,
+        waveform_transforms: Sequence[WaveformTransform] = (),
+        feature_transforms: Sequence[FeatureTransform] = (),
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.normalization = NoNormalization() if normalization is None else normalization
+        self.waveform_transforms = tuple(waveform_transforms)
+        self.feature_transforms = tuple(feature_transforms)
+
+    @property
+    def n_features(self) -> int:
+        return self.features.n_features
+
+    @property
+    def sample_rate(self) -> int:
+        return self.features.sample_rate
+
+    @property
+    def seconds_per_frame(self) -> float:
+        return self.features.seconds_per_frame
+
+    def output_lengths(self, samples: Tensor) -> Tensor:
+        """Frames (B,) of utterances of ``samples`` (B,) samples that are not augmented."""
+        return self.features.output_lengths(samples)
+
+    def fewest_frames(self, samples: Tensor) -> Tensor:
+        """Frames (B,) when each augmentation that changes lengths draws its shortest result."""
+        for transform in self.waveform_transforms:
+            samples = transform.shortest(samples)
+        return self.features.output_lengths(samples)
+
+    def forward(self, waveforms: Padded, generator: torch.Generator | None = None) -> Padded:
+        """
+        Args:
+            waveforms: (B, S) at ``sample_rate``, S at least 1; what the padding holds is ignored.
+            generator: on the device of the waveforms; None: no augmentation.
+
+        Returns:
+            (B, T, F) float32, zero in the padding.
+        """
+        with _float32(waveforms):
+            features = self.normalization(self._features(waveforms, generator))
+            if generator is not None:
+                for transform in self.feature_transforms:
+                    features = transform(features, generator)
+            return Padded(features.data, features.lengths)
+
+    def augment(self, waveforms: Padded, generator: torch.Generator) -> Padded:
+        """Waveforms (B, S) as :meth:`forward` makes features of them with this generator."""
+        with _float32(waveforms):
+            waveforms = Padded(waveforms.data.float(), waveforms.lengths).masked()
+            for transform in self.waveform_transforms:
+                waveforms = transform(waveforms, generator)
+            return waveforms
+
+    def fit(self, batches: Iterable[Padded]) -> None:
+        """Fit a :class:`GlobalNormalization` to waveforms (B, S); nothing for any other.
+
+        Raises:
+            ConfigError: the batches hold no frame.
+        """
+        if isinstance(self.normalization, GlobalNormalization):
+            self.normalization.fit(self._features(batch, None) for batch in batches)
+
+    def _features(self, waveforms: Padded, generator: torch.Generator | None) -> Padded:
+        if generator is not None:
+            waveforms = self.augment(waveforms, generator)
+        with _float32(waveforms):
+            features = self.features(Padded(waveforms.data.float(), waveforms.lengths))
+        assert isinstance(features, Padded)
+        return features
+
+
+@contextmanager
+def _float32(inputs: Padded) -> Iterator[None]:
+    """No gradients, and no autocast on the device of ``inputs``."""
+    with torch.no_grad(), torch.autocast(inputs.data.device.type, enabled=False):
+        yield

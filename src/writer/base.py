@@ -1,0 +1,95 @@
+"""The interface of a writer, the writer that writes nothing, and the one that writes to many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, final
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+class Writer(Protocol):
+    """Where a run shows itself. Steps are optimiser steps and never fall within a run.
+
+    Names are paths of the kind ``train/loss`` or ``val/WER_(Argmax)``.
+    """
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Numbers of one step, all under the names that they are to be found by."""
+
+    def table(self, name: str, frame: pd.DataFrame, step: int) -> None:
+        """A table; a later one of the same name takes its place."""
+
+    def figure(self, name: str, figure: Figure, step: int) -> None:
+        """A matplotlib figure; it stays the caller's."""
+
+    def audio(self, name: str, waveform: np.ndarray, sample_rate: int, step: int) -> None:
+        """A waveform (S,) in [-1, 1] at ``sample_rate`` Hz."""
+
+    def close(self) -> None:
+        """Write what is left. Nothing may be written afterwards; closing twice is harmless."""
+
+
+@final
+class NullWriter:
+    """Writes nothing: for processes other than the first, and for ``writer=none``."""
+
+    def __init__(
+        self,
+        run_name: str | None = None,
+        *,
+        run_dir: str | Path | None = None,
+        config: Mapping[str, Any] | None = None,
+        resume_step: int | None = None,
+    ) -> None:
+        """Takes what every writer takes, so that one call builds any of them."""
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Nothing."""
+
+    def table(self, name: str, frame: pd.DataFrame, step: int) -> None:
+        """Nothing."""
+
+    def figure(self, name: str, figure: Figure, step: int) -> None:
+        """Nothing."""
+
+    def audio(self, name: str, waveform: np.ndarray, sample_rate: int, step: int) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+@final
+class MultiWriter:
+    """Hands everything to each of ``writers``, in order."""
+
+    def __init__(self, writers: Sequence[Writer]) -> None:
+        self._writers = tuple(writers)
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        for writer in self._writers:
+            writer.scalars(values, step)
+
+    def table(self, name: str, frame: pd.DataFrame, step: int) -> None:
+        for writer in self._writers:
+            writer.table(name, frame, step)
+
+    def figure(self, name: str, figure: Figure, step: int) -> None:
+        for writer in self._writers:
+            writer.figure(name, figure, step)
+
+    def audio(self, name: str, waveform: np.ndarray, sample_rate: int, step: int) -> None:
+        for writer in self._writers:
+            writer.audio(name, waveform, sample_rate, step)
+
+    def close(self) -> None:
+        """Close every writer, even when one of them raises; then its exception goes on."""
+        with ExitStack() as stack:
+            for writer in reversed(self._writers):
+                stack.callback(writer.close)

@@ -1,0 +1,129 @@
+"""Manifests as people write them, and messages for those that are wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from src.datasets.corpus import Exclusion
+from src.datasets.manifest import ManifestCorpus
+from src.errors import ManifestError
+
+
+def write(path: Path, *rows: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
+def test_every_key(tmp_path: Path) -> None:
+    manifest = write(
+        tmp_path / "sub/train.jsonl",
+        {"audio_filepath": "x/a.wav", "duration": 2, "text": "HELLO", "speaker": 7, "lang": "en"},
+        {"audio_filepath": "x/b.wav", "duration": 1.5, "offset": 0.5, "id": "take/2"},
+    )
+    first, second = ManifestCorpus(manifest)
+    assert (first.id, first.duration, first.text, first.speaker) == ("a", 2.0, "HELLO", "7")
+    assert first.audio == tmp_path / "sub/x/a.wav"
+    assert (second.id, second.offset, second.text) == ("take-2", 0.5, None)
+
+
+def test_name_and_data_dir(tmp_path: Path) -> None:
+    write(tmp_path / "sub/train.jsonl", {"audio_filepath": "a.wav", "duration": 2})
+    assert ManifestCorpus("sub/train.jsonl", tmp_path).name == "train"
+    corpus = ManifestCorpus("sub/train.jsonl", str(tmp_path), name="mine")
+    assert corpus.name == "mine"
+    assert corpus[0].audio == tmp_path / "sub/a.wav"
+
+
+def test_mark_blank_lines_and_windows_line_ends(tmp_path: Path) -> None:
+    row = '{"audio_filepath": "ü.wav", "duration": 1, "text": "one\u2028line"}'
+    (tmp_path / "m.jsonl").write_bytes(f"\ufeff{row}\r\n\r\n  \n".encode())
+    (item,) = ManifestCorpus(tmp_path / "m.jsonl")
+    assert (item.id, item.text) == ("ü", "one\u2028line")
+
+
+def test_missing_durations_are_read_from_the_files(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(32000), 16000)
+    manifest = write(
+        tmp_path / "m.jsonl",
+        {"audio_filepath": "a.wav"},
+        {"audio_filepath": "a.wav", "offset": 0.5, "duration": None},
+        {"audio_filepath": "a.wav", "offset": 2.5},
+        {"audio_filepath": "lost.wav"},
+        {"audio_filepath": "not-looked-at.wav", "duration": 3},
+    )
+    corpus = ManifestCorpus(manifest)
+    assert [(item.id, item.duration) for item in corpus] == [
+        ("a", 2.0),
+        ("a-2", 1.5),
+        ("not-looked-at", 3.0),
+    ]
+    assert corpus.exclusions == (
+        Exclusion("a.wav", "ends before the offset 2.5 s"),
+        Exclusion("lost.wav", "does not exist"),
+    )
+
+
+def test_equal_stems_take_their_folders(tmp_path: Path) -> None:
+    rows = [{"audio_filepath": f"{name}/a.wav", "duration": 1} for name in ("x", "y")]
+    assert [item.id for item in ManifestCorpus(write(tmp_path / "m", *rows))] == ["x-a", "y-a"]
+
+
+def test_filters(tmp_path: Path) -> None:
+    rows = [
+        {"audio_filepath": f"{index}.wav", "duration": index, "text": "A" * index}
+        for index in range(1, 9)
+    ]
+    manifest = write(tmp_path / "m", *rows)
+    corpus = ManifestCorpus(manifest, limit=2, max_audio_length=6, max_text_length=5)
+    assert [item.id for item in corpus] == ["1", "2"]
+    assert [item.name for item in corpus.exclusions] == ["6", "7", "8", "3 utterances"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "not JSON"),
+        ("[1]", "must be an object, but is [1]"),
+        ("{}", "audio_filepath must be a path, but is null"),
+        ('{"audio_filepath": ""}', 'audio_filepath must be a path, but is ""'),
+        ('{"audio_filepath": "a", "duration": "2"}', "duration must be a number of seconds"),
+        ('{"audio_filepath": "a", "duration": true}', "duration must be a number of seconds"),
+        ('{"audio_filepath": "a", "duration": NaN}', "duration must be a number of seconds"),
+        ('{"audio_filepath": "a", "duration": 0}', "duration must be positive, but is 0"),
+        ('{"audio_filepath": "a", "offset": -1}', "offset must not be negative, but is -1"),
+        ('{"audio_filepath": "a", "text": 5}', "text must be a string, but is 5"),
+        ('{"audio_filepath": "a", "speaker": []}', "speaker must be a string, but is []"),
+        ('{"audio_filepath": "a", "id": ""}', 'id must be a string, but is ""'),
+    ],
+)
+def test_malformed_lines_are_named(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_text(f'{{"audio_filepath": "a.wav", "duration": 1}}\n\n{line}\n')
+    with pytest.raises(ManifestError) as caught:
+        ManifestCorpus(path)
+    assert str(caught.value).startswith(f"{path}, line 3: {message}")
+
+
+def test_what_is_no_manifest(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "empty").touch()
+    for name, message in {
+        "missing": "does not exist: check manifest",
+        "binary": r"is not UTF-8 \(byte 0\)",
+        "empty": "holds no usable utterance",
+        "": "cannot be read: Is a directory",
+    }.items():
+        with pytest.raises(ManifestError, match=message):
+            ManifestCorpus(tmp_path / name)
+
+
+def test_an4(speech_data: Path) -> None:
+    corpus = ManifestCorpus("test.jsonl", speech_data / "an4")
+    assert len(corpus) == 130
+    assert all(item.audio.is_file() and item.text for item in corpus)

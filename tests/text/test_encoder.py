@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.errors import ConfigError, ManifestError
+from src.text import DEFAULT_ALPHABET, TextEncoder
+
+LETTERS = " abcdefghijklmnopqrstuvwxyz"
+
+
+def test_sizes() -> None:
+    assert TextEncoder().n_tokens == 29
+    assert TextEncoder(LETTERS, remove="'").n_tokens == 28
+    assert TextEncoder().blank == 0
+
+
+def test_tokens_follow_the_alphabet() -> None:
+    assert TextEncoder().encode(DEFAULT_ALPHABET[1:]) == list(range(2, 29))
+    assert TextEncoder().space == 1
+    assert TextEncoder("ab").space is None
+
+
+@given(st.text(DEFAULT_ALPHABET + "ABCXYZ.,-\u2019"))
+def test_decode_inverts_encode(text: str) -> None:
+    encoder = TextEncoder()
+    labels = encoder.encode(text)
+    assert encoder.decode(labels) == encoder.normalize(text)
+    assert encoder.unknown(text) == set()
+    assert 0 not in labels
+
+
+def test_unknown_characters_are_named() -> None:
+    encoder = TextEncoder()
+    assert encoder.unknown("Caf\u00e9 7, a") == {"\u00e9", "7"}
+    with pytest.raises(ManifestError, match="'7' in 'Route 7' is not in the alphabet"):
+        encoder.encode("Route 7")
+
+
+def test_apostrophe_removed_as_the_short_alphabet_needs_it() -> None:
+    encoder = TextEncoder(LETTERS, remove=".,'")
+    assert encoder.decode(encoder.encode("Don't.")) == "dont"
+
+
+@pytest.mark.parametrize("label", [0, -1, 29])
+def test_decode_refuses_what_is_no_label(label: int) -> None:
+    with pytest.raises(ValueError, match=f"label must be 1 to 28, but is {label}"):
+        TextEncoder().decode([1, label])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"alphabet": ""}, "alphabet must hold at least one character"),
+        ({"alphabet": "aba"}, "alphabet must hold 'a' once"),
+        ({"alphabet": "aB"}, "'B' becomes 'b'"),
+        ({"alphabet": "a."}, "'.' becomes ''"),
+        ({"case": "title"}, "case must be one of"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        TextEncoder(**arguments)
+
+
+def test_minimum_frames() -> None:
+    encoder = TextEncoder()
+    for word, frames in [("", 0), ("a", 1), ("hello", 6), ("aaa", 5), ("bookkeeper", 13)]:
+        assert encoder.minimum_frames(encoder.encode(word)) == frames
+
+
+def test_settings_make_an_equal_encoder() -> None:
+    encoder = TextEncoder("xyz ", case="keep", remove=".", to_space="")
+    again = TextEncoder(**encoder.settings)
+    assert again == encoder
+    assert hash(again) == hash(encoder)
+    assert again != TextEncoder("xyz ", case="keep", remove="", to_space="")
+    assert eval(repr(encoder)) == encoder
+
+
+def test_needs_no_torch() -> None:
+    code = "import sys, src.text, src.metrics; sys.exit('torch' in sys.modules)"
+    root = Path(__file__).resolve().parents[2]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
