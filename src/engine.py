@@ -10,9 +10,11 @@ from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 
 from src.errors import ConfigError
+from src.types import Padded
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "32": "32-true",
@@ -54,6 +56,28 @@ def _pick_precision(
     if name == "16" and device.type == "cpu":
         raise ConfigError("precision 16 needs a GPU: use 32 or bf16 on the CPU")
     return PRECISIONS[name]
+
+
+class _OnTensors(nn.Module):
+    """A network between plain tensors: Fabric looks into what passes, not into frozen values."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, data: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        out = self.network(Padded(data, lengths))
+        return out.data, out.lengths
+
+
+class PreparedNetwork:
+    """Calls a network as Fabric wrapped it; holds no weights of its own."""
+
+    def __init__(self, module: _FabricModule) -> None:
+        self.module = module
+
+    def __call__(self, features: Padded) -> Padded:
+        return Padded(*self.module(features.data, features.lengths))
 
 
 class Engine:
@@ -108,22 +132,26 @@ class Engine:
 
     def setup(
         self, network: nn.Module, optimizer: torch.optim.Optimizer
-    ) -> tuple[nn.Module, torch.optim.Optimizer]:
-        """The network on its device under precision and ranks, and the optimiser with it."""
-        module = self._fabric.setup_module(network)
+    ) -> tuple[PreparedNetwork, torch.optim.Optimizer]:
+        """The network on its device under precision and ranks, and the optimiser with it.
+
+        Args:
+            network: maps Padded features to Padded log-probabilities.
+        """
+        module = PreparedNetwork(self._fabric.setup_module(_OnTensors(network)))
         wrapped = self._fabric.setup_optimizers(optimizer)
         assert isinstance(wrapped, torch.optim.Optimizer)
         return module, wrapped
 
-    def backward(self, loss: Tensor, network: nn.Module) -> None:
-        self._fabric.backward(loss, model=network)  # type: ignore[arg-type]
+    def backward(self, loss: Tensor, network: PreparedNetwork) -> None:
+        self._fabric.backward(loss, model=network.module)
 
     def clip(
-        self, network: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float | None
+        self, network: PreparedNetwork, optimizer: torch.optim.Optimizer, max_norm: float | None
     ) -> Tensor:
         """Scale the gradients to at most ``max_norm``; returns their norm before that."""
         norm = self._fabric.clip_gradients(
-            network,
+            network.module,
             optimizer,
             max_norm=float("inf") if max_norm is None else max_norm,
             error_if_nonfinite=False,

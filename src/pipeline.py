@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -14,8 +16,10 @@ from src.types import Padded
 class Pipeline(nn.Module):
     """What is trained, saved and used for recognition.
 
-    ``network`` may be replaced by a wrapper that adds precision and ranks (see ``engine``);
-    ``state_dict`` stays the same.
+    Attributes:
+        network: holds the weights.
+        through: calls the network under an engine's precision and ranks; None calls it plainly.
+        seconds_per_frame: of the log-probabilities.
     """
 
     def __init__(
@@ -23,9 +27,9 @@ class Pipeline(nn.Module):
     ) -> None:
         super().__init__()
         self.front_end = front_end
-        self.network: nn.Module = network
+        self.network = network
+        self.through: Callable[[Padded], Padded] | None = None
         self.loss = loss or CtcLoss()
-        self._output_lengths = network.output_lengths
         self.seconds_per_frame = front_end.seconds_per_frame * network.time_stride
 
     def forward(
@@ -42,9 +46,8 @@ class Pipeline(nn.Module):
     def emissions(self, waveforms: Padded, generator: torch.Generator | None = None) -> Padded:
         """Log-probabilities (B, T, V) of waveforms (B, S)."""
         features: Padded = self.front_end(waveforms, generator)
-        log_probs: Padded = self.network(features)
-        return log_probs
+        return (self.through or self.network)(features)
 
     def output_frames(self, n_samples: Tensor) -> Tensor:
         """The fewest output frames (B,) that ``n_samples`` (B,) samples give in training."""
-        return self._output_lengths(self.front_end.fewest_frames(n_samples))
+        return self.network.output_lengths(self.front_end.fewest_frames(n_samples))

@@ -46,13 +46,19 @@ def create(node: Mapping[str, Any], key: str, *arguments: Any, **derived: Any) -
     """
     check_keys(node, key)
     try:
-        return instantiate(dict(node), *arguments, **derived, _convert_="all")
+        make = instantiate(dict(node), _partial_=True, _convert_="all")
+        return make(*arguments, **derived)
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, SpeechError):
             raise cause from None
-        first = str(cause or error).strip().splitlines()[0]
-        raise ConfigError(f"{key} cannot be built: {first}") from error
+        raise ConfigError(f"{key} cannot be built: {_first_line(cause or error)}") from error
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{key} cannot be built: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0]
 
 
 def check_keys(node: Any, key: str) -> None:

@@ -22,11 +22,14 @@ from src.paths import resolve
 from src.pipeline import Pipeline
 from src.text import TextEncoder
 from src.trainer import (
+    Keeper,
     Learner,
     RunFolder,
+    Showroom,
     Trainer,
     TrainerSettings,
     TrainingData,
+    Validator,
     epoch_ends,
     logging_to,
     report,
@@ -89,17 +92,10 @@ def _assemble(
     if engine.is_main:
         OmegaConf.save(config, folder.path / "config.yaml", resolve=True)
     writer = _writer(config, folder.path, engine, content)
-    trainer = Trainer(
-        settings,
-        learner,
-        data,
-        decoders,
-        text_encoder,
-        folder,
-        writer,
-        recipe=recipe,
-        config=plain(config),
-    )
+    show = Showroom(writer, pipeline, text_encoder, folder.path / "metrics.jsonl", settings.seed)
+    keeper = Keeper(learner, recipe, plain(config), data.train.fingerprint())
+    validator = Validator(learner, decoders, text_encoder, show)
+    trainer = Trainer(settings, learner, data, validator, keeper, show, folder, writer)
     if content is not None:
         assert resumed is not None
         trainer.resume(content, resumed)

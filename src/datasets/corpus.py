@@ -24,10 +24,13 @@ class Exclusion:
     Attributes:
         name: an utterance's id, or a file; for what is beyond ``limit``, only how many.
         reason: why; word for word the same for all that one filter left out.
+        utterance: where its recording could not be read, what it would have been, with a
+            duration of 0 and an id that no other utterance of the corpus has; otherwise None.
     """
 
     name: str
     reason: str
+    utterance: Utterance | None = None
 
 
 def select(

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from src.audio.probing import probe_all
 from src.audio.reading import AudioInfo
 from src.datasets.corpus import Corpus, Exclusion, audio_fault, plain_ids, select
-from src.datasets.index import Folder, read_transcripts, walk
+from src.datasets.layout import Folder, read_transcripts, walk
 from src.errors import ManifestError
 from src.paths import resolve
 from src.types import Utterance
@@ -127,5 +127,7 @@ def _utterances(recordings: list[_Recording]) -> tuple[list[Utterance], list[Exc
         if isinstance(info, AudioInfo):
             utterances.append(Utterance(id_, recording.path, info.duration, recording.text))
         else:
-            exclusions.append(Exclusion(recording.relative, audio_fault(info, recording.path)))
+            broken = Utterance(id_, recording.path, 0.0, recording.text)
+            reason = audio_fault(info, recording.path)
+            exclusions.append(Exclusion(recording.relative, reason, broken))
     return utterances, exclusions

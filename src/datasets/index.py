@@ -11,91 +11,22 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from src.audio.probing import probe_all
-from src.audio.reading import AUDIO_SUFFIXES, AudioInfo
+from src.audio.reading import AudioInfo
 from src.datasets.corpus import Exclusion, audio_fault, plain_ids
+from src.datasets.layout import TRANSCRIPT_SUFFIX, Folder, read_transcripts, walk
 from src.errors import ManifestError
 from src.types import Utterance
 
 VERSION = 1
-TRANSCRIPT_SUFFIX = ".trans.txt"
 _NOT_WORD = re.compile(r"[^\w.-]+")
 
 Row = dict[str, Any]
 Contents = tuple[list[Utterance], list[Exclusion]]
-
-
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """The recordings and transcripts directly in one folder, hidden files left out.
-
-    Attributes:
-        path: the folder.
-        relative: its path below the root with "/" at the end; empty for the root itself.
-        audio: names of the recordings, sorted.
-        transcripts: names of the ``*.trans.txt``, sorted.
-        signature: name, size and time of change of each of them.
-    """
-
-    path: Path
-    relative: str
-    audio: tuple[str, ...]
-    transcripts: tuple[str, ...]
-    signature: str
-
-
-def walk(root: Path) -> Iterator[Folder]:
-    """Every folder below ``root``, itself included, in sorted order; links are followed.
-
-    Raises:
-        ManifestError: a folder cannot be listed.
-    """
-    seen: set[tuple[int, int]] = set()  # a link may lead back to where it lies
-    pending = [(root, "")]
-    while pending:
-        path, relative = pending.pop()
-        try:
-            status = path.stat()
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            folder, subfolders = _list(path, relative)
-        except OSError as error:
-            raise ManifestError(f"{path} cannot be listed: {error.strerror}") from error
-        yield folder
-        pending.extend((path / name, f"{relative}{name}/") for name in reversed(subfolders))
-
-
-def _list(path: Path, relative: str) -> tuple[Folder, list[str]]:
-    audio: list[str] = []
-    transcripts: list[str] = []
-    subfolders: list[str] = []
-    signature: list[str] = []
-    with os.scandir(path) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            name = entry.name
-            if name.startswith("."):  # among them the "._NAME.wav" of macOS
-                continue
-            if name.endswith(TRANSCRIPT_SUFFIX):
-                transcripts.append(name)
-            elif os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES:
-                audio.append(name)
-            else:
-                if entry.is_dir():
-                    subfolders.append(name)
-                continue
-            try:
-                status = entry.stat()
-                signature.append(f"{name}\t{status.st_size}\t{status.st_mtime_ns}")
-            except FileNotFoundError:  # a broken link, which probing reports
-                signature.append(f"{name}\tbroken")
-    folder = Folder(path, relative, tuple(audio), tuple(transcripts), "\n".join(signature))
-    return folder, subfolders
 
 
 def fingerprint(folders: Sequence[Folder]) -> str:
@@ -105,33 +36,6 @@ def fingerprint(folders: Sequence[Folder]) -> str:
         if folder.signature:
             digest.update(os.fsencode(f"{folder.relative}\n{folder.signature}\n\n"))
     return digest.hexdigest()
-
-
-def read_transcripts(folder: Folder) -> tuple[dict[str, str], list[Exclusion]]:
-    """The transcripts of a folder by utterance id, and the lines that are not "ID TEXT"."""
-    texts: dict[str, str] = {}
-    exclusions: list[Exclusion] = []
-    for name in folder.transcripts:
-        place = f"{folder.relative}{name}"
-        try:
-            lines = (folder.path / name).read_text(encoding="utf-8-sig").split("\n")
-        except UnicodeDecodeError:
-            exclusions.append(Exclusion(place, "the transcript file is not UTF-8"))
-            continue
-        except OSError as error:
-            exclusions.append(Exclusion(place, f"cannot be read: {error.strerror}"))
-            continue
-        for number, line in enumerate(lines, start=1):
-            words = line.split(maxsplit=1)
-            if not words:
-                continue
-            if len(words) == 1:
-                exclusions.append(Exclusion(f"{place}:{number}", "the line holds no transcript"))
-            elif words[0] in texts:
-                exclusions.append(Exclusion(f"{place}:{number}", "transcribed a second time"))
-            else:
-                texts[words[0]] = words[1].strip()
-    return texts, exclusions
 
 
 def open_index(root: Path, index_dir: Path, name: str, *, n_workers: int | None = None) -> Contents:
@@ -178,20 +82,26 @@ def _scan(folders: Sequence[Folder], n_workers: int | None) -> list[Row]:
             else:
                 found.append((folder.path / name, folder.relative + name, text))
         exclusions.extend(Exclusion(name, "no audio beside its transcript") for name in texts)
+    paths = [PurePosixPath(relative) for _, relative, _ in found]
+    ids = plain_ids([(path.stem, path) for path in paths])
     infos = probe_all([path for path, _, _ in found], n_workers=n_workers, description="indexing")
     rows: list[Row] = []
-    for (path, relative, text), info in zip(found, infos, strict=True):
+    broken: list[Row] = []
+    for id_, (path, relative, text), info in zip(ids, found, infos, strict=True):
+        parts = relative.split("/")
+        row: Row = {
+            "id": id_,
+            "audio": relative,
+            "duration": 0.0,
+            "text": text,
+            "speaker": parts[-3] if len(parts) >= 3 else None,
+        }
         if isinstance(info, AudioInfo):
-            parts = relative.split("/")
-            speaker = parts[-3] if len(parts) >= 3 else None
-            rows.append(
-                {"audio": relative, "duration": info.duration, "text": text, "speaker": speaker}
-            )
+            rows.append({**row, "duration": info.duration})
         else:
-            exclusions.append(Exclusion(relative, audio_fault(info, path)))
-    paths = [PurePosixPath(row["audio"]) for row in rows]
-    ids = plain_ids([(path.stem, path) for path in paths])
-    rows = [{"id": id_, **row} for id_, row in zip(ids, rows, strict=True)]
+            reason = audio_fault(info, path)
+            broken.append({"excluded": relative, "reason": reason, "utterance": row})
+    rows.extend(broken)
     rows.extend({"excluded": item.name, "reason": item.reason} for item in exclusions)
     return rows
 
@@ -236,15 +146,18 @@ def _contents(rows: Sequence[Row], root: Path) -> Contents:
     exclusions: list[Exclusion] = []
     for row in rows:
         if "excluded" in row:
-            exclusions.append(Exclusion(row["excluded"], row["reason"]))
+            broken = _utterance(row["utterance"], root) if "utterance" in row else None
+            exclusions.append(Exclusion(row["excluded"], row["reason"], broken))
         else:
-            utterances.append(
-                Utterance(
-                    id=row["id"],
-                    audio=root / row["audio"],
-                    duration=row["duration"],
-                    text=row["text"],
-                    speaker=row["speaker"],
-                )
-            )
+            utterances.append(_utterance(row, root))
     return utterances, exclusions
+
+
+def _utterance(row: Row, root: Path) -> Utterance:
+    return Utterance(
+        id=row["id"],
+        audio=root / row["audio"],
+        duration=row["duration"],
+        text=row["text"],
+        speaker=row["speaker"],
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -143,18 +143,17 @@ def _utterances(lines: Sequence[_Line], folder: Path) -> tuple[list[Utterance], 
     exclusions: list[Exclusion] = []
     for id_, line in zip(ids, lines, strict=True):
         audio = folder / line.audio
+        item = Utterance(id_, audio, 0.0, line.text, offset=line.offset, speaker=line.speaker)
         duration = line.duration
         if duration is None:
             info = infos[audio]
             if not isinstance(info, AudioInfo):
-                exclusions.append(Exclusion(str(line.audio), audio_fault(info, audio)))
+                exclusions.append(Exclusion(str(line.audio), audio_fault(info, audio), item))
                 continue
             duration = info.duration - line.offset
             if duration <= 0:
                 reason = f"ends before the offset {line.offset:g} s"
-                exclusions.append(Exclusion(str(line.audio), reason))
+                exclusions.append(Exclusion(str(line.audio), reason, item))
                 continue
-        utterances.append(
-            Utterance(id_, audio, duration, line.text, offset=line.offset, speaker=line.speaker)
-        )
+        utterances.append(replace(item, duration=duration))
     return utterances, exclusions

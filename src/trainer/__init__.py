@@ -1,18 +1,24 @@
 """Training: settings, loop, checkpoints, schedule, what is shown."""
 
+from src.trainer.keeping import Keeper
 from src.trainer.learner import Learner
 from src.trainer.logs import logging_to
 from src.trainer.preflight import report, trainable
 from src.trainer.run_folder import RunFolder
 from src.trainer.settings import TrainerSettings
+from src.trainer.showing import Showroom
 from src.trainer.trainer import Trainer, TrainingData, epoch_ends
+from src.trainer.validation import Validator
 
 __all__ = [
+    "Keeper",
     "Learner",
     "RunFolder",
+    "Showroom",
     "Trainer",
     "TrainerSettings",
     "TrainingData",
+    "Validator",
     "epoch_ends",
     "logging_to",
     "report",

@@ -57,7 +57,8 @@ class Learner:
         self.schedule = schedule
         self.max_grad_norm = max_grad_norm
         self.seed = seed
-        pipeline.network, self._wrapped = engine.setup(pipeline.network, optimizer)
+        self._network, self._wrapped = engine.setup(pipeline.network, optimizer)
+        pipeline.through = self._network
 
     @property
     def learning_rate(self) -> float:
@@ -73,8 +74,8 @@ class Learner:
         loss, _ = pipeline(moved.waveforms, moved.labels, draw)
         count = engine.sum(loss.count)
         # ranks average their gradients: times their number, it is one sum over one count
-        engine.backward(loss.total * (engine.world_size / count), pipeline.network)
-        norm = engine.clip(pipeline.network, self._wrapped, self.max_grad_norm)
+        engine.backward(loss.total * (engine.world_size / count), self._network)
+        norm = engine.clip(self._network, self._wrapped, self.max_grad_norm)
         stepped = engine.step(self._wrapped, norm)
         if stepped and self.schedule is not None:
             self.schedule.step()

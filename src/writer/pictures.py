@@ -25,10 +25,11 @@ def spectrograms(
     """
     longest = max(len(features) for _, features in rows) * seconds_per_frame
     figure = Figure(figsize=(_width(longest), 0.6 + 2.3 * len(rows)), layout="constrained")
+    # One range of colours for all, so that they compare; single cells must not eat it up.
+    cells = np.concatenate([features.ravel() for _, features in rows])
+    low, high = np.percentile(cells, [1, 99.8])
     panels = figure.subplots(len(rows), sharex=True, squeeze=False)[:, 0]
     for axes, (title, features) in zip(panels, rows, strict=True):
-        # Single silent or masked cells must not eat up the range of colours.
-        low, high = np.percentile(features, [1, 99.8])
         image = axes.imshow(
             features.T,
             origin="lower",

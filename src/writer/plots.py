@@ -20,7 +20,7 @@ from src.writer.pictures import emissions, spectrograms
 __all__ = ["curves", "emissions", "spectrograms"]
 
 _SMOOTH_FROM = 40  # points; fewer are shown as they are
-_SMOOTHING = 0.9  # weight of the past in the exponential moving average
+_WINDOWS = 25  # a curve is smoothed over a window of its length over this
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d")
 """Okabe and Ito's palette, which colour-blind readers can tell apart."""
 
@@ -50,7 +50,7 @@ def _is_error_rate(key: str) -> bool:
 _PANELS = {
     "loss": _Panel("CTC loss", "nats per utterance", _last("loss"), best=np.nanargmin),
     "error_rates": _Panel("Error rates", "%", _is_error_rate, scale=100.0, best=np.nanargmin),
-    "learning_rate": _Panel("Learning rate", "", _last("learning_rate", "lr")),
+    "learning_rate": _Panel("Learning rate", "step size", _last("learning_rate", "lr")),
     "gradient_norm": _Panel(
         "Gradient norm", "before clipping", _last("gradient_norm", "grad_norm")
     ),
@@ -102,9 +102,10 @@ def _draw_curves(panel: _Panel, series: Sequence[_Series]) -> Figure:
         axes.tick_params(axis="y", which="minor", labelsize=8)
     elif values.min() >= 0:
         axes.set_ylim(bottom=0)
+        axes.ticklabel_format(axis="y", scilimits=(-3, 5), useMathText=True)
     axes.set_title(panel.title, loc="left", fontweight="bold")
     axes.set_xlabel("optimiser step")
-    axes.set_ylabel(panel.unit or panel.title.lower())
+    axes.set_ylabel(panel.unit)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     if max(one.steps.max() for one in series) >= 10_000:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -143,7 +144,8 @@ def _draw_series(axes: Axes, panel: _Panel, one: _Series, style: Mapping[str, An
     many = len(values) >= _SMOOTH_FROM
     if panel.best is not None and not one.name.startswith("train"):
         best = int(panel.best(values))
-        label += f": best {values[best]:.3g} at step {one.steps[best]:,}"
+        percent = " %" if panel.unit == "%" else ""
+        label += f": best {values[best]:.3g}{percent} at step {one.steps[best]:,}"
         axes.plot(
             one.steps[best], values[best], marker="*", markersize=13, color=style["color"], zorder=3
         )
@@ -155,11 +157,9 @@ def _draw_series(axes: Axes, panel: _Panel, one: _Series, style: Mapping[str, An
 
 
 def _smoothed(values: np.ndarray) -> np.ndarray:
-    """Exponential moving average whose start is not drawn towards zero (Adam's correction)."""
-    averages = np.empty_like(values, dtype=float)
-    total = weight = 0.0
-    for index, value in enumerate(values):
-        total = _SMOOTHING * total + (1 - _SMOOTHING) * value
-        weight = _SMOOTHING * weight + (1 - _SMOOTHING)
-        averages[index] = total / weight
-    return averages
+    """Centred moving average: it does not lag behind, and at the ends its window shrinks."""
+    half = max(1, len(values) // _WINDOWS // 2)
+    sums = np.concatenate(([0.0], np.cumsum(values)))
+    centres = np.arange(len(values))
+    reach = np.minimum(half, np.minimum(centres, centres[::-1]))
+    return np.asarray((sums[centres + reach + 1] - sums[centres - reach]) / (2 * reach + 1))

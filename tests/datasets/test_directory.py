@@ -11,6 +11,7 @@ import soundfile
 from src.datasets.corpus import Exclusion
 from src.datasets.directory import DirectoryCorpus
 from src.errors import ManifestError
+from src.types import Utterance
 
 
 def record(path: Path, text: str | None = None) -> None:
@@ -73,12 +74,17 @@ def test_what_cannot_be_read_is_left_out_by_name(tmp_path: Path) -> None:
     record(tmp_path / "sub/a.wav")
     record(tmp_path / "c.wav")
     (tmp_path / "sub/b.wav").write_text("no audio")
+    (tmp_path / "sub/b.txt").write_text("said")
     (tmp_path / "c.txt").write_bytes(b"\xff")
     corpus = DirectoryCorpus(tmp_path, name="mine")
     assert (corpus.name, texts(corpus)) == ("mine", {"a": None})
     assert corpus.exclusions == (
         Exclusion("c.wav", f"its transcript {tmp_path / 'c.txt'} is not UTF-8"),
-        Exclusion("sub/b.wav", "is no audio that libsndfile can read"),
+        Exclusion(
+            "sub/b.wav",
+            "is no audio that libsndfile can read",
+            Utterance("b", tmp_path / "sub/b.wav", 0.0, "said"),
+        ),
     )
 
 

@@ -15,8 +15,10 @@ import soundfile
 
 import src.datasets.index as index_module
 from src.datasets.corpus import Exclusion
-from src.datasets.index import open_index, walk
+from src.datasets.index import open_index
+from src.datasets.layout import walk
 from src.errors import ManifestError
+from src.types import Utterance
 
 
 def write(path: Path, seconds: float = 0.5) -> None:
@@ -69,13 +71,14 @@ def test_what_is_found_and_what_is_left_out(root: Path, tmp_path: Path) -> None:
         ("2-20-0000", 1.25, "FOUR", "2"),
     ]
     assert utterances[2].audio == root / "1/11/1-11-0000.ogg"
+    broken = Utterance("2-20-0001", root / "2/20/2-20-0001.flac", 0.0, text="BROKEN", speaker="2")
     assert set(exclusions) == {
         Exclusion("1-11-0009", "no audio beside its transcript"),
         Exclusion("2/20/2-20.trans.txt:3", "the line holds no transcript"),
         Exclusion("2/20/2-20.trans.txt:4", "transcribed a second time"),
         Exclusion("2/20/bad.trans.txt", "the transcript file is not UTF-8"),
         Exclusion("2/20/untranscribed.flac", "no transcript of its own"),
-        Exclusion("2/20/2-20-0001.flac", "is no audio that libsndfile can read"),
+        Exclusion("2/20/2-20-0001.flac", "is no audio that libsndfile can read", broken),
     }
 
 

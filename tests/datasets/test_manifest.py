@@ -12,6 +12,7 @@ import soundfile
 from src.datasets.corpus import Exclusion
 from src.datasets.manifest import ManifestCorpus
 from src.errors import ManifestError
+from src.types import Utterance
 
 
 def write(path: Path, *rows: object) -> Path:
@@ -64,8 +65,12 @@ def test_missing_durations_are_read_from_the_files(tmp_path: Path) -> None:
         ("not-looked-at", 3.0),
     ]
     assert corpus.exclusions == (
-        Exclusion("a.wav", "ends before the offset 2.5 s"),
-        Exclusion("lost.wav", "does not exist"),
+        Exclusion(
+            "a.wav",
+            "ends before the offset 2.5 s",
+            Utterance("a-3", tmp_path / "a.wav", 0.0, offset=2.5),
+        ),
+        Exclusion("lost.wav", "does not exist", Utterance("lost", tmp_path / "lost.wav", 0.0)),
     )
 
 

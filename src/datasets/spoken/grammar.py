@@ -26,6 +26,7 @@ RULES: dict[str, tuple[str, ...]] = {
         "{counted}",
         "{counted}",
         "{statement}",
+        "{statement}",
     ),
     # numbers
     "digit": _words("one two three four five six seven eight nine"),
@@ -57,7 +58,7 @@ RULES: dict[str, tuple[str, ...]] = {
         "sixteenth",
         "twentieth",
         "twenty {unit_ordinal}",
-        "thirtieth",
+        "thirteenth",
     ),
     "date": ("{month} {ordinal}", "the {ordinal} of {month}", "{weekday} the {ordinal}"),
     "year": ("nineteen {tens} {digit}", "twenty {teen}", "two thousand and {digit}"),

@@ -27,7 +27,7 @@ SAMPLE_RATE = 16000
 MARK = ".spoken-version"
 
 _CHUNK = 16  # utterances for one task
-_AUDIBLE = 0.01  # of the peak: what is softer at either end is cut off
+_AUDIBLE = 0.003  # of the peak: what is softer at either end is cut off
 _FULL_SCALE = 32767
 _logger = logging.getLogger(__name__)
 

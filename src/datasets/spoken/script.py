@@ -27,7 +27,7 @@ LANGUAGES = (
 VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "f5")
 
 _FIRST_SPEAKER = 101
-_UTTERANCES = {"train": 18, "val": 6, "test": 6}  # of each speaker
+_UTTERANCES = {"train": 20, "val": 6, "test": 6}  # of each speaker
 _CHAPTER = 1
 
 _RATE = (135, 185)  # words a minute

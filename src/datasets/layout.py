@@ -1,0 +1,109 @@
+"""Recordings and transcripts as they lie in folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.audio.reading import AUDIO_SUFFIXES
+from src.datasets.corpus import Exclusion
+from src.errors import ManifestError
+
+TRANSCRIPT_SUFFIX = ".trans.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The recordings and transcripts directly in one folder, hidden files left out.
+
+    Attributes:
+        path: the folder.
+        relative: its path below the root with "/" at the end; empty for the root itself.
+        audio: names of the recordings, sorted.
+        transcripts: names of the ``*.trans.txt``, sorted.
+        signature: name, size and time of change of each of them.
+    """
+
+    path: Path
+    relative: str
+    audio: tuple[str, ...]
+    transcripts: tuple[str, ...]
+    signature: str
+
+
+def walk(root: Path) -> Iterator[Folder]:
+    """Every folder below ``root``, itself included, in sorted order; links are followed.
+
+    Raises:
+        ManifestError: a folder cannot be listed.
+    """
+    seen: set[tuple[int, int]] = set()  # a link may lead back to where it lies
+    pending = [(root, "")]
+    while pending:
+        path, relative = pending.pop()
+        try:
+            status = path.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            folder, subfolders = _list(path, relative)
+        except OSError as error:
+            raise ManifestError(f"{path} cannot be listed: {error.strerror}") from error
+        yield folder
+        pending.extend((path / name, f"{relative}{name}/") for name in reversed(subfolders))
+
+
+def _list(path: Path, relative: str) -> tuple[Folder, list[str]]:
+    audio: list[str] = []
+    transcripts: list[str] = []
+    subfolders: list[str] = []
+    signature: list[str] = []
+    with os.scandir(path) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            name = entry.name
+            if name.startswith("."):  # among them the "._NAME.wav" of macOS
+                continue
+            if name.endswith(TRANSCRIPT_SUFFIX):
+                transcripts.append(name)
+            elif os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES:
+                audio.append(name)
+            else:
+                if entry.is_dir():
+                    subfolders.append(name)
+                continue
+            try:
+                status = entry.stat()
+                signature.append(f"{name}\t{status.st_size}\t{status.st_mtime_ns}")
+            except FileNotFoundError:  # a broken link, which probing reports
+                signature.append(f"{name}\tbroken")
+    folder = Folder(path, relative, tuple(audio), tuple(transcripts), "\n".join(signature))
+    return folder, subfolders
+
+
+def read_transcripts(folder: Folder) -> tuple[dict[str, str], list[Exclusion]]:
+    """The transcripts of a folder by utterance id, and the lines that are not "ID TEXT"."""
+    texts: dict[str, str] = {}
+    exclusions: list[Exclusion] = []
+    for name in folder.transcripts:
+        place = f"{folder.relative}{name}"
+        try:
+            lines = (folder.path / name).read_text(encoding="utf-8-sig").split("\n")
+        except UnicodeDecodeError:
+            exclusions.append(Exclusion(place, "the transcript file is not UTF-8"))
+            continue
+        except OSError as error:
+            exclusions.append(Exclusion(place, f"cannot be read: {error.strerror}"))
+            continue
+        for number, line in enumerate(lines, start=1):
+            words = line.split(maxsplit=1)
+            if not words:
+                continue
+            if len(words) == 1:
+                exclusions.append(Exclusion(f"{place}:{number}", "the line holds no transcript"))
+            elif words[0] in texts:
+                exclusions.append(Exclusion(f"{place}:{number}", "transcribed a second time"))
+            else:
+                texts[words[0]] = words[1].strip()
+    return texts, exclusions

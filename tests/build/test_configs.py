@@ -1,0 +1,91 @@
+"""Every config is composed, and everything in it that needs no corpus is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from src.build.components import check_keys, create, group
+from src.build.loading import DataloaderSettings, from_group
+from src.errors import ConfigError
+from src.inference import InferencerSettings
+from src.text import TextEncoder
+from src.trainer import TrainerSettings
+from tests.toy import ROOT, config
+
+CONFIGS = ROOT / "configs"
+COMMANDS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "settings")
+OPTIONS = sorted(
+    path.relative_to(CONFIGS).with_suffix("").as_posix()
+    for path in CONFIGS.rglob("*/*.yaml")
+)
+GROUPS = {
+    "model", "datasets", "dataloader", "transforms", "text_encoder", "decoder", "loss_function",
+    "optimizer", "lr_scheduler", "trainer", "inferencer", "writer", "experiment",
+}  # fmt: skip
+
+
+def test_no_config_is_overlooked() -> None:
+    assert len(COMMANDS) == 11
+    assert len(OPTIONS) == 37
+    assert {option.split("/")[0] for option in OPTIONS} == GROUPS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_command_config_is_whole(name: str, tmp_path: Path) -> None:
+    cfg = config(name, *(["audio=a.wav"] if name == "transcribe" else []))
+    OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    for part in cfg:
+        if OmegaConf.is_dict(cfg[part]):
+            check_keys(group(cfg, str(part)), str(part))
+    from_group(DataloaderSettings, group(cfg, "dataloader"), "dataloader")
+    if "inferencer" in cfg:
+        from_group(InferencerSettings, group(cfg, "inferencer"), "inferencer")
+        return
+    from_group(TrainerSettings, group(cfg, "trainer"), "trainer")
+    encoder: TextEncoder = create(group(cfg, "text_encoder"), "text_encoder")
+    front_end = create(group(cfg, "transforms"), "transforms")
+    model = create(
+        group(cfg, "model"),
+        "model",
+        n_features=front_end.n_features,
+        n_tokens=encoder.n_tokens,
+    )
+    create(group(cfg, "loss_function"), "loss_function")
+    create(group(cfg, "decoder"), "decoder", encoder)
+    optimizer = create(group(cfg, "optimizer"), "optimizer", model.parameters())
+    steps = {"total_steps": 10} if "onecycle" in str(cfg.lr_scheduler._target_).lower() else {}
+    create(group(cfg, "lr_scheduler"), "lr_scheduler", optimizer, **steps)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_fits_its_group(option: str) -> None:
+    name, choice = option.split("/")
+    if name == "inferencer" or option in ("decoder/checkpoint", "dataloader/inference"):
+        command, change = "inference", f"{name}={choice}"
+    elif name == "experiment":
+        command, change = "deepspeech2", f"+experiment={choice}"
+    else:
+        command, change = "deepspeech2", f"{name}={choice}"
+    extra = {"audio": "+audio=a.wav", "noisy": f"+noise_dir={ROOT}"}
+    cfg = config(command, change, *([extra[choice]] if choice in extra else []))
+    for part in cfg:
+        if OmegaConf.is_dict(cfg[part]):
+            check_keys(group(cfg, str(part)), str(part))
+
+
+def test_unknown_keys_are_named_with_what_is_allowed() -> None:
+    with pytest.raises(ConfigError, match=r"model.rnn_sise=3 does not exist: .* takes .*rnn_size"):
+        create({"_target_": "src.model.DeepSpeech2", "rnn_sise": 3}, "model")
+    with pytest.raises(ConfigError, match=r"transforms.features.mels=3 does not exist"):
+        check_keys(
+            {"features": {"_target_": "src.transforms.LogMelSpectrogram", "mels": 3}}, "transforms"
+        )
+    with pytest.raises(ConfigError, match=r"trainer.epochs=3 does not exist: trainer takes"):
+        from_group(TrainerSettings, {"epochs": 3}, "trainer")
+    with pytest.raises(ConfigError, match="cannot be imported"):
+        create({"_target_": "src.model.Nothing"}, "model")
+    with pytest.raises(ConfigError, match=r"model cannot be built: .*n_tokens"):
+        create({"_target_": "src.model.DeepSpeech2", "n_features": 3}, "model")

@@ -1,0 +1,147 @@
+"""Checkpoints restore what was saved, refuse what is not theirs, and execute nothing."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from src import checkpoint
+from src.decoding import GreedyDecoder
+from src.errors import CheckpointError
+from src.model import DeepSpeech2
+from src.pipeline import Pipeline
+from src.text import TextEncoder
+from src.transforms import FrontEnd, GlobalNormalization, LogMelSpectrogram
+from src.types import Padded
+
+MODEL: dict[str, Any] = {
+    "conv_channels": [2],
+    "conv_kernels": [[3, 3]],
+    "conv_strides": [[4, 2]],
+    "rnn_layers": 1,
+    "rnn_size": 6,
+    "n_features": 16,
+    "n_tokens": 29,
+}
+FEATURES = {"n_mels": 16, "hop_length": 160}
+
+
+def content() -> tuple[Pipeline, dict[str, Any]]:
+    torch.manual_seed(0)
+    normalization = GlobalNormalization([0.5] * 16, [2.0] * 16)
+    pipeline = Pipeline(
+        FrontEnd(LogMelSpectrogram(**FEATURES), normalization),  # type: ignore[arg-type]
+        DeepSpeech2(**MODEL),
+    )
+    encoder = TextEncoder()
+    recipe = {
+        "model": {"name": "DeepSpeech2", **MODEL},
+        "features": {"name": "LogMelSpectrogram", **FEATURES},
+        "normalization": {"name": "GlobalNormalization"},
+        "text_encoder": {"name": "TextEncoder", **encoder.settings},
+        "decoder": {"name": "GreedyDecoder", **GreedyDecoder(encoder).settings},
+    }
+    return pipeline.eval(), {"recipe": recipe, "state_dict": pipeline.state_dict(), "step": 7}
+
+
+def test_restored_pipeline_says_the_same(tmp_path: Path) -> None:
+    pipeline, payload = content()
+    path = tmp_path / "model.pth"
+    checkpoint.save(payload, path)
+    restored = checkpoint.restore(checkpoint.load(path), path)
+    waves = Padded.stack([torch.randn(4000), torch.randn(2500)])
+    expected = pipeline.emissions(waves).data
+    torch.testing.assert_close(restored.pipeline.emissions(waves).data, expected, rtol=0, atol=0)
+    assert restored.text_encoder == TextEncoder()
+    assert restored.decoder.name == "Argmax"
+
+
+def refused(path: Path, payload: dict[str, Any] | None = None) -> str:
+    if payload is not None:
+        checkpoint.save(payload, path)
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.restore(checkpoint.load(path), path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_missing_cut_off_and_foreign_files(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    assert "does not exist" in refused(path)
+    path.write_bytes(b"")
+    assert "cut off or no checkpoint" in refused(path)
+    path.write_text("these are words")
+    assert str(path) in refused(path)
+    checkpoint.save(content()[1], path)
+    whole = path.read_bytes()
+    for share in (0.2, 0.5, 0.99):
+        path.write_bytes(whole[: int(len(whole) * share)])
+        assert str(path) in refused(path)
+    torch.save({"state_dict": {}}, path)
+    assert "key 'format'" in refused(path)
+    torch.save([1, 2], path)
+    assert "not a checkpoint of this project" in refused(path)
+
+
+class Bomb:
+    """Unpickled carelessly, it makes a file."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (f"touch '{self.target}'",)
+
+
+@pytest.mark.parametrize(
+    "write", [torch.save, lambda obj, path: path.write_bytes(pickle.dumps(obj))]
+)
+def test_nothing_is_executed(tmp_path: Path, write: Callable[[Any, Path], Any]) -> None:
+    path, proof = tmp_path / "model.pth", tmp_path / "executed"
+    write({"format": checkpoint.FORMAT, "recipe": Bomb(proof), "state_dict": {}}, path)
+    assert "nothing of it was loaded" in refused(path)
+    assert not proof.exists()
+
+
+def test_a_recipe_cannot_name_other_code(tmp_path: Path) -> None:
+    _, payload = content()
+    payload["recipe"]["model"] = {"name": "os.system", "command": "true"}
+    assert "not one of" in refused(tmp_path / "model.pth", payload)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: p["recipe"]["model"].update(rnn_size=8), "is (18, 8) there and (24, 8) here"),
+        (lambda p: p["recipe"]["model"].update(rnn_layers=2), "it lacks 'network.layers.1"),
+        (lambda p: p["recipe"]["model"].update(rnn_layers=0), "rnn_layers must be at least 1"),
+        (lambda p: p["recipe"]["model"].update(wings=2), "wings"),
+        (lambda p: p["recipe"].pop("features"), "lacks recipe key 'features'"),
+        (lambda p: p["state_dict"].update(extra=torch.zeros(1)), "'extra' has no place here"),
+        (lambda p: p["state_dict"].pop("network.output.bias"), "lacks 'network.output.bias'"),
+        (lambda p: p.pop("state_dict"), "lacks key 'state_dict'"),
+        (lambda p: p.update(version=99), "has version 99"),
+    ],
+)
+def test_misfits_name_the_key(
+    tmp_path: Path, change: Callable[[dict[str, Any]], Any], message: str
+) -> None:
+    _, payload = content()
+    payload["state_dict"] = dict(payload["state_dict"])
+    change(payload)
+    assert message in refused(tmp_path / "model.pth", payload)
+
+
+def test_resuming_with_another_recipe_names_the_difference(tmp_path: Path) -> None:
+    _, payload = content()
+    other = {part: dict(options) for part, options in payload["recipe"].items()}
+    other["model"]["rnn_size"] = 64
+    with pytest.raises(CheckpointError, match=r"model.rnn_size=6, but the config says 64"):
+        checkpoint.check_recipe(payload, other, tmp_path)
+    checkpoint.check_recipe(payload, payload["recipe"], tmp_path)

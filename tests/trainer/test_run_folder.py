@@ -1,0 +1,66 @@
+"""Nothing in a run's folder is overwritten unasked, and the newest checkpoint is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from src import checkpoint
+from src.errors import CheckpointError, ConfigError
+from src.trainer.run_folder import RunFolder
+
+
+def save(path: Path, step: int, **more: object) -> None:
+    checkpoint.save({"recipe": {}, "state_dict": {}, "step": step, "training": {}, **more}, path)
+
+
+def test_an_earlier_run_is_refused_resumed_or_moved_aside(tmp_path: Path) -> None:
+    folder = RunFolder.open(str(tmp_path), "run", resume=None, override=False)
+    folder.last.write_bytes(b"weeks of work")
+    with pytest.raises(ConfigError, match="holds a run already"):
+        RunFolder.open(str(tmp_path), "run", resume=None, override=False)
+    RunFolder.open(str(tmp_path), "run", resume="auto", override=False)
+    assert folder.last.exists()
+    for number in (1, 2):
+        RunFolder.open(str(tmp_path), "run", resume=None, override=True)
+        assert not folder.last.exists()
+        moved = tmp_path / f"run.old-{number}" / folder.last.name
+        assert moved.read_bytes() == b"weeks of work"
+        folder.last.write_bytes(b"weeks of work")
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "a\\b"])
+def test_run_name_stays_below_save_dir(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="writer.run_name must be a plain folder name"):
+        RunFolder.open(str(tmp_path), name, resume=None, override=False)
+
+
+def test_auto_takes_the_most_steps_and_passes_over_broken_files(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.find("auto") is None
+    save(folder.epoch(1), 10)
+    save(folder.last, 15)
+    folder.epoch(2).write_bytes(folder.last.read_bytes()[:100])
+    assert folder.find("auto") == folder.last
+    assert folder.find("checkpoint-epoch1.pth") == folder.epoch(1)
+    with pytest.raises(CheckpointError, match=r"resume_from=other.pth is neither"):
+        folder.find("other.pth")
+
+
+def test_a_failed_save_leaves_the_earlier_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path)
+    save(folder.last, 3)
+
+    def full(content: object, file: object) -> None:
+        file.write(b"half")  # type: ignore[attr-defined]
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        save(folder.last, 4)
+    assert checkpoint.load(folder.last)["step"] == 3
+    assert [file.name for file in tmp_path.iterdir()] == [folder.last.name]

@@ -1,0 +1,54 @@
+"""Settings that name what is wrong with them, and the monitor that they describe."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from src.errors import ConfigError
+from src.trainer.monitor import Monitor
+from src.trainer.settings import TrainerSettings
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_epochs": 0}, "trainer.n_epochs must be positive, but is 0"),
+        ({"n_epochs": "ten"}, "trainer.n_epochs must be int, but is 'ten'"),
+        ({"n_epochs": True}, "trainer.n_epochs must be int, but is True"),
+        ({"n_epochs": 1, "epoch_len": 2.5}, "trainer.epoch_len must be int or null, but is 2.5"),
+        ({"n_epochs": 1, "max_grad_norm": -1}, "trainer.max_grad_norm must be positive"),
+        ({"n_epochs": 1, "monitor": "val_WER"}, "trainer.monitor must be 'min METRIC'"),
+        (
+            {"n_epochs": 1, "resume_from": "auto", "from_pretrained": "a.pth"},
+            "exclude each other",
+        ),
+    ],
+)
+def test_bad_values_are_named(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        TrainerSettings(**options)  # type: ignore[arg-type]
+
+
+def test_monitor_keeps_the_best_and_runs_out_of_patience() -> None:
+    monitor = Monitor.parse("min val_WER_(Argmax)", patience=2)
+    values = [0.5, 0.6, 0.4, math.nan, 0.4]
+    verdicts = [monitor.update({"val/WER_(Argmax)": value}) for value in values]
+    assert verdicts == [True, False, True, False, False]
+    assert monitor.best == 0.4
+    assert monitor.exhausted
+
+
+def test_monitor_ignores_epochs_that_did_not_measure() -> None:
+    monitor = Monitor.parse("max val_accuracy", patience=1)
+    assert monitor.update({"val/accuracy": 1.0})
+    assert not monitor.update({"val/loss": 0.0})
+    assert not monitor.exhausted
+
+
+def test_monitor_switched_off_takes_every_epoch() -> None:
+    monitor = Monitor.parse("off", patience=1)
+    assert monitor.update({})
+    assert monitor.update({"val/loss": 9.0})
+    assert not monitor.exhausted

@@ -1,0 +1,151 @@
+"""Whole runs in this process: they learn, resume to the bit, and write what they should."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from src import checkpoint
+from src.build import train
+from src.errors import CheckpointError
+from src.inference import Recognizer
+from src.trainer import Trainer
+from src.types import Batch
+from tests.toy import config, metrics, overrides, write_corpus
+
+WITH_EVERYTHING = (
+    "transforms=small",
+    "model.dropout=0.1",
+    "trainer.n_epochs=3",
+    "trainer.save_every=1",
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("toy"), {"train": 60, "val": 12})
+
+
+def run(data: Path, save_dir: Path, *changes: str) -> int:
+    return train(config("an4", *overrides(data, save_dir, *changes)))
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return checkpoint.load(path)["state_dict"]
+
+
+def same(one: Path, other: Path) -> bool:
+    first, second = weights(one), weights(other)
+    assert first.keys() == second.keys()
+    return all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_run_learns_and_leaves_what_it_promises(data: Path, tmp_path: Path) -> None:
+    status = run(
+        data,
+        tmp_path,
+        "transforms=none",
+        "trainer.n_epochs=14",
+        "trainer.monitor=min val_CER_(Argmax)",
+        "decoder=beam",
+        "trainer.decode_period=14",
+        "model.dropout=0",
+    )
+    assert status == 0
+    folder = tmp_path / "toy"
+    for name in ("config.yaml", "info.log", "metrics.jsonl", "model_best.pth"):
+        assert (folder / name).stat().st_size > 0
+    assert (folder / "checkpoint-epoch14.pth").exists()
+    pictures = {path.stem for path in (folder / "plots").glob("*.png")}
+    assert {"loss", "error_rates", "spectrograms", "emissions"} <= pictures
+    rows = metrics(folder)
+    cer = [row["val/CER_(Argmax)"] for row in rows if "val/CER_(Argmax)" in row]
+    assert len(cer) == 14
+    assert min(cer) < 0.1
+    assert cer[0] > 0.5
+    assert sum("val/WER_(BeamSearch)" in row for row in rows) == 1
+    rates = [row["train/learning_rate"] for row in rows if "train/learning_rate" in row]
+    assert max(rates) > 9e-3
+    assert rates[-1] < 1e-5  # the one cycle ends with the last step
+    best = checkpoint.load(folder / "model_best.pth")
+    assert best["metrics"]["val/CER_(Argmax)"] == min(cer)
+    assert "training" not in best
+    heard = Recognizer.from_checkpoint(folder / "model_best.pth", device="cpu")
+    assert heard.decoder.name == "BeamSearch"
+    assert set(heard.transcribe(data / "val" / "val-000.wav").text) <= set("abc ")
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropout, augmentation and OneCycle on; stopped in mid-epoch by SIGTERM, then by SIGINT."""
+    assert run(data, tmp_path / "whole", *WITH_EVERYTHING) == 0
+    original = Trainer._step
+    for stop_at, number in ((4, signal.SIGTERM), (13, signal.SIGINT)):
+
+        def step(self: Trainer, batch: Batch, at: int = stop_at, number: int = number) -> Any:
+            result = original(self, batch)
+            if self.progress.step + 1 == at:
+                os.kill(os.getpid(), number)
+            return result
+
+        monkeypatch.setattr(Trainer, "_step", step)
+        status = run(data, tmp_path / "parts", *WITH_EVERYTHING, "trainer.resume_from=auto")
+        assert status == 128 + number
+        last = checkpoint.load(tmp_path / "parts" / "toy" / "checkpoint-last.pth")
+        assert last["step"] == stop_at
+    monkeypatch.setattr(Trainer, "_step", original)
+    assert run(data, tmp_path / "parts", *WITH_EVERYTHING, "trainer.resume_from=auto") == 0
+    for name in ("checkpoint-last.pth", "model_best.pth"):
+        assert same(tmp_path / "whole" / "toy" / name, tmp_path / "parts" / "toy" / name)
+    steps = [row["step"] for row in metrics(tmp_path / "parts" / "toy")]
+    assert steps == sorted(steps)
+
+
+def test_resuming_with_other_plans_is_refused(data: Path, tmp_path: Path) -> None:
+    base = ("transforms=none", "trainer.n_epochs=1", "trainer.resume_from=auto")
+    assert run(data, tmp_path, *base) == 0
+    for change, message in (
+        ("model.rnn_size=32", r"model.rnn_size=48, but the config says 32"),
+        ("dataloader.max_batch_duration=9", "other data or with other batches"),
+        ("trainer.n_epochs=2", "total_steps="),
+        ("trainer.resume_from=model_best.pth", "holds weights alone"),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            run(data, tmp_path, *base, change)
+
+
+def test_weights_of_another_run_are_a_start(data: Path, tmp_path: Path) -> None:
+    base = ("transforms=none", "trainer.n_epochs=1", "trainer.epoch_len=1")
+    assert run(data, tmp_path / "first", *base) == 0
+    start = tmp_path / "first" / "toy" / "model_best.pth"
+    still = ("optimizer.lr=0", "lr_scheduler.max_lr=0", f"trainer.from_pretrained={start}")
+    assert run(data, tmp_path / "second", *base, *still) == 0
+    again = weights(tmp_path / "second" / "toy" / "model_best.pth")
+    for key, value in weights(start).items():
+        if "running" not in key:
+            torch.testing.assert_close(again[key], value, rtol=1e-4, atol=1e-4)
+
+
+def test_broken_audio_is_named_once_and_left_out(tmp_path: Path) -> None:
+    data = write_corpus(tmp_path / "data", {"train": 20, "val": 4})
+    (data / "train" / "train-003.wav").write_bytes(b"RIFF no audio at all")
+    status = run(data, tmp_path, "transforms=none", "trainer.n_epochs=3")
+    assert status == 0
+    text = (tmp_path / "toy" / "info.log").read_text(encoding="utf-8")
+    assert text.count("train-003.wav") == 1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("precision", ["bf16", "16", "32"])
+def test_a_run_learns_on_a_gpu(data: Path, tmp_path: Path, precision: str) -> None:
+    changes = ("trainer.device=cuda", f"trainer.precision={precision}", "transforms=small")
+    assert run(data, tmp_path, *changes, "trainer.n_epochs=14") == 0
+    cer = [row.get("val/CER_(Argmax)", 9.0) for row in metrics(tmp_path / "toy")]
+    assert min(cer) < 0.4
