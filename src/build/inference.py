@@ -40,10 +40,12 @@ def infer(config: DictConfig) -> int:
     n_failed = 0
     for name, corpus in parts.items():
         folder = PredictionFolder(folders[name], recognizer, override=settings.override)
-        loader = dataloader.loader(
-            corpus.utterances, _no_labels, recognizer.sample_rate, shuffle=False
-        )
-        evaluation = recognizer.run(loader, folder.write, title=corpus.name)
+        evaluation = Evaluation({})
+        if len(corpus):
+            loader = dataloader.loader(
+                corpus.utterances, _no_labels, recognizer.sample_rate, shuffle=False
+            )
+            evaluation = recognizer.run(loader, folder.write, title=corpus.name)
         n_failed += _write_failures(corpus, evaluation, folder)
         evaluations[corpus.name] = evaluation
         print(f"{corpus.name}: {len(corpus)} utterances, predictions in {folder.folder}")

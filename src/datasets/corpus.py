@@ -88,7 +88,8 @@ class Corpus(Sequence[Utterance]):
         exclusions: what was found but left out, and why.
 
     Raises:
-        ManifestError: no utterance is left, or two have the same id; names ``place``.
+        ManifestError: no utterance is left, or two have the same id; names ``place``. A corpus
+            whose recordings are all broken is empty instead: recognition reports each of them.
     """
 
     def __init__(
@@ -103,7 +104,8 @@ class Corpus(Sequence[Utterance]):
         self.utterances = tuple(utterances)
         self.exclusions = tuple(exclusions)
         place = name if place is None else place
-        if not self.utterances:
+        broken = any(exclusion.utterance is not None for exclusion in self.exclusions)
+        if not self.utterances and not broken:
             raise ManifestError(f"{place} holds no usable utterance{self._reasons()}")
         ids = {utterance.id for utterance in self.utterances}
         if len(ids) < len(self.utterances):

@@ -12,7 +12,7 @@ from typing import Any
 from src.audio.probing import probe_all
 from src.audio.reading import AudioInfo
 from src.datasets.corpus import Corpus, Exclusion, audio_fault, plain_ids, select
-from src.errors import ManifestError
+from src.errors import ConfigError, ManifestError
 from src.paths import resolve
 from src.types import Utterance
 
@@ -44,9 +44,11 @@ class ManifestCorpus(Corpus):
         max_audio_length: seconds; longer utterances are left out.
         max_text_length: characters; utterances with longer transcripts are left out.
         name: what the corpus is called; by default the manifest's name without its ending.
+        speakers: take these alone.
+        exclude_speakers: take all but these.
 
     Raises:
-        ConfigError: an option is not positive.
+        ConfigError: an option is not positive, or a speaker does not occur.
         ManifestError: the manifest is missing or malformed, which names file and line, or no
             utterance is left.
     """
@@ -60,9 +62,12 @@ class ManifestCorpus(Corpus):
         max_audio_length: float | None = None,
         max_text_length: int | None = None,
         name: str | None = None,
+        speakers: Sequence[str] | None = None,
+        exclude_speakers: Sequence[str] | None = None,
     ) -> None:
         path = resolve(manifest) if data_dir is None else resolve(data_dir) / manifest
-        utterances, exclusions = _utterances(_read(path), path.parent)
+        lines = _by_speaker(_read(path), path, speakers, exclude_speakers)
+        utterances, exclusions = _utterances(lines, path.parent)
         kept, filtered = select(
             utterances,
             limit=limit,
@@ -91,6 +96,21 @@ def _read(path: Path) -> list[_Line]:
             except ValueError as error:
                 raise ManifestError(f"{path}, line {number}: {error}") from error
     return lines
+
+
+def _by_speaker(
+    lines: list[_Line],
+    path: Path,
+    speakers: Sequence[str] | None,
+    exclude_speakers: Sequence[str] | None,
+) -> list[_Line]:
+    """The lines of the speakers that are asked for; the rest belongs to another part."""
+    known = {line.speaker for line in lines}
+    for name in (*(speakers or ()), *(exclude_speakers or ())):
+        if name not in known:
+            raise ConfigError(f"speaker {name!r} does not occur in {path}")
+    wanted = known if speakers is None else set(speakers)
+    return [line for line in lines if line.speaker in wanted - set(exclude_speakers or ())]
 
 
 def _parse(line: str) -> _Line:

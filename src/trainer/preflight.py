@@ -27,7 +27,7 @@ def trainable(
     Raises:
         ManifestError: none is left.
     """
-    samples = torch.tensor([round(item.duration * sample_rate) for item in corpus])
+    samples = torch.tensor([round(item.duration * sample_rate) for item in corpus], dtype=torch.int64)
     frames = output_frames(samples).tolist()
     kept: list[Utterance] = []
     left_out: list[Exclusion] = []
@@ -38,7 +38,7 @@ def trainable(
         else:
             left_out.append(Exclusion(utterance.id, reason))
     if not kept:
-        reasons = sorted({exclusion.reason for exclusion in left_out})
+        reasons = sorted({exclusion.reason for exclusion in (*corpus.exclusions, *left_out)})
         raise ManifestError(
             f"{corpus.name} has no utterance to learn from: {'; '.join(reasons[:3])}"
         )

@@ -42,6 +42,8 @@ class NullWriter:
     def __init__(
         self,
         run_name: str | None = None,
+        project_name: str | None = None,
+        mode: str | None = None,
         *,
         run_dir: str | Path | None = None,
         config: Mapping[str, Any] | None = None,

@@ -22,6 +22,8 @@ class TensorboardWriter:
     def __init__(
         self,
         run_name: str | None = None,
+        project_name: str | None = None,
+        mode: str | None = None,
         *,
         run_dir: str | Path,
         config: Mapping[str, Any] | None = None,
@@ -29,7 +31,8 @@ class TensorboardWriter:
     ) -> None:
         """
         Args:
-            run_name: taken, as every writer takes it; TensorBoard shows the folder's name.
+            run_name, project_name, mode: taken, so that a config may change its writer alone;
+                TensorBoard shows the folder's name and is always offline.
             run_dir: the run's folder.
             config: plain containers, shown as text.
             resume_step: the last step that the resumed run has done; later ones are hidden.

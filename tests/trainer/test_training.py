@@ -51,7 +51,7 @@ def test_a_run_learns_and_leaves_what_it_promises(data: Path, tmp_path: Path) ->
         tmp_path,
         "transforms=none",
         "trainer.n_epochs=14",
-        "trainer.monitor=min val_CER_(Argmax)",
+        'trainer.monitor="min val_CER_(Argmax)"',
         "decoder=beam",
         "trainer.decode_period=14",
         "model.dropout=0",

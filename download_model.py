@@ -1,0 +1,8 @@
+"""Fetch the released checkpoint: python download_model.py [--url URL] [--sha256 HEX]"""
+
+import sys
+
+from src.datasets.model_download import main
+
+if __name__ == "__main__":
+    sys.exit(main())

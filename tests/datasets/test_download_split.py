@@ -1,0 +1,168 @@
+"""Unpacking archives, and splits of LibriSpeech from a server on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from src.datasets import download
+from src.datasets.download import MARKER, MIRRORS, SPLITS, Split, download_split, unpack
+from src.datasets.librispeech import SPLITS as KNOWN
+from src.errors import ConfigError, DownloadError
+from tests.loopback import Resource, Server, serve
+
+FILES = {
+    "LibriSpeech/SPEAKERS.TXT": b"speakers",
+    "LibriSpeech/dev-clean/1/2/1-2.trans.txt": b"1-2-0000 HELLO\n",
+    "LibriSpeech/dev-clean/1/2/1-2-0000.flac": bytes(range(256)) * 100,
+}
+
+
+def tar_of(files: dict[str, bytes], *members: tarfile.TarInfo) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+        for member in members:
+            archive.addfile(member)
+    return buffer.getvalue()
+
+
+def link(name: str, to: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, to
+    return info
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serve() as state:
+        yield state
+
+
+def offer(server: Server, monkeypatch: pytest.MonkeyPatch, body: bytes) -> Resource:
+    known = Split(12, hashlib.md5(body).hexdigest(), len(body))
+    monkeypatch.setitem(SPLITS, "dev-clean", known)
+    resource = Resource(body)
+    server.put("/12/dev-clean.tar.gz", resource)
+    return resource
+
+
+def test_checksums_cover_what_the_corpus_offers() -> None:
+    assert set(SPLITS) == set(KNOWN)
+    assert len({split.md5 for split in SPLITS.values()}) == len(SPLITS)
+    assert all(re.fullmatch("[0-9a-f]{32}", split.md5) for split in SPLITS.values())
+    assert all(base.startswith("https://") and not base.endswith("/") for base in MIRRORS)
+
+
+def test_split(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    offer(server, monkeypatch, tar_of(FILES))
+    mirrors = [f"{server.url}/absent", server.url + "/"]
+    folder = download_split("dev-clean", tmp_path, mirrors=mirrors)
+    assert folder == tmp_path / "dev-clean"
+    for name, content in FILES.items():
+        assert (tmp_path / name.removeprefix("LibriSpeech/")).read_bytes() == content
+    assert (folder / MARKER).exists()
+    names = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")}
+    assert names == {"dev-clean", "SPEAKERS.TXT"}  # neither archive nor temporary folder
+    asked = len(server.requests)
+    assert download_split("dev-clean", tmp_path, mirrors=mirrors) == folder
+    assert len(server.requests) == asked
+
+
+def test_split_is_resumed(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = tar_of(FILES)
+    resource = offer(server, monkeypatch, body)
+    resource.breaks = [100, 0]
+    with pytest.raises(DownloadError):
+        download_split("dev-clean", tmp_path, mirrors=[server.url], retries=1)
+    assert not (tmp_path / "dev-clean").exists()
+    download_split("dev-clean", tmp_path, mirrors=[server.url])
+    assert server.requests[-1].range == "bytes=100-"
+    assert server.requests[-1].sent == len(body) - 100
+
+
+def test_users_own_folder_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "dev-clean" / "7").mkdir(parents=True)
+    assert download_split("dev-clean", tmp_path, mirrors=[]) == tmp_path / "dev-clean"
+
+
+def test_unknown_split(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"dev-clean.*'dev-dirty'"):
+        download_split("dev-dirty", tmp_path)
+
+
+def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SPLITS, "dev-clean", Split(12, "0" * 32, 10**18))
+    with pytest.raises(DownloadError, match="make room"):
+        download_split("dev-clean", tmp_path, mirrors=[])
+
+
+def test_archive_of_something_else(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(server, monkeypatch, tar_of({"other/file": b""}))
+    with pytest.raises(DownloadError, match="holds no LibriSpeech/dev-clean"):
+        download_split("dev-clean", tmp_path, mirrors=[server.url])
+    assert not (tmp_path / "dev-clean").exists()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        tar_of({"../escaped": b"x"}),
+        tar_of({"a/../../escaped": b"x"}),
+        tar_of({}, link("a", "../../escaped")),
+        tar_of({}, link("a", "../escaped", tarfile.LNKTYPE)),
+        tar_of({}, link("a", "/etc/passwd")),
+    ],
+    ids=["up", "up-inside", "symlink", "hardlink", "absolute-link"],
+)
+def test_nothing_leaves_the_folder(tmp_path: Path, body: bytes) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    archive = inner / "x.tar.gz"
+    archive.write_bytes(body)
+    with pytest.raises(DownloadError, match="would leave"):
+        unpack(archive, inner / "out")
+    assert {path.name for path in tmp_path.rglob("*")} <= {"inner", "x.tar.gz", "out.lock"}
+
+
+def test_absolute_names_stay_inside(tmp_path: Path) -> None:
+    """The data filter strips the leading slash, as tar does."""
+    outside = tmp_path / "outside"
+    archive = tmp_path / "x.tar.gz"
+    archive.write_bytes(tar_of({str(outside): b"x"}))
+    unpack(archive, tmp_path / "out")
+    assert not outside.exists()
+    assert (tmp_path / "out" / outside.relative_to("/")).read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("cut", [10, 200, -20])
+def test_damaged_archive_leaves_nothing(tmp_path: Path, cut: int) -> None:
+    archive = tmp_path / "x.tar.gz"
+    archive.write_bytes(tar_of(FILES)[:cut])
+    with pytest.raises(DownloadError, match="is damaged"):
+        unpack(archive, tmp_path / "out")
+    assert {path.name for path in tmp_path.iterdir()} <= {"x.tar.gz", "out.lock"}
+
+
+def test_interrupted_unpacking_starts_over(tmp_path: Path) -> None:
+    archive = tmp_path / "x.tar.gz"
+    archive.write_bytes(tar_of(FILES))
+    stale = tmp_path / "out.unpacking"
+    stale.mkdir()
+    (stale / "half").write_bytes(b"")
+    assert unpack(archive, tmp_path / "out") == tmp_path / "out"
+    assert not stale.exists()
+    assert not (tmp_path / "out" / "half").exists()
+    assert download.unpack is unpack

@@ -1,0 +1,179 @@
+"""Runs download_model.py as a user does, against a server on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import gdown
+import pytest
+import requests
+from gdown.exceptions import DownloadError as DriveError
+from gdown.exceptions import FileURLRetrievalError
+
+from src.datasets import model_download
+from tests.loopback import Resource, Server, serve
+
+ROOT = Path(__file__).resolve().parents[2]
+BODY = random.Random(1).randbytes(200_000)
+SHA256 = hashlib.sha256(BODY).hexdigest()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serve() as state:
+        yield state
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "models" / "model.pth"
+
+
+def run_program(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "download_model.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "NO_PROXY": "127.0.0.1"},
+    )
+
+
+def test_program_resumes_checks_and_keeps(server: Server, output: Path) -> None:
+    url = server.put("/m", Resource(BODY, breaks=[80_000]))
+    done = run_program("--url", url, "--sha256", SHA256, "--output", output)
+    assert done.returncode == 0, done.stderr
+    assert output.read_bytes() == BODY
+    assert done.stdout.splitlines()[-2:] == [str(output), f"SHA-256 {SHA256}"]
+    assert [request.range for request in server.requests] == [None, "bytes=80000-"]
+    assert server.requests[1].sent == len(BODY) - 80_000
+
+
+def test_program_speaks_in_one_sentence(server: Server, output: Path) -> None:
+    url = server.put("/m", Resource(b"<html>quota</html>", content_type="text/html"))
+    done = run_program("--url", url, "--output", output)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert url in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("resource", "message"),
+    [
+        (Resource(BODY[::-1]), SHA256),
+        (Resource(status=403), "403"),
+        (Resource(status=404), "404"),
+        (Resource(BODY, stalls=True), "0.2 s"),
+    ],
+    ids=["wrong-bytes", "forbidden", "missing", "stalls"],
+)
+def test_failures(
+    server: Server,
+    output: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    resource: Resource,
+    message: str,
+) -> None:
+    monkeypatch.setattr("src.datasets.fetch.time.sleep", lambda _: None)
+    url = server.put("/m", resource)
+    options = ["--url", url, "--output", str(output), "--sha256", SHA256, "--timeout", "0.2"]
+    assert model_download.main(options) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not output.exists()
+
+
+def test_redirect(server: Server, output: Path) -> None:
+    server.put("/real", Resource(BODY, ranges=False, breaks=[1000]))
+    url = server.put("/m", Resource(location="/real"))
+    assert model_download.main(["--url", url, "--output", str(output)]) == 0
+    assert output.read_bytes() == BODY
+
+
+def test_file_that_is_there(
+    server: Server, output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output.parent.mkdir()
+    output.write_bytes(b"mine")
+    url = server.put("/m", Resource(BODY))
+    assert model_download.main(["--url", url, "--output", str(output)]) == 0
+    assert "is there already and is kept" in capsys.readouterr().out
+    assert model_download.main(["--url", url, "--output", str(output), "--sha256", SHA256]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert output.read_bytes() == b"mine"
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("value", ["abc", "g" * 64])
+def test_malformed_checksum(output: Path, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert model_download.main(["--output", str(output), "--sha256", value]) == 2
+    assert "64 hexadecimal digits" in capsys.readouterr().err
+
+
+def drive_that(body: bytes | Exception, calls: list[dict[str, object]]) -> object:
+    def download(*, id: str, output: str, **options: object) -> str:
+        calls.append({"id": id, "output": output, **options})
+        if isinstance(body, Exception):
+            raise body
+        Path(output).write_bytes(body)
+        return output
+
+    return download
+
+
+def test_google_drive_by_default(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[dict[str, object]] = []
+    monkeypatch.setattr(gdown, "download", drive_that(BODY, calls))
+    assert model_download.main(["--output", str(output), "--sha256", SHA256]) == 0
+    assert output.read_bytes() == BODY
+    assert calls[0]["id"] == "1LoU_kCzl20hM5p709teRPB0a4Jib8VK-"
+    assert calls[0]["resume"] is True
+    assert calls[0]["output"] != str(output)  # nothing unchecked appears there
+    assert {path.name for path in output.parent.iterdir()} <= {output.name, f"{output.name}.lock"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (FileURLRetrievalError("many\naccesses"), "quota"),
+        (DriveError("no"), "quota"),
+        (requests.ConnectionError("no"), "cannot be reached"),
+        (b"<!DOCTYPE html>quota", "web page"),
+        (BODY[::-1], SHA256),
+    ],
+)
+def test_google_drive_refuses(
+    output: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    answer: bytes | Exception,
+    message: str,
+) -> None:
+    monkeypatch.setattr(gdown, "download", drive_that(answer, []))
+    assert model_download.main(["--output", str(output), "--sha256", SHA256]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "in a browser" in error
+    assert str(output) in error
+    assert len(error.splitlines()) == 1
+    assert not output.exists()
+
+
+def test_address_of_google_drive_without_a_file(
+    output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = "https://drive.google.com/drive/my-drive"
+    assert model_download.main(["--url", url, "--output", str(output)]) == 2
+    assert "names no file" in capsys.readouterr().err
