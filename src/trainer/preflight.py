@@ -27,7 +27,9 @@ def trainable(
     Raises:
         ManifestError: none is left.
     """
-    samples = torch.tensor([round(item.duration * sample_rate) for item in corpus], dtype=torch.int64)
+    samples = torch.tensor(
+        [round(item.duration * sample_rate) for item in corpus], dtype=torch.int64
+    )
     frames = output_frames(samples).tolist()
     kept: list[Utterance] = []
     left_out: list[Exclusion] = []

@@ -48,13 +48,15 @@ def _is_error_rate(key: str) -> bool:
 
 
 _PANELS = {
-    "loss": _Panel("CTC loss", "nats per utterance", _last("loss"), best=np.nanargmin),
+    "loss": _Panel("CTC loss", "nats per character", _last("loss"), best=np.nanargmin),
     "error_rates": _Panel("Error rates", "%", _is_error_rate, scale=100.0, best=np.nanargmin),
     "learning_rate": _Panel("Learning rate", "step size", _last("learning_rate", "lr")),
     "gradient_norm": _Panel(
         "Gradient norm", "before clipping", _last("gradient_norm", "grad_norm")
     ),
-    "speed": _Panel("Training speed", "seconds of audio per second", _last("speed")),
+    "speed": _Panel(
+        "Training speed", "seconds of audio per second", _last("audio_seconds_per_second", "speed")
+    ),
 }
 
 

@@ -33,7 +33,7 @@ def test_an_earlier_run_is_refused_resumed_or_moved_aside(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a\\b"])
 def test_run_name_stays_below_save_dir(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match="writer.run_name must be a plain folder name"):
+    with pytest.raises(ConfigError, match=r"writer\.run_name must be a plain folder name"):
         RunFolder.open(str(tmp_path), name, resume=None, override=False)
 
 

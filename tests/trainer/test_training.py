@@ -50,24 +50,24 @@ def test_a_run_learns_and_leaves_what_it_promises(data: Path, tmp_path: Path) ->
         data,
         tmp_path,
         "transforms=none",
-        "trainer.n_epochs=14",
+        "trainer.n_epochs=6",
         'trainer.monitor="min val_CER_(Argmax)"',
         "decoder=beam",
-        "trainer.decode_period=14",
+        "trainer.decode_period=6",
         "model.dropout=0",
     )
     assert status == 0
     folder = tmp_path / "toy"
     for name in ("config.yaml", "info.log", "metrics.jsonl", "model_best.pth"):
         assert (folder / name).stat().st_size > 0
-    assert (folder / "checkpoint-epoch14.pth").exists()
+    assert (folder / "checkpoint-epoch6.pth").exists()
     pictures = {path.stem for path in (folder / "plots").glob("*.png")}
     assert {"loss", "error_rates", "spectrograms", "emissions"} <= pictures
     rows = metrics(folder)
     cer = [row["val/CER_(Argmax)"] for row in rows if "val/CER_(Argmax)" in row]
-    assert len(cer) == 14
+    assert len(cer) == 6
     assert min(cer) < 0.1
-    assert cer[0] > 0.5
+    assert cer[0] > 2 * min(cer) + 0.1
     assert sum("val/WER_(BeamSearch)" in row for row in rows) == 1
     rates = [row["train/learning_rate"] for row in rows if "train/learning_rate" in row]
     assert max(rates) > 9e-3
@@ -146,6 +146,6 @@ def test_broken_audio_is_named_once_and_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("precision", ["bf16", "16", "32"])
 def test_a_run_learns_on_a_gpu(data: Path, tmp_path: Path, precision: str) -> None:
     changes = ("trainer.device=cuda", f"trainer.precision={precision}", "transforms=small")
-    assert run(data, tmp_path, *changes, "trainer.n_epochs=14") == 0
+    assert run(data, tmp_path, *changes, "trainer.n_epochs=6") == 0
     cer = [row.get("val/CER_(Argmax)", 9.0) for row in metrics(tmp_path / "toy")]
     assert min(cer) < 0.4

@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def metrics(tmp_path: Path) -> Path:
     writer = JsonlWriter(tmp_path)
     for step in range(1, 101):
-        writer.scalars({"train/loss": 50 / step, "train/learning_rate": 1e-3, "epoch": 1}, step)
+        values = {"train/loss": 50 / step, "train/learning_rate": 1e-3, "epoch": 1}
+        writer.scalars({**values, "train/audio_seconds_per_second": 40.0 + step % 3}, step)
     for step, rate in ((50, 0.5), (80, 0.2), (100, 0.3)):
         writer.scalars(
             {"val/loss": rate, "val/WER_(Argmax)": rate, "val/CER_(Argmax)": rate / 2}, step
@@ -38,7 +39,8 @@ def legend(figure: Figure) -> list[str]:
 
 def test_curves_show_what_is_there(metrics: Path) -> None:
     figures = curves(metrics)
-    assert list(figures) == ["loss", "error_rates", "learning_rate"]  # no finite gradient norm
+    # There is no finite gradient norm.
+    assert list(figures) == ["loss", "error_rates", "learning_rate", "speed"]
     for figure in figures.values():
         axes = figure.axes[0]
         assert axes.get_title(loc="left")
