@@ -91,7 +91,9 @@ def _assemble(
     )
     if engine.is_main:
         OmegaConf.save(config, folder.path / "config.yaml", resolve=True)
-    writer = _writer(config, folder.path, engine, content)
+    writer = _writer(
+        config, folder.path, engine, content, resuming=settings.resume_from is not None
+    )
     show = Showroom(writer, pipeline, text_encoder, folder.path / "metrics.jsonl", settings.seed)
     keeper = Keeper(learner, recipe, plain(config), data.train.fingerprint())
     validator = Validator(learner, decoders, text_encoder, show)
@@ -183,11 +185,19 @@ def _optimizer(
 
 
 def _writer(
-    config: DictConfig, run_dir: Path, engine: Engine, content: Mapping[str, Any] | None
+    config: DictConfig,
+    run_dir: Path,
+    engine: Engine,
+    content: Mapping[str, Any] | None,
+    *,
+    resuming: bool,
 ) -> Writer:
     if not engine.is_main:
         return NullWriter()
-    step = None if content is None else content["step"]
+    # resuming a run that was ended before its first checkpoint starts it anew, from step 0
+    step: int | None = 0 if resuming else None
+    if content is not None:
+        step = content["step"]
     files = JsonlWriter(run_dir, resume_step=step)
     derived = {"run_dir": run_dir, "config": plain(config), "resume_step": step}
     return MultiWriter([files, create(group(config, "writer"), "writer", **derived)])

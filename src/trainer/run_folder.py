@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 
 LAST = "checkpoint-last.pth"
 BEST = "model_best.pth"
+METRICS = "metrics.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class RunFolder:
             ConfigError: it holds a run and neither resuming nor ``override`` is asked for.
         """
         path = resolve(save_dir) / plain_name(run_name, "writer.run_name")
-        occupied = path.exists() and any(path.iterdir())
+        occupied = _holds_a_run(path)
         if occupied and override and not resume:
             log.warning("The earlier run was moved to %s", move_aside(path))
         elif occupied and not resume:
@@ -39,6 +40,8 @@ class RunFolder:
                 " trainer.resume_from=auto, or move it aside with trainer.override=true"
             )
         path.mkdir(parents=True, exist_ok=True)
+        if not occupied:
+            (path / METRICS).unlink(missing_ok=True)  # empty: of a start that failed
         return cls(path)
 
     @property
@@ -80,3 +83,9 @@ class RunFolder:
             if "training" in content and content["step"] > most:
                 newest, most = file, content["step"]
         return newest
+
+
+def _holds_a_run(path: Path) -> bool:
+    """Whether anything was trained there; the log of a start that failed is no run."""
+    metrics = path / METRICS
+    return any(path.glob("*.pth")) or (metrics.exists() and metrics.stat().st_size > 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,22 +15,22 @@ from src.build import train
 from tests.toy import ROOT, config, overrides, write_corpus
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+CLOSED = "http://127.0.0.1:9"  # the network is a closed port of this machine
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "https_proxy": CLOSED,
+    "http_proxy": CLOSED,
+    "no_proxy": "",
+    "WANDB_MODE": "offline",
+}
 
 
 @pytest.fixture(scope="session")
 def command() -> Run:
-    """Run one of the repository's programs; the network is a closed port of this machine."""
+    """Run one of the repository's programs in a process of its own."""
 
     def run(*words: str, timeout: float = 300.0) -> subprocess.CompletedProcess[str]:
-        closed = "http://127.0.0.1:9"
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "https_proxy": closed,
-            "http_proxy": closed,
-            "no_proxy": "",
-            "WANDB_MODE": "offline",
-        }
+        environment = {**os.environ, **ENVIRONMENT}
         environment.pop("HYDRA_FULL_ERROR", None)
         return subprocess.run(
             [sys.executable, *words],
@@ -40,6 +41,28 @@ def command() -> Run:
             timeout=timeout,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def quick_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The same without the seconds that a new process takes to import torch."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+
+    def run(program: str, *words: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", [program, *words])
+        os.environ.pop("HYDRA_FULL_ERROR", None)
+        capsys.readouterr()
+        try:
+            runpy.run_path(str(ROOT / program), run_name="__main__")
+            status = 0
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        out, error = capsys.readouterr()
+        return subprocess.CompletedProcess([program, *words], status, out, error)
 
     return run
 

@@ -78,9 +78,11 @@ def test_broken_audio_in_inference(
         assert content["text"] is None
 
 
-def test_a_single_broken_file(command: Run, toy_run: Path, tmp_path: Path, save_path: str) -> None:
+def test_a_single_broken_file(
+    quick_command: Run, toy_run: Path, tmp_path: Path, save_path: str
+) -> None:
     folder = broken_folder(tmp_path / "audio")
-    result = command(
+    result = quick_command(
         "inference.py",
         "-cn=transcribe",
         f"audio={folder / 'words.wav'}",
@@ -92,13 +94,13 @@ def test_a_single_broken_file(command: Run, toy_run: Path, tmp_path: Path, save_
     assert json.loads(path.read_text(encoding="utf-8"))["error"]
 
 
-def test_broken_audio_in_training(command: Run, tmp_path: Path) -> None:
+def test_broken_audio_in_training(quick_command: Run, tmp_path: Path) -> None:
     data = write_corpus(tmp_path / "data", {"train": 12, "val": 4})
     (data / "train" / "train-003.wav").write_bytes(b"RIFF")
     with soundfile.SoundFile(data / "train" / "train-005.wav", "w", 16000, 1):
         pass
     changes = ("transforms=none", "trainer.n_epochs=2", "model.rnn_size=8")
-    result = command("train.py", "-cn=an4", *overrides(data, tmp_path, *changes))
+    result = quick_command("train.py", "-cn=an4", *overrides(data, tmp_path, *changes))
     assert result.returncode == 0, result.stderr
     log = (tmp_path / "toy" / "info.log").read_text(encoding="utf-8")
     for name in ("train-003", "train-005"):
@@ -108,7 +110,7 @@ def test_broken_audio_in_training(command: Run, tmp_path: Path) -> None:
 # Transcripts
 
 
-def test_transcripts_that_cannot_be_learnt(command: Run, tmp_path: Path) -> None:
+def test_transcripts_that_cannot_be_learnt(quick_command: Run, tmp_path: Path) -> None:
     data = write_corpus(tmp_path / "data", {"train": 12, "val": 4})
     lines = (data / "train.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
@@ -119,7 +121,7 @@ def test_transcripts_that_cannot_be_learnt(command: Run, tmp_path: Path) -> None
     content = "".join(json.dumps(row) + "\n" for row in rows)
     (data / "train.jsonl").write_text(content, encoding="utf-8")
     changes = ("transforms=none", "trainer.n_epochs=1", "model.rnn_size=8")
-    result = command("train.py", "-cn=an4", *overrides(data, tmp_path, *changes))
+    result = quick_command("train.py", "-cn=an4", *overrides(data, tmp_path, *changes))
     assert result.returncode == 0, result.stderr
     log = (tmp_path / "toy" / "info.log").read_text(encoding="utf-8")
     report = log[: log.index("parameters on")]
@@ -134,7 +136,7 @@ def test_transcripts_that_cannot_be_learnt(command: Run, tmp_path: Path) -> None
 # Checkpoints
 
 
-def test_checkpoints_that_are_none(command: Run, toy_run: Path, tmp_path: Path) -> None:
+def test_checkpoints_that_are_none(quick_command: Run, toy_run: Path, tmp_path: Path) -> None:
     good = (toy_run / "model_best.pth").read_bytes()
     proof = tmp_path / "executed"
 
@@ -150,23 +152,30 @@ def test_checkpoints_that_are_none(command: Run, toy_run: Path, tmp_path: Path) 
     for name, content in cases.items():
         path = tmp_path / name
         path.write_bytes(content)
-        result = command("inference.py", "-cn=inference", f"inferencer.from_pretrained={path}")
+        result = quick_command(
+            "inference.py", "-cn=inference", f"inferencer.from_pretrained={path}"
+        )
         refused(result, str(path))
     assert not proof.exists()
-    refused(command("inference.py", "-cn=inference", "inferencer.from_pretrained=no.pth"), "no.pth")
+    refused(
+        quick_command("inference.py", "-cn=inference", "inferencer.from_pretrained=no.pth"),
+        "no.pth",
+    )
 
 
-def test_checkpoint_of_another_architecture(command: Run, toy_run: Path, tmp_path: Path) -> None:
+def test_checkpoint_of_another_architecture(
+    quick_command: Run, toy_run: Path, tmp_path: Path
+) -> None:
     content = checkpoint.load(toy_run / "model_best.pth")
     content["state_dict"] = dict(content["state_dict"])
     content["state_dict"]["network.output.weight"] = torch.zeros(3, 3)
     path = tmp_path / "other.pth"
     checkpoint.save(content, path)
-    result = command("inference.py", "-cn=inference", f"inferencer.from_pretrained={path}")
+    result = quick_command("inference.py", "-cn=inference", f"inferencer.from_pretrained={path}")
     refused(result, "other.pth", "network.output.weight", "(3, 3)")
     start = toy_run / "model_best.pth"
     words = overrides(toy_run.parent / "data", tmp_path, "trainer.n_epochs=1", "model.rnn_size=8")
-    result = command("train.py", "-cn=an4", *words, f"trainer.from_pretrained={start}")
+    result = quick_command("train.py", "-cn=an4", *words, f"trainer.from_pretrained={start}")
     refused(result, "belongs to another architecture", "network.layers.0")
 
 
@@ -182,17 +191,21 @@ def test_checkpoint_of_another_architecture(command: Run, toy_run: Path, tmp_pat
     ],
 )
 def test_unknown_split_and_no_network(
-    command: Run, tmp_path: Path, words: list[str], expected: list[str]
+    quick_command: Run, tmp_path: Path, words: list[str], expected: list[str]
 ) -> None:
     base = [f"trainer.save_dir={tmp_path}", f"data_dir={tmp_path / 'corpora'}", "writer=none"]
-    refused(command("train.py", "-cn=mini_librispeech", *base, *words), *expected)
+    refused(quick_command("train.py", "-cn=mini_librispeech", *base, *words), *expected)
 
 
-def test_missing_folder(command: Run, toy_run: Path) -> None:
+def test_missing_folder(quick_command: Run, toy_run: Path) -> None:
     model = f"inferencer.from_pretrained={toy_run / 'model_best.pth'}"
-    refused(command("inference.py", "-cn=transcribe", "audio=no/such/folder", model), "no/such")
-    refused(command("inference.py", "-cn=transcribe", model), "audio=VALUE")
-    refused(command("train.py", "-cn=an4", "data_dir=no/such", "writer.run_name=x"), "no/such")
+    refused(
+        quick_command("inference.py", "-cn=transcribe", "audio=no/such/folder", model), "no/such"
+    )
+    refused(quick_command("inference.py", "-cn=transcribe", model), "audio=VALUE")
+    refused(
+        quick_command("train.py", "-cn=an4", "data_dir=no/such", "writer.run_name=x"), "no/such"
+    )
 
 
 # Config
@@ -214,7 +227,7 @@ def test_missing_folder(command: Run, toy_run: Path) -> None:
     ],
 )
 def test_config_keys_and_values(
-    command: Run, toy_run: Path, tmp_path: Path, words: list[str], expected: list[str]
+    quick_command: Run, toy_run: Path, tmp_path: Path, words: list[str], expected: list[str]
 ) -> None:
     base = [
         f"trainer.save_dir={tmp_path}",
@@ -222,13 +235,13 @@ def test_config_keys_and_values(
         "datasets=manifest",
         "model=tiny",
     ]
-    refused(command("train.py", "-cn=an4", *base, *words), *expected)
+    refused(quick_command("train.py", "-cn=an4", *base, *words), *expected)
 
 
-def test_nothing_is_overwritten_unasked(command: Run, toy_run: Path, save_path: str) -> None:
+def test_nothing_is_overwritten_unasked(quick_command: Run, toy_run: Path, save_path: str) -> None:
     data = toy_run.parent / "data"
     again = overrides(data, toy_run.parent, "trainer.n_epochs=1")
-    refused(command("train.py", "-cn=an4", *again), "holds a run already", "resume_from=auto")
+    refused(quick_command("train.py", "-cn=an4", *again), "holds a run already", "resume_from=auto")
     words = [
         "inference.py",
         "-cn=transcribe",
@@ -236,5 +249,5 @@ def test_nothing_is_overwritten_unasked(command: Run, toy_run: Path, save_path: 
         f"inferencer.from_pretrained={toy_run / 'model_best.pth'}",
         f"inferencer.save_path={save_path}",
     ]
-    assert command(*words).returncode == 0
-    refused(command(*words), "holds predictions already", "inferencer.override=true")
+    assert quick_command(*words).returncode == 0
+    refused(quick_command(*words), "holds predictions already", "inferencer.override=true")

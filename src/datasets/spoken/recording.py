@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,6 +46,10 @@ def ensure_corpus(data_dir: Path, *, n_workers: int | None = None) -> None:
         raise ConfigError(f"n_workers must be positive, but is {n_workers}")
     if _is_current(data_dir):
         return
+    # A spawned process runs its parent's main module again. Where that one is not guarded it
+    # comes here, and would wait for the lock of its parent, which waits for it.
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SpeechError('the main module must start its work below if __name__ == "__main__"')
     try:
         with _locked(data_dir):
             if not _is_current(data_dir):
@@ -54,6 +58,11 @@ def ensure_corpus(data_dir: Path, *, n_workers: int | None = None) -> None:
         raise SpeechError(
             f"the built-in corpus cannot be written to {data_dir} ({error}): "
             f"free space, mend permissions, or set data_dir to another folder"
+        ) from error
+    except BrokenExecutor as error:
+        raise SpeechError(
+            f"a process that spoke the built-in corpus into {data_dir} ended early: free memory, "
+            f'or start the work of the main module below if __name__ == "__main__"'
         ) from error
 
 
