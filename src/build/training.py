@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -180,7 +181,10 @@ def _optimizer(
         return optimizer, None
     derived: dict[str, int] = {}
     if takes(node, "lr_scheduler", "total_steps"):
-        derived["total_steps"] = epoch_ends(loader, settings.n_epochs, settings.epoch_len)[-1]
+        steps = epoch_ends(loader, settings.n_epochs, settings.epoch_len)[-1]
+        # OneCycleLR divides by the steps of its rise, so a rehearsal of a few needs a few more
+        fewest = math.ceil(2 / node.get("pct_start", 1.0))
+        derived["total_steps"] = max(steps, fewest)
     return optimizer, create(node, "lr_scheduler", optimizer, **derived)
 
 

@@ -71,7 +71,7 @@ def test_a_run_learns_and_leaves_what_it_promises(data: Path, tmp_path: Path) ->
     assert sum("val/WER_(BeamSearch)" in row for row in rows) == 1
     rates = [row["train/learning_rate"] for row in rows if "train/learning_rate" in row]
     assert max(rates) > 9e-3
-    assert rates[-1] < 1e-5  # the one cycle ends with the last step
+    assert rates[-1] < 1e-4  # the one cycle ends with the last step
     best = checkpoint.load(folder / "model_best.pth")
     assert best["metrics"]["val/CER_(Argmax)"] == min(cer)
     assert "training" not in best
@@ -113,7 +113,7 @@ def test_resuming_with_other_plans_is_refused(data: Path, tmp_path: Path) -> Non
     for change, message in (
         ("model.rnn_size=32", r"model.rnn_size=48, but the config says 32"),
         ("dataloader.max_batch_duration=9", "other data or with other batches"),
-        ("trainer.n_epochs=2", "total_steps="),
+        ("trainer.n_epochs=5", "total_steps="),
         ("trainer.resume_from=model_best.pth", "holds weights alone"),
     ):
         with pytest.raises(CheckpointError, match=message):
