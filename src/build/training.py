@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,14 @@ from src.datasets.corpus import Corpus, Exclusion
 from src.datasets.loader import SpeechLoader
 from src.decoding import Decoder, GreedyDecoder
 from src.engine import Engine
-from src.errors import ConfigError
+from src.errors import ConfigError, SpeechError
 from src.paths import resolve
 from src.pipeline import Pipeline
 from src.text import TextEncoder
 from src.trainer import (
     Keeper,
     Learner,
+    Progress,
     RunFolder,
     Showroom,
     Trainer,
@@ -90,18 +90,20 @@ def _assemble(
         max_grad_norm=settings.max_grad_norm,
         seed=settings.seed,
     )
+    keeper = Keeper(learner, recipe, plain(config), data.train.fingerprint())
+    # a checkpoint that does not fit is refused before anything in the folder changes
+    progress = Progress()
+    if content is not None and resumed is not None:
+        progress = keeper.resume(content, resumed)
+        log.info("Resumed from %s at step %d", resumed, progress.step)
     if engine.is_main:
         OmegaConf.save(config, folder.path / "config.yaml", resolve=True)
-    writer = _writer(
-        config, folder.path, engine, content, resuming=settings.resume_from is not None
-    )
+    resume_step = progress.step if settings.resume_from else None
+    writer = _writer(config, folder.path, engine, resume_step)
     show = Showroom(writer, pipeline, text_encoder, folder.path / "metrics.jsonl", settings.seed)
-    keeper = Keeper(learner, recipe, plain(config), data.train.fingerprint())
     validator = Validator(learner, decoders, text_encoder, show)
     trainer = Trainer(settings, learner, data, validator, keeper, show, folder, writer)
-    if content is not None:
-        assert resumed is not None
-        trainer.resume(content, resumed)
+    trainer.start_at(progress, {} if content is None else content["metrics"])
     _describe(pipeline, data, engine)
     return trainer
 
@@ -188,23 +190,16 @@ def _optimizer(
     return optimizer, create(node, "lr_scheduler", optimizer, **derived)
 
 
-def _writer(
-    config: DictConfig,
-    run_dir: Path,
-    engine: Engine,
-    content: Mapping[str, Any] | None,
-    *,
-    resuming: bool,
-) -> Writer:
+def _writer(config: DictConfig, run_dir: Path, engine: Engine, resume_step: int | None) -> Writer:
     if not engine.is_main:
         return NullWriter()
-    # resuming a run that was ended before its first checkpoint starts it anew, from step 0
-    step: int | None = 0 if resuming else None
-    if content is not None:
-        step = content["step"]
-    files = JsonlWriter(run_dir, resume_step=step)
-    derived = {"run_dir": run_dir, "config": plain(config), "resume_step": step}
-    return MultiWriter([files, create(group(config, "writer"), "writer", **derived)])
+    files = JsonlWriter(run_dir, resume_step=resume_step)
+    derived = {"run_dir": run_dir, "config": plain(config), "resume_step": resume_step}
+    try:
+        return MultiWriter([files, create(group(config, "writer"), "writer", **derived)])
+    except SpeechError:
+        files.close()
+        raise
 
 
 def _describe(pipeline: Pipeline, data: TrainingData, engine: Engine) -> None:

@@ -4,6 +4,7 @@ from src.trainer.keeping import Keeper
 from src.trainer.learner import Learner
 from src.trainer.logs import logging_to
 from src.trainer.preflight import report, trainable
+from src.trainer.progress import Progress
 from src.trainer.run_folder import RunFolder
 from src.trainer.settings import TrainerSettings
 from src.trainer.showing import Showroom
@@ -13,6 +14,7 @@ from src.trainer.validation import Validator
 __all__ = [
     "Keeper",
     "Learner",
+    "Progress",
     "RunFolder",
     "Showroom",
     "Trainer",

@@ -84,17 +84,11 @@ class Trainer:
         self._unreadable: set[str] = set()
         self._metrics: dict[str, float] = {}
 
-    def resume(self, content: Mapping[str, Any], path: Path) -> None:
-        """Go on where ``content``, a loaded checkpoint, left off.
-
-        Raises:
-            CheckpointError: it belongs to another architecture, other data, or another plan.
-        """
-        self.progress = self.keeper.resume(content, path)
-        self.monitor.best = self.progress.best
-        self.monitor.waited = self.progress.waited
-        self._metrics = dict(content["metrics"])
-        log.info("Resumed from %s at step %d", path, self.progress.step)
+    def start_at(self, progress: Progress, metrics: Mapping[str, float]) -> None:
+        """Go on from ``progress``, at which the run had these metrics."""
+        self.progress = progress
+        self.monitor.best, self.monitor.waited = progress.best, progress.waited
+        self._metrics = dict(metrics)
 
     def run(self) -> int:
         """Train to the end or until asked to stop; returns the exit status."""

@@ -110,6 +110,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
 def test_resuming_with_other_plans_is_refused(data: Path, tmp_path: Path) -> None:
     base = ("transforms=none", "trainer.n_epochs=1", "trainer.resume_from=auto")
     assert run(data, tmp_path, *base) == 0
+    written = (tmp_path / "toy" / "metrics.jsonl").read_bytes()
     for change, message in (
         ("model.rnn_size=32", r"model.rnn_size=48, but the config says 32"),
         ("dataloader.max_batch_duration=9", "other data or with other batches"),
@@ -118,6 +119,7 @@ def test_resuming_with_other_plans_is_refused(data: Path, tmp_path: Path) -> Non
     ):
         with pytest.raises(CheckpointError, match=message):
             run(data, tmp_path, *base, change)
+        assert (tmp_path / "toy" / "metrics.jsonl").read_bytes() == written
 
 
 def test_weights_of_another_run_are_a_start(data: Path, tmp_path: Path) -> None:
