@@ -6,15 +6,16 @@ One process needs no configuration; several are launched by ``torchrun``.
 from __future__ import annotations
 
 import os
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 
 from src.errors import ConfigError
 from src.types import Padded
+
+if TYPE_CHECKING:
+    from lightning_fabric.wrappers import _FabricModule
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "32": "32-true",
@@ -95,6 +96,9 @@ class Engine:
     def __init__(
         self, device: str = "auto", precision: str = "auto", threads: int | None = None
     ) -> None:
+        # takes three seconds to import, which recognition need not wait for
+        from lightning_fabric import Fabric
+
         if threads is not None:
             if threads < 1:
                 raise ConfigError(f"threads must be at least 1, but is {threads}")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from src import checkpoint
-from src.build import train
+from src.build.training import train
 from src.errors import CheckpointError
 from src.inference import Recognizer
 from src.trainer import Trainer

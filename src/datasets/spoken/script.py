@@ -11,7 +11,7 @@ from src.audio.synthesis import Voice
 from src.datasets.spoken.grammar import sentences
 from src.seeding import derive_seed
 
-VERSION = 3
+VERSION = 4
 """To be raised whenever any sample or transcript changes."""
 
 SEED = 20
