@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -172,5 +173,7 @@ class SpeechLoader:
 
 
 def _start_worker(_: int) -> None:
+    # Ctrl-C reaches every process of a terminal; the main one decides when the workers end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Workers share the processor; threads of their own would wait for each other.
     torch.set_num_threads(1)
