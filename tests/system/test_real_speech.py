@@ -29,6 +29,7 @@ def test_train_recognise_score(command: Run, speech_data: Path, tmp_path: Path) 
         "+experiment=few_steps",
         "transforms=small",
         "dataloader.num_workers=0",
+        "lr_scheduler.max_lr=4e-3",
         "trainer.n_epochs=1",
         "trainer.device=cpu",
         f"trainer.save_dir={tmp_path}",
@@ -73,6 +74,8 @@ def test_one_batch_is_learnt_by_heart(command: Run, speech_data: Path, tmp_path:
         "-cn=one_batch",
         f"data_dir={speech_data / 'LibriSpeech'}",
         "datasets.train.part=test-clean-35m",
+        "datasets.train.limit=4",
+        "datasets.train.max_audio_length=5",
         f"trainer.save_dir={tmp_path}",
         "trainer.device=cpu",
     )
