@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from src.writer.pictures import emissions, spectrograms
 from src.writer.plots import curves
 
 N_EXAMPLES = 12
+SECONDS_BETWEEN_FIGURES = 30.0
 
 
 def examples(results: list[Recognized], seed: int, epoch: int) -> list[Recognized]:
@@ -43,7 +45,11 @@ def as_prediction(result: Recognized) -> Prediction:
 
 
 class Showroom:
-    """Draws with a writer; asked once in an epoch."""
+    """Draws with a writer; asked once in an epoch.
+
+    Figures take a second or two, so epochs that follow each other faster than every
+    ``SECONDS_BETWEEN_FIGURES`` share them; tables of predictions are written every time.
+    """
 
     def __init__(
         self,
@@ -58,6 +64,15 @@ class Showroom:
         self._tokens = ["", *text_encoder.alphabet]
         self._metrics_path = metrics_path
         self._seed = seed
+        self._drawn_at = float("-inf")
+
+    def due(self) -> bool:
+        """Whether it is time for figures; if so, the next are due a while later."""
+        now = time.monotonic()
+        if now - self._drawn_at < SECONDS_BETWEEN_FIGURES:
+            return False
+        self._drawn_at = now
+        return True
 
     def predictions(
         self, part: str, results: list[Recognized], epoch: int, step: int

@@ -166,14 +166,17 @@ class Trainer:
         progress, settings = self.progress, self.settings
         progress.epoch += 1
         last = progress.epoch == len(self._ends)
+        draw = self.show.due() or last
         values = self._meters.epoch_loss() | self.validate(
             self.data.validation,
             progress,
             everything=last or progress.epoch % settings.decode_period == 0,
+            draw=draw,
         )
         self.writer.scalars({**values, "epoch": progress.epoch}, progress.step)
-        self.show.augmentation(self.data.train, progress.epoch, progress.step)
-        self.show.curves(progress.step)
+        if draw:
+            self.show.augmentation(self.data.train, progress.epoch, progress.step)
+            self.show.curves(progress.step)
         self._metrics |= values
         best = self.monitor.update(values)
         progress.best, progress.waited = self.monitor.best, self.monitor.waited
@@ -198,12 +201,13 @@ class Trainer:
         if not self.folder.best.exists():
             log.warning("%s was never measured: the last epoch counts as the best", monitor.metric)
             self._save(self.folder.best, whole=False)
+        self.show.curves(self.progress.step)
         if self.progress.skipped:
             log.warning("%d steps were skipped", self.progress.skipped)
         if self.data.test:
             content = checkpoint.load(self.folder.best)
             checkpoint.load_weights(self.learner.pipeline, content["state_dict"], self.folder.best)
-            values = self.validate(self.data.test, self.progress, everything=True)
+            values = self.validate(self.data.test, self.progress, everything=True, draw=False)
             self.writer.scalars({**values, "epoch": self.progress.epoch}, self.progress.step)
             log.info("best model  %s", _readable(values))
         log.info("Best model: %s", self.folder.best)

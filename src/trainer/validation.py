@@ -36,9 +36,14 @@ class Validator:
         self._show = show
 
     def __call__(
-        self, loaders: Mapping[str, SpeechLoader], progress: Progress, *, everything: bool
+        self,
+        loaders: Mapping[str, SpeechLoader],
+        progress: Progress,
+        *,
+        everything: bool,
+        draw: bool,
     ) -> dict[str, float]:
-        """Metrics by their logged names, ``val/WER_(Argmax)``."""
+        """Metrics by their logged names, ``val/WER_(Argmax)``; emissions are drawn on request."""
         values: dict[str, float] = {}
         for name, loader in loaders.items():
             evaluation = evaluate(
@@ -53,5 +58,6 @@ class Validator:
                 log.warning("%s: left out: %s", name, failure.reason)
             values |= {f"{name}/{key}": value for key, value in evaluation.values().items()}
             self._show.predictions(name, evaluation.results, progress.epoch, progress.step)
-            self._show.emissions(loader, progress.epoch, progress.step)
+            if draw:
+                self._show.emissions(loader, progress.epoch, progress.step)
         return values

@@ -38,7 +38,7 @@ def test_train_recognise_score(command: Run, speech_data: Path, tmp_path: Path) 
     )
     assert result.returncode == 0, result.stderr
     losses = [row["train/loss"] for row in metrics(tmp_path / "real") if "train/loss" in row]
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]
 
     save_path = f"test-{tmp_path.parent.name}-{tmp_path.name}"
     folder = PREDICTIONS / save_path / "test-clean-35m"
@@ -76,6 +76,7 @@ def test_one_batch_is_learnt_by_heart(command: Run, speech_data: Path, tmp_path:
         "datasets.train.part=test-clean-35m",
         "datasets.train.limit=4",
         "datasets.train.max_audio_length=5",
+        "trainer.n_epochs=2",
         f"trainer.save_dir={tmp_path}",
         "trainer.device=cpu",
     )
