@@ -102,7 +102,7 @@ def test_loud_floats_are_limited(tmp_path: Path) -> None:
     assert read_audio(path).tolist() == [0.0, 1.0, -1.0, 0.5]
 
 
-@pytest.mark.parametrize("suffix", [*(set(LOSSLESS) - {"flac"}), "ogg", "opus"])
+@pytest.mark.parametrize("suffix", [*sorted(set(LOSSLESS) - {"flac"}), "ogg", "opus"])
 @pytest.mark.parametrize("share", [0.95, 0.5, 0.2])
 def test_a_cut_file_shows_in_its_header(tmp_path: Path, suffix: str, share: float) -> None:
     path = cut(write(tmp_path, suffix, noise(6.0)), share)
