@@ -102,8 +102,12 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="gone is no folder: check transcripts"):
         DirectoryCorpus(tmp_path, transcripts=tmp_path / "gone")
     (tmp_path / "notes.txt").write_text("text")
-    with pytest.raises(ManifestError, match=r"is no audio that libsndfile can read: 1"):
-        DirectoryCorpus(tmp_path / "notes.txt")
+    broken = DirectoryCorpus(tmp_path / "notes.txt")  # recognition reports it by its name
+    assert not len(broken)
+    (exclusion,) = broken.exclusions
+    assert "is no audio that libsndfile can read" in exclusion.reason
+    assert exclusion.utterance is not None
+    assert exclusion.utterance.audio == tmp_path / "notes.txt"
 
 
 def test_filters(tmp_path: Path) -> None:
