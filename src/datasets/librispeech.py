@@ -7,24 +7,11 @@ from itertools import chain
 from pathlib import Path, PurePath
 
 from src.datasets.corpus import Corpus, Exclusion, select
-from src.datasets.download import download_split
+from src.datasets.download import SPLITS, download_split
 from src.datasets.index import open_index
 from src.errors import ConfigError, ManifestError
 from src.paths import resolve
 from src.types import Utterance
-
-SPLITS = (
-    "dev-clean",
-    "dev-other",
-    "test-clean",
-    "test-other",
-    "train-clean-100",
-    "train-clean-360",
-    "train-other-500",
-    "dev-clean-2",
-    "train-clean-5",
-)
-"""What can be downloaded: seven splits of OpenSLR 12, then two of OpenSLR 31."""
 
 GROUPS = {
     "train_all": ("train-clean-100", "train-clean-360", "train-other-500"),
