@@ -26,3 +26,7 @@ class CheckpointError(SpeechError):
 
 class DownloadError(SpeechError):
     """No network, a wrong checksum, a used-up quota or a full disk."""
+
+
+class TrainingError(SpeechError):
+    """A run that cannot go on: memory is used up, or nothing is finite any more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import torch
 from tqdm import tqdm
@@ -36,19 +37,42 @@ class Evaluation:
 
     Attributes:
         scores: for each decoder's name the edits over all utterances that have a reference.
-        loss: nats per character; None without references.
+        total, count: the loss of those utterances in nats, and their characters.
         results: every utterance, unless the caller took them one by one.
         failures: utterances whose audio could not be read.
+        complete: false if the pass was called off.
     """
 
     scores: dict[str, CorpusScore]
-    loss: float | None = None
+    total: float = 0.0
+    count: float = 0.0
     results: list[Recognized] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    complete: bool = True
+
+    @classmethod
+    def merged(cls, parts: Sequence[Evaluation]) -> Evaluation:
+        """The parts of several ranks as one."""
+        whole = cls(dict(parts[0].scores), complete=all(part.complete for part in parts))
+        for part in parts[1:]:
+            for name, score in part.scores.items():
+                whole.scores[name] += score
+        for part in parts:
+            whole.total += part.total
+            whole.count += part.count
+            whole.results.extend(part.results)
+            whole.failures.extend(part.failures)
+        return whole
+
+    @property
+    def loss(self) -> float | None:
+        """Nats per character; None without references."""
+        return self.total / self.count if self.count else None
 
     def values(self) -> dict[str, float]:
         """Metrics by their logged names, without the part: ``WER_(Argmax)``, ``loss``."""
-        named = {} if self.loss is None else {"loss": self.loss}
+        loss = self.loss
+        named = {} if loss is None else {"loss": loss}
         for name, score in self.scores.items():
             if score.utterances:
                 named[f"WER_({name})"] = score.wer
@@ -64,14 +88,16 @@ def evaluate(
     text_encoder: TextEncoder,
     device: torch.device,
     *,
-    title: str,
+    title: str | None,
     on_result: Callable[[Recognized], None] | None = None,
+    called_off: Callable[[], bool] | None = None,
 ) -> Evaluation:
     """Recognise every utterance of ``loader`` once and score those that have a reference.
 
     Args:
-        title: stands before the progress bar.
+        title: stands before the progress bar; None shows none.
         on_result: takes each result as it comes, instead of ``Evaluation.results``.
+        called_off: asked before each batch; once it is true the pass ends.
     """
     evaluation = Evaluation({decoder.name: CorpusScore() for decoder in decoders})
     take = on_result or evaluation.results.append
@@ -80,6 +106,9 @@ def evaluate(
     was_training = pipeline.training
     pipeline.eval()
     for batch in _with_progress(loader, title):
+        if called_off is not None and called_off():
+            evaluation.complete = False
+            break
         evaluation.failures.extend(batch.failures)
         if not len(batch):
             continue
@@ -97,18 +126,24 @@ def evaluate(
                     evaluation.scores[name].add(reference, nbest[0].text)
             take(Recognized(utterance, reference, hypotheses))
     pipeline.train(was_training)
-    if count > 0:
-        evaluation.loss = float(total / count)
+    evaluation.total, evaluation.count = torch.stack((total, count)).tolist()
     return evaluation
 
 
-def _with_progress(loader: SpeechLoader, title: str) -> Iterator[Batch]:
+def _with_progress(loader: SpeechLoader, title: str | None) -> Iterator[Batch]:
     """The batches under a bar that counts seconds of audio."""
     utterances = loader.dataset.utterances
-    seconds = sum(utterance.duration for utterance in utterances)
+    share = chain.from_iterable(loader.sampler.batches(0))
+    seconds = sum(utterances[index].duration for index in share)
     layout = "{l_bar}{bar}| {n:.0f}/{total:.0f} s of audio [{elapsed}<{remaining}, {rate_fmt}]"
     bar = tqdm(
-        total=seconds, desc=title, unit="s", bar_format=layout, leave=False, dynamic_ncols=True
+        total=seconds,
+        desc=title,
+        unit="s",
+        bar_format=layout,
+        leave=False,
+        dynamic_ncols=True,
+        disable=title is None,
     )
     with bar:
         for batch in loader.pass_once():

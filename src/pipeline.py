@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,28 @@ from src.loss import CtcLoss, LossValue
 from src.model import DeepSpeech2
 from src.transforms import FrontEnd
 from src.types import Padded
+
+
+class HostCopy:
+    """A small tensor on its way from a device to the processor.
+
+    CTC reads its lengths on the processor. Were they fetched when it asks for them, it would
+    wait for all that the device has been given to do; sent off before the network's work is
+    queued, they arrive while the device is busy with it.
+    """
+
+    def __init__(self, values: Tensor) -> None:
+        self._copy = values.to("cpu", non_blocking=True)
+        self._arrived: Any = None
+        if values.is_cuda:
+            self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._arrived.record()
+
+    def read(self) -> Tensor:
+        """The values, on the CPU."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return self._copy
 
 
 class Pipeline(nn.Module):
@@ -39,8 +62,11 @@ class Pipeline(nn.Module):
 
         Waveforms (B, S) are augmented only when a generator is given.
         """
-        log_probs = self.emissions(waveforms, generator)
-        value: LossValue = self.loss(log_probs, labels)
+        features: Padded = self.front_end(waveforms, generator)
+        frames = self.network.output_lengths(features.lengths)
+        lengths = HostCopy(torch.stack((frames, labels.lengths)))
+        log_probs = (self.through or self.network)(features)
+        value: LossValue = self.loss(log_probs, labels, lengths.read())
         return value, log_probs
 
     def emissions(self, waveforms: Padded, generator: torch.Generator | None = None) -> Padded:

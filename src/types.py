@@ -124,6 +124,12 @@ class Batch:
         """Seconds of audio, padding not counted."""
         return sum(utterance.duration for utterance in self.utterances)
 
+    @property
+    def padded_duration(self) -> float:
+        """Seconds of audio and padding."""
+        longest = max((utterance.duration for utterance in self.utterances), default=0.0)
+        return longest * len(self.utterances)
+
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         return replace(
             self,

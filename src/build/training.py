@@ -22,6 +22,7 @@ from src.paths import resolve
 from src.pipeline import Pipeline
 from src.text import TextEncoder
 from src.trainer import (
+    EpochEnd,
     Keeper,
     Learner,
     Progress,
@@ -35,7 +36,9 @@ from src.trainer import (
     logging_to,
     report,
     trainable,
+    training_plan,
 )
+from src.transforms import GlobalNormalization
 from src.writer import JsonlWriter, MultiWriter, NullWriter, Writer
 
 log = logging.getLogger(__name__)
@@ -47,12 +50,12 @@ def train(config: DictConfig) -> int:
     engine = Engine(settings.device, settings.precision, settings.threads)
     run_name = str(config.writer.get("run_name"))
     folder = _open_folder(settings, run_name, engine)
-    with logging_to(folder.path / "info.log" if engine.is_main else None):
+    with logging_to(folder.path / "info.log", engine.rank):
         trainer = _assemble(config, settings, engine, folder)
         try:
             return trainer.run()
         finally:
-            trainer.writer.close()
+            trainer.closing.writer.close()
 
 
 def _open_folder(settings: TrainerSettings, run_name: str, engine: Engine) -> RunFolder:
@@ -80,8 +83,8 @@ def _assemble(
         start = resolve(settings.from_pretrained)
         checkpoint.load_weights(pipeline, checkpoint.load(start)["state_dict"], start)
     elif content is None:
-        pipeline.front_end.fit(batch.waveforms for batch in data.train.pass_once())
-    optimizer, schedule = _optimizer(config, pipeline, data.train, settings)
+        _fit(pipeline, data.train, engine)
+    optimizer, schedule = _optimizer(config, pipeline, data.train, settings, engine)
     learner = Learner(
         engine,
         pipeline,
@@ -89,8 +92,10 @@ def _assemble(
         schedule,
         max_grad_norm=settings.max_grad_norm,
         seed=settings.seed,
+        ema=settings.ema,
     )
-    keeper = Keeper(learner, recipe, plain(config), data.train.fingerprint())
+    plan = training_plan(data.train, settings, engine.world_size)
+    keeper = Keeper(learner, recipe, plain(config), plan)
     # a checkpoint that does not fit is refused before anything in the folder changes
     progress = Progress()
     if content is not None and resumed is not None:
@@ -102,7 +107,8 @@ def _assemble(
     writer = _writer(config, folder.path, engine, resume_step)
     show = Showroom(writer, pipeline, text_encoder, folder.path / "metrics.jsonl", settings.seed)
     validator = Validator(learner, decoders, text_encoder, show)
-    trainer = Trainer(settings, learner, data, validator, keeper, show, folder, writer)
+    closing = EpochEnd(settings, learner, data, validator, keeper, show, folder, writer)
+    trainer = Trainer(closing)
     trainer.start_at(progress, {} if content is None else content["metrics"])
     _describe(pipeline, data, engine)
     return trainer
@@ -149,7 +155,8 @@ def _data(
     loaders: dict[str, SpeechLoader] = {}
     for name, corpus in corpora(named).items():
         kept, left_out = trainable(corpus, text_encoder, pipeline.output_frames, sample_rate)
-        _report(name, corpus, left_out)
+        if engine.is_main:
+            _report(name, corpus, left_out)
         learning = name == "train"
         loaders[name] = dataloader.loader(
             kept,
@@ -157,8 +164,8 @@ def _data(
             sample_rate,
             shuffle=learning,
             seed=settings.seed,
-            rank=engine.rank if learning else 0,
-            world_size=engine.world_size if learning else 1,
+            rank=engine.rank,
+            world_size=engine.world_size,
         )
     train_loader = loaders.pop("train")
     test = {name: loader for name, loader in loaders.items() if name.startswith("test")}
@@ -173,21 +180,37 @@ def _report(name: str, corpus: Corpus, left_out: tuple[Exclusion, ...]) -> None:
 
 
 def _optimizer(
-    config: DictConfig, pipeline: Pipeline, loader: SpeechLoader, settings: TrainerSettings
+    config: DictConfig,
+    pipeline: Pipeline,
+    loader: SpeechLoader,
+    settings: TrainerSettings,
+    engine: Engine,
 ) -> tuple[torch.optim.Optimizer, Any]:
     """Optimiser and schedule; the schedule is told the exact number of steps."""
     parameters = [p for p in pipeline.parameters() if p.requires_grad]
-    optimizer = create(group(config, "optimizer"), "optimizer", parameters)
+    chosen = group(config, "optimizer")
+    fused = {"fused": True} if engine.fuses and takes(chosen, "optimizer", "fused") else {}
+    optimizer = create(fused | chosen, "optimizer", parameters)
     node = plain(config.get("lr_scheduler"))
     if not node:
         return optimizer, None
     derived: dict[str, int] = {}
     if takes(node, "lr_scheduler", "total_steps"):
-        steps = epoch_ends(loader, settings.n_epochs, settings.epoch_len)[-1]
+        steps = epoch_ends(loader, settings.n_epochs, settings.epoch_len, settings.accumulate)[-1]
         # OneCycleLR divides by the steps of its rise, so a rehearsal of a few needs a few more
         fewest = math.ceil(2 / node.get("pct_start", 1.0))
         derived["total_steps"] = max(steps, fewest)
     return optimizer, create(node, "lr_scheduler", optimizer, **derived)
+
+
+def _fit(pipeline: Pipeline, loader: SpeechLoader, engine: Engine) -> None:
+    """Fit the features' normalisation on the first rank's share, for all ranks alike."""
+    normalization = pipeline.front_end.normalization
+    if not isinstance(normalization, GlobalNormalization):
+        return
+    if engine.is_main:
+        pipeline.front_end.fit(batch.waveforms for batch in loader.pass_once())
+    normalization.load_state_dict(engine.host.objects(normalization.state_dict())[0])
 
 
 def _writer(config: DictConfig, run_dir: Path, engine: Engine, resume_step: int | None) -> Writer:

@@ -1,5 +1,5 @@
 """Training objectives."""
 
-from src.loss.ctc import CtcLoss, LossValue
+from src.loss.ctc import BLANK, CtcLoss, LossValue
 
-__all__ = ["CtcLoss", "LossValue"]
+__all__ = ["BLANK", "CtcLoss", "LossValue"]

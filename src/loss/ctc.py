@@ -45,18 +45,24 @@ class CtcLoss(nn.Module):
             raise ConfigError(f"zero_infinity must be true or false, but is {zero_infinity!r}")
         self.zero_infinity = zero_infinity
 
-    def forward(self, log_probs: Padded, labels: Padded) -> LossValue:
+    def forward(
+        self, log_probs: Padded, labels: Padded, lengths: Tensor | None = None
+    ) -> LossValue:
         """Log-probabilities (B, T, V) and labels (B, L) to their loss.
 
         float32 and int64 always: int32 labels on the GPU would choose cuDNN's kernel, which
         returns wrong gradients for some lengths (pytorch/pytorch#21680).
+
+        Args:
+            lengths: (2, B) int64 on the CPU, those of ``log_probs`` and of ``labels``; None:
+                they are fetched, for which a GPU makes everything wait.
         """
         with torch.autocast(log_probs.data.device.type, enabled=False):
             total = functional.ctc_loss(
                 log_probs.data.float().transpose(0, 1),
                 labels.data.long(),
-                log_probs.lengths,
-                labels.lengths,
+                log_probs.lengths if lengths is None else lengths[0],
+                labels.lengths if lengths is None else lengths[1],
                 blank=BLANK,
                 reduction="sum",
                 zero_infinity=self.zero_infinity,

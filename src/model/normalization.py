@@ -5,14 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from src import ranks
+
 
 class MaskedBatchNorm(nn.Module):
     """Batch normalisation over the valid frames of a batch (Ioffe and Szegedy 2015).
 
     Parameters and buffers carry the names of ``nn.BatchNorm1d``. The statistics are kept in
-    float32. In training the mean and variance of the batch come from valid frames alone, in
-    evaluation the running ones are used; either way an utterance's result does not depend on
-    how far it was padded.
+    float32. In training the mean and variance of the batch come from valid frames alone, those
+    of all ranks; in evaluation the running ones are used. Either way an utterance's result
+    does not depend on how far it was padded. A batch whose statistics are not finite leaves
+    the running ones as they are.
     """
 
     running_mean: Tensor
@@ -50,21 +53,31 @@ class MaskedBatchNorm(nn.Module):
         return x * scale.view(shape) + shift.view(shape) * mask
 
     def _batch_statistics(self, x: Tensor, mask: Tensor, channel_dim: int) -> tuple[Tensor, Tensor]:
-        """Moments of the valid frames, from the moments of all of them.
+        """Moments of the valid frames of all ranks, from the moments of all frames of this one.
 
         Zeros in the padding add nothing to the sums, only to the number of summands ``total``,
         so one fused reduction suffices: sum x = total * mean, sum x^2 = total * (var + mean^2).
+        The variance is a difference of the two, hence float64 for these few numbers.
         """
         dims = [dim for dim in range(x.ndim) if dim != channel_dim % x.ndim]
         n_channels = x.shape[channel_dim]
         total = x.numel() / n_channels
-        valid = (mask.sum() * (total / mask.numel())).clamp(min=1.0)
-        all_variance, all_mean = torch.var_mean(x.float(), dims, correction=0)
-        ratio = total / valid
-        mean = all_mean * ratio
-        variance = ((all_variance + all_mean.square()) * ratio - mean.square()).clamp(min=0.0)
-        with torch.no_grad():
-            unbiased = variance * (valid / (valid - 1).clamp(min=1.0))
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(unbiased, self.momentum)
-        return mean, variance
+        valid = mask.sum().double() * (total / mask.numel())
+        moments = torch.var_mean(x.float(), dims, correction=0)
+        all_variance, all_mean = (moment.double() for moment in moments)
+        sums = torch.cat(
+            (all_mean * total, (all_variance + all_mean.square()) * total, valid[None])
+        )
+        sums = ranks.summed(sums)
+        valid = sums[-1].clamp(min=1.0)
+        mean, square = sums[:-1].view(2, n_channels) / valid
+        variance = (square - mean.square()).clamp(min=0.0)
+        unbiased = variance * (valid / (valid - 1).clamp(min=1.0))
+        self._follow(mean.detach().float(), unbiased.detach().float())
+        return mean.float(), variance.float()
+
+    def _follow(self, mean: Tensor, variance: Tensor) -> None:
+        """Move the running statistics; a batch that is not finite must not spoil them for good."""
+        finite = (mean.isfinite() & variance.isfinite()).all()
+        for running, now in ((self.running_mean, mean), (self.running_var, variance)):
+            running.lerp_(torch.where(finite, now, running), self.momentum)

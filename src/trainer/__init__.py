@@ -1,6 +1,8 @@
 """Training: settings, loop, checkpoints, schedule, what is shown."""
 
-from src.trainer.keeping import Keeper
+from src.trainer.closing import EpochEnd, TrainingData
+from src.trainer.feed import epoch_ends
+from src.trainer.keeping import Keeper, training_plan
 from src.trainer.learner import Learner
 from src.trainer.logs import logging_to
 from src.trainer.preflight import report, trainable
@@ -8,10 +10,11 @@ from src.trainer.progress import Progress
 from src.trainer.run_folder import RunFolder
 from src.trainer.settings import TrainerSettings
 from src.trainer.showing import Showroom
-from src.trainer.trainer import Trainer, TrainingData, epoch_ends
+from src.trainer.trainer import Trainer
 from src.trainer.validation import Validator
 
 __all__ = [
+    "EpochEnd",
     "Keeper",
     "Learner",
     "Progress",
@@ -25,4 +28,5 @@ __all__ = [
     "logging_to",
     "report",
     "trainable",
+    "training_plan",
 ]

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from src import checkpoint
+from src.datasets.loader import SpeechLoader
 from src.errors import CheckpointError
 from src.trainer.learner import Learner
 from src.trainer.progress import Progress
+from src.trainer.settings import TrainerSettings
+
+
+def training_plan(
+    loader: SpeechLoader, settings: TrainerSettings, n_ranks: int
+) -> dict[str, str | int | float | None]:
+    """What the order of batches and the course of training depend on, by the keys' names."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(loader.sampler.durations.astype(np.dtype("<f8")).tobytes())
+    for utterance in loader.dataset.utterances:
+        digest.update(utterance.id.encode() + b"\0")
+    return {
+        "datasets.train": f"{len(loader.dataset)} utterances {digest.hexdigest()}",
+        "dataloader.max_batch_duration": float(loader.sampler.max_batch_duration),
+        "dataloader.max_batch_size": loader.sampler.max_batch_size,
+        "trainer.epoch_len": settings.epoch_len,
+        "trainer.accumulate": settings.accumulate,
+        "trainer.seed": settings.seed,
+        "trainer.ema": settings.ema,
+        "number of ranks": n_ranks,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,24 +45,38 @@ class Keeper:
     Attributes:
         recipe: see :mod:`src.checkpoint`.
         config: the run's config, for people to read.
-        data: fingerprint of the training data and its batches.
+        plan: see :func:`training_plan`.
     """
 
     learner: Learner
     recipe: Mapping[str, Mapping[str, Any]]
     config: Mapping[str, Any]
-    data: str
+    plan: Mapping[str, str | int | float | None]
 
     def save(
-        self, path: Path, progress: Progress, metrics: Mapping[str, float], *, whole: bool = True
+        self,
+        path: Path,
+        progress: Progress,
+        metrics: Mapping[str, float],
+        *,
+        whole: bool = True,
+        kind: str = "plain",
     ) -> None:
-        """Write a checkpoint; without ``whole`` only what recognition needs."""
+        """Write a checkpoint; without ``whole`` only what recognition needs.
+
+        Args:
+            kind: what the network holds at the moment: plain weights or an average.
+
+        Raises:
+            CheckpointError: it could not be written; what was there before is whole.
+        """
         if not self.learner.engine.is_main:
             return
         content: dict[str, Any] = {
             "arch": self.recipe["model"]["name"],
             "recipe": {part: dict(options) for part, options in self.recipe.items()},
             "state_dict": self.learner.pipeline.state_dict(),
+            "weights": kind,
             "epoch": progress.epoch,
             "step": progress.step,
             "metrics": dict(metrics),
@@ -47,7 +86,7 @@ class Keeper:
             content["training"] = {
                 **self.learner.state(),
                 "progress": progress.state(),
-                "data": self.data,
+                "plan": dict(self.plan),
             }
         checkpoint.save(content, path)
 
@@ -63,10 +102,17 @@ class Keeper:
             )
         checkpoint.check_recipe(content, self.recipe, path)
         training = content["training"]
-        if training["data"] != self.data:
+        saved = training.get("plan")
+        if not isinstance(saved, dict):
             raise CheckpointError(
-                f"{path} was trained on other data or with other batches: resume with the same,"
-                " or start a new run with trainer.from_pretrained"
+                f"{path} lacks key 'plan': start from its weights with trainer.from_pretrained"
             )
+        for key, ours in self.plan.items():
+            if saved.get(key) != ours:
+                raise CheckpointError(
+                    f"{path} was trained with other data or batches, {key}={saved.get(key)}"
+                    f" where this run has {ours}: resume with the same, or start a new run with"
+                    " trainer.from_pretrained"
+                )
         self.learner.load(content["state_dict"], training, path)
         return Progress.from_state(training["progress"])

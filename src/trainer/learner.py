@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,13 @@ from torch.optim.lr_scheduler import LRScheduler
 from src import checkpoint
 from src.engine import Engine
 from src.errors import CheckpointError
+from src.loss import BLANK
 from src.pipeline import Pipeline
 from src.seeding import derive_seed, generator
-from src.types import Batch
+from src.trainer.averaging import MovingAverage
+from src.types import Batch, Padded
+
+_FRAMES = 8  # of padding that stand for an empty batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +28,31 @@ class StepResult:
     """What a step did; tensors stay on the device until somebody logs them.
 
     Attributes:
-        total, count: of the loss over all ranks, see :class:`src.loss.LossValue`.
+        total: the loss in nats, over all micro-batches and ranks.
+        count: labels that ``total`` runs over.
         norm: of the gradient before clipping.
-        stepped: whether the weights changed.
+        finite: scalar bool: whether the weights changed.
+        blank_share: of the output frames of this rank, those whose likeliest token is the
+            blank; None unless asked for.
     """
 
     total: Tensor
-    count: Tensor
+    count: float
     norm: Tensor
-    stepped: bool
+    finite: Tensor
+    blank_share: Tensor | None = None
 
 
 class Learner:
     """Pipeline, optimiser and schedule under an engine.
 
     Everything random in a step is seeded by the run's seed, the step's number and the rank.
+
+    Args:
+        ema: decay of a moving average of the weights; None keeps none.
+
+    Attributes:
+        average: that moving average.
     """
 
     def __init__(
@@ -50,6 +64,7 @@ class Learner:
         *,
         max_grad_norm: float | None,
         seed: int,
+        ema: float | None = None,
     ) -> None:
         self.engine = engine
         self.pipeline = pipeline.to(engine.device)
@@ -59,27 +74,81 @@ class Learner:
         self.seed = seed
         self._network, self._wrapped = engine.setup(pipeline.network, optimizer)
         pipeline.through = self._network
+        self.average = None if ema is None else MovingAverage(pipeline.network, ema)
 
     @property
     def learning_rate(self) -> float:
         return float(self.optimizer.param_groups[0]["lr"])
 
-    def step(self, batch: Batch, number: int) -> StepResult:
-        """Learn from ``batch`` as step ``number`` of the run."""
-        engine, pipeline = self.engine, self.pipeline
+    def step(
+        self,
+        batches: Sequence[Batch],
+        number: int,
+        *,
+        n_labels: float | None = None,
+        look: bool = False,
+    ) -> StepResult:
+        """Learn from ``batches`` together, as step ``number`` of the run.
+
+        The loss of the step is one sum over one count, however the batches are cut and
+        whichever rank has them.
+
+        Args:
+            batches: micro-batches of this rank, on the CPU; every rank brings as many. Those
+                without a readable utterance count for nothing.
+            n_labels: labels in the batches of all ranks, more than 0; None: the ranks are asked.
+            look: also find out how many frames are blank.
+        """
+        engine = self.engine
         torch.manual_seed(derive_seed(self.seed, "dropout", number, engine.rank))
         draw = generator(engine.device, self.seed, "augment", number, engine.rank)
-        moved = batch.to(engine.device, non_blocking=True)
+        if n_labels is None:
+            n_labels = float(engine.host.numbers(count_labels(batches)).sum())
+        if engine.world_size == 1:
+            batches = [batch for batch in batches if len(batch)]
         self._wrapped.zero_grad()
-        loss, _ = pipeline(moved.waveforms, moved.labels, draw)
-        count = engine.sum(loss.count)
-        # ranks average their gradients: times their number, it is one sum over one count
-        engine.backward(loss.total * (engine.world_size / count), self._network)
+        totals, blank_share = [], None
+        for index, batch in enumerate(batches):
+            with engine.accumulating(self._network, more=index + 1 < len(batches)):
+                total, log_probs = self._forward(batch, draw)
+                # ranks average their gradients: times their number, it is one sum over one count
+                engine.backward(total * (engine.world_size / n_labels), self._network)
+            totals.append(total.detach())
+            if look:
+                blank_share = _blank_share(log_probs)
         norm = engine.clip(self._network, self._wrapped, self.max_grad_norm)
-        stepped = engine.step(self._wrapped, norm)
-        if stepped and self.schedule is not None:
-            self.schedule.step()
-        return StepResult(engine.sum(loss.total.detach()), count, norm, stepped)
+        whole = engine.sum(torch.stack(totals).sum())
+        finite = norm.isfinite() & whole.isfinite()
+        engine.step(self._wrapped, finite)
+        self._advance()
+        return StepResult(whole, n_labels, norm, finite, blank_share)
+
+    def skip(self) -> None:
+        """A step without anything to learn from: only the schedule goes on."""
+        self._wrapped.zero_grad()
+        self._wrapped.step()  # without gradients it changes nothing
+        self._advance()
+
+    def rehearse(self, batch: Batch) -> None:
+        """Forward and backward of ``batch`` at the longest that augmentation can make it.
+
+        What a step needs in memory is taken and given back; nothing else is changed.
+        """
+        network = self.pipeline.network
+        kept = [buffer.clone() for buffer in network.buffers()]
+        # the optimiser's two moments, if they are yet to come
+        moments = 0 if self.optimizer.state else 2
+        reserve = [p.new_empty((moments, *p.shape)) for p in network.parameters()]
+        self.pipeline.train()
+        try:
+            total, _ = self._forward(batch, None)
+            self.engine.backward(total, self._network)
+        finally:
+            self._wrapped.zero_grad()
+            with torch.no_grad():
+                for buffer, before in zip(network.buffers(), kept, strict=True):
+                    buffer.copy_(before)
+        del reserve
 
     def state(self) -> dict[str, Any]:
         """What resuming needs beside the weights."""
@@ -87,6 +156,7 @@ class Learner:
             "optimizer": self.optimizer.state_dict(),
             "lr_scheduler": None if self.schedule is None else self.schedule.state_dict(),
             "precision": self.engine.precision_state(),
+            "ema": None if self.average is None else self.average.state(),
         }
 
     def load(self, weights: Mapping[str, Any], state: Mapping[str, Any], path: Path) -> None:
@@ -101,17 +171,57 @@ class Learner:
             self.engine.load_precision_state(state["precision"])
         except (KeyError, ValueError) as error:
             raise CheckpointError(f"{path} was written by another optimizer: {error}") from error
-        planned = None if self.schedule is None else self.schedule.state_dict()
-        saved = state.get("lr_scheduler")
-        if (planned is None) != (saved is None):
-            raise CheckpointError(f"{path} was written with another lr_scheduler")
-        if self.schedule is None or planned is None or saved is None:
-            return
-        for key in ("total_steps", "base_lrs"):
-            if planned.get(key) != saved.get(key):
-                raise CheckpointError(
-                    f"{path} follows a schedule with {key}={saved.get(key)}, but the config"
-                    f" plans {planned.get(key)}: resume with the same n_epochs, data and"
-                    " batches, or start a new run with trainer.from_pretrained"
-                )
-        self.schedule.load_state_dict(dict(saved))
+        average = state.get("ema")
+        if self.average is not None and average is not None:
+            self.average.load(average, path)
+        _load_schedule(self.schedule, state.get("lr_scheduler"), path)
+
+    def _forward(self, batch: Batch, draw: torch.Generator | None) -> tuple[Tensor, Padded]:
+        """The loss of ``batch`` in nats, augmented with ``draw`` or lengthened without it.
+
+        Other ranks wait in every step, even for a batch without utterances: that one takes part
+        with an utterance of no frames, which enters neither loss nor statistics.
+        """
+        front_end, device = self.pipeline.front_end, self.engine.device
+        if not len(batch):
+            features = torch.zeros(1, _FRAMES, front_end.n_features, device=device)
+            no_frames = torch.zeros(1, dtype=torch.int64, device=device)
+            log_probs = self._network(Padded(features, no_frames))
+            return 0.0 * log_probs.data.sum(), log_probs
+        moved = batch.to(device, non_blocking=True)
+        waveforms = front_end.lengthened(moved.waveforms) if draw is None else moved.waveforms
+        loss, log_probs = self.pipeline(waveforms, moved.labels, draw)
+        return loss.total, log_probs
+
+    def _advance(self) -> None:
+        if self.schedule is not None:
+            self.schedule.step()
+        if self.average is not None:
+            self.average.update()
+
+
+def count_labels(batches: Sequence[Batch]) -> float:
+    """Labels in batches that lie on the CPU."""
+    return float(sum(int(batch.labels.lengths.sum()) for batch in batches))
+
+
+@torch.no_grad()
+def _blank_share(log_probs: Padded) -> Tensor:
+    blank = (log_probs.data.argmax(2) == BLANK) & log_probs.mask()
+    return blank.sum() / log_probs.lengths.sum().clamp(min=1)
+
+
+def _load_schedule(schedule: LRScheduler | None, saved: Any, path: Path) -> None:
+    planned = None if schedule is None else schedule.state_dict()
+    if (planned is None) != (saved is None):
+        raise CheckpointError(f"{path} was written with another lr_scheduler")
+    if schedule is None or planned is None:
+        return
+    for key in ("total_steps", "base_lrs"):
+        if planned.get(key) != saved.get(key):
+            raise CheckpointError(
+                f"{path} follows a schedule with {key}={saved.get(key)}, but the config"
+                f" plans {planned.get(key)}: resume with the same n_epochs, data and"
+                " batches, or start a new run with trainer.from_pretrained"
+            )
+    schedule.load_state_dict(dict(saved))

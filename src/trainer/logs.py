@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 ROOT_NAME = "src"
+IN_FILE = {"in_file": True}
+"""Given as ``extra`` of a message: where a progress bar shows the same, only the file has it."""
 
 
 class _BarHandler(logging.Handler):
@@ -17,6 +20,9 @@ class _BarHandler(logging.Handler):
 
     most_lines = 12
     widest = 300
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (getattr(record, "in_file", False) and sys.stderr.isatty())
 
     def emit(self, record: logging.LogRecord) -> None:
         lines = self.format(record).splitlines()
@@ -29,17 +35,23 @@ class _BarHandler(logging.Handler):
 
 
 @contextmanager
-def logging_to(path: Path | None) -> Iterator[None]:
-    """Send the project's messages to the terminal and, if given, append them to ``path``."""
+def logging_to(path: Path | None, rank: int = 0) -> Iterator[None]:
+    """Send the project's messages to the terminal and, if given, append them to ``path``.
+
+    Ranks other than the first say what the first says, so they are silent; their warnings, for
+    example of audio that only they tried to read, go to a file beside ``path``.
+    """
     logger = logging.getLogger(ROOT_NAME)
-    handlers: list[logging.Handler] = [_BarHandler()]
-    handlers[0].setFormatter(logging.Formatter("%(message)s"))
+    handlers: list[logging.Handler] = [] if rank else [_BarHandler()]
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(message)s"))
     if path is not None:
-        file = logging.FileHandler(path, encoding="utf-8")
+        place = path.with_name(f"{path.stem}-rank{rank}{path.suffix}") if rank else path
+        file = logging.FileHandler(place, encoding="utf-8", delay=bool(rank))
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         handlers.append(file)
     level, propagate = logger.level, logger.propagate
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.WARNING if rank else logging.INFO)
     logger.propagate = False
     for handler in handlers:
         logger.addHandler(handler)

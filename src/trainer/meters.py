@@ -3,66 +3,73 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
-from torch import Tensor
+import torch
 
+from src.engine import Engine
 from src.trainer.learner import StepResult
+from src.types import Batch
 
 
 class Meters:
     """Sums since the last reading and since the epoch's start.
 
-    Tensors stay on the device until they are read.
+    Tensors stay on the device until they are read. Steps that were skipped count for the speed
+    and for nothing else. Reading is a matter of all ranks.
     """
 
-    def __init__(self) -> None:
-        self._epoch_total: Tensor | float = 0.0
-        self._epoch_count: Tensor | float = 0.0
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._epoch = torch.zeros(2, device=engine.device)
         self._reset()
 
     def _reset(self) -> None:
-        self._total: Tensor | float = 0.0
-        self._count: Tensor | float = 0.0
-        self._norm: Tensor | float = 0.0
-        self._steps = 0
-        self._audio = 0.0
-        self._waited = 0.0
+        # nats, labels, gradient norms and steps
+        self._sums = torch.zeros(4, device=self._engine.device)
+        self._audio = self._padded = self._waited = 0.0
         self._started = time.perf_counter()
 
     def start_epoch(self) -> None:
-        self._epoch_total = self._epoch_count = 0.0
+        self._epoch = torch.zeros(2, device=self._engine.device)
         self._reset()
 
     def wait(self, seconds: float) -> None:
         """Count time spent waiting for data."""
         self._waited += seconds
 
-    def add(self, result: StepResult, audio_seconds: float) -> None:
-        self._audio += audio_seconds
-        if not result.stepped:
-            return
-        self._total = self._total + result.total
-        self._count = self._count + result.count
-        self._norm = self._norm + result.norm
-        self._epoch_total = self._epoch_total + result.total
-        self._epoch_count = self._epoch_count + result.count
-        self._steps += 1
+    def add(self, result: StepResult, batches: Sequence[Batch]) -> None:
+        """Count a step of this rank's micro-batches."""
+        for batch in batches:
+            self._audio += batch.duration
+            self._padded += batch.padded_duration
+        one = torch.ones_like(result.norm)
+        values = torch.stack((result.total, result.count * one, result.norm, one))
+        values = torch.where(result.finite, values, 0.0)
+        self._sums += values
+        self._epoch += values[:2]
 
     def read(self, learning_rate: float) -> dict[str, float]:
         """The logged values since the last reading, by name."""
         elapsed = max(time.perf_counter() - self._started, 1e-9)
+        own = (self._audio, self._padded, self._waited / elapsed, self._engine.peak_memory())
+        everyone = self._engine.host.numbers(*own)
+        audio, padded, _, _ = everyone.sum(0).tolist()
+        total, count, norms, steps = self._sums.tolist()
         values = {
             "train/learning_rate": learning_rate,
-            "train/audio_seconds_per_second": self._audio / elapsed,
-            "train/waiting_share": self._waited / elapsed,
+            "train/audio_seconds_per_second": audio / elapsed,
+            "train/waiting_share": float(everyone[:, 2].max()),
+            "train/padding": 1 - audio / padded if padded else 0.0,
+            "train/peak_memory_gib": float(everyone[:, 3].max()),
         }
-        if self._steps:
-            values["train/loss"] = float(self._total) / float(self._count)
-            values["train/grad_norm"] = float(self._norm) / self._steps
+        if steps:
+            values["train/loss"] = total / count
+            values["train/grad_norm"] = norms / steps
         self._reset()
         return values
 
     def epoch_loss(self) -> dict[str, float]:
-        """The mean loss of the epoch's steps in this process, by name; empty without a step."""
-        count = float(self._epoch_count)
-        return {"train/epoch_loss": float(self._epoch_total) / count} if count else {}
+        """The mean loss of the epoch's steps since it or this process began; empty without any."""
+        total, count = self._epoch.tolist()
+        return {"train/epoch_loss": total / count} if count else {}

@@ -55,14 +55,29 @@ class Monitor:
         """
         if not self.metric:
             return True
-        named = {name.replace("/", "_"): value for name, value in values.items()}
-        value = named.get(self.metric)
+        value = self._value(values)
         if value is None:
             return False
-        better = math.isfinite(value) and (
-            self.best is None or self.sign * value < self.sign * self.best
-        )
+        better = self.improves(values)
         if better:
             self.best = value
         self.waited = 0 if better else self.waited + 1
         return better
+
+    def improves(self, values: Mapping[str, float]) -> bool:
+        """Whether these metrics are better than the best so far."""
+        cost = self.cost(values)
+        return math.isfinite(cost) and (self.best is None or cost < self.sign * self.best)
+
+    def favourite(self, candidates: Mapping[str, Mapping[str, float]]) -> str:
+        """The name of the candidate with the best metric; the first if none has one."""
+        return min(candidates, key=lambda name: self.cost(candidates[name]))
+
+    def cost(self, values: Mapping[str, float]) -> float:
+        """The metric, negated if more of it is better; infinite if it is absent or not finite."""
+        value = self._value(values)
+        return math.inf if value is None or not math.isfinite(value) else self.sign * value
+
+    def _value(self, values: Mapping[str, float]) -> float | None:
+        named = {name.replace("/", "_"): value for name, value in values.items()}
+        return named.get(self.metric)

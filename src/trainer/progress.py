@@ -15,11 +15,12 @@ class Progress:
     """Counters of a run.
 
     Attributes:
-        step: batches taken, skipped ones included.
+        step: optimiser steps taken, skipped ones included.
         epoch: epochs finished.
-        data_epoch, data_batch: position of the next batch in the stream of data.
+        data_epoch, data_batch: position of the next micro-batch in the stream of data.
         best, waited: see :class:`src.trainer.monitor.Monitor`.
-        skipped: steps without a finite gradient, or without any readable audio.
+        skipped: steps without a finite loss or gradient, or without any readable audio.
+        nonfinite: steps in a row, up to now, without a finite loss or gradient.
         seconds: of training time so far.
     """
 
@@ -30,6 +31,7 @@ class Progress:
     best: float | None = None
     waited: int = 0
     skipped: int = 0
+    nonfinite: int = 0
     seconds: float = 0.0
 
     @property

@@ -40,6 +40,8 @@ class RunFolder:
                 " trainer.resume_from=auto, or move it aside with trainer.override=true"
             )
         path.mkdir(parents=True, exist_ok=True)
+        for half_written in path.glob(".*.pth.*.tmp"):  # by a process that was killed
+            half_written.unlink(missing_ok=True)
         if not occupied:
             (path / METRICS).unlink(missing_ok=True)  # empty: of a start that failed
         return cls(path)
@@ -54,6 +56,10 @@ class RunFolder:
 
     def epoch(self, number: int) -> Path:
         return self.path / f"checkpoint-epoch{number}.pth"
+
+    def epochs(self) -> list[Path]:
+        """The kept checkpoints of epochs."""
+        return sorted(self.path.glob("checkpoint-epoch*.pth"))
 
     def find(self, resume: str) -> Path | None:
         """The checkpoint to resume from; None if ``auto`` finds none.

@@ -6,11 +6,17 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any
 
+# Windows knows no SIGUSR1
+REQUESTS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
+]
+
 
 class GracefulStop:
-    """Within the context, SIGINT and SIGTERM set ``signal`` instead of ending the process.
+    """Within the context, SIGINT, SIGTERM and SIGUSR1 set ``signal`` instead of ending the process.
 
-    A second SIGINT ends it at once.
+    Schedulers send SIGUSR1 some time before they take a machine away. A second SIGINT ends the
+    process at once.
     """
 
     def __init__(self) -> None:
@@ -21,13 +27,8 @@ class GracefulStop:
     def requested(self) -> bool:
         return self.signal is not None
 
-    @property
-    def exit_status(self) -> int:
-        """128 + the signal's number, as shells report it."""
-        return 0 if self.signal is None else 128 + self.signal
-
     def __enter__(self) -> GracefulStop:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in REQUESTS:
             self._previous[number] = signal.signal(number, self._note)
         return self
 

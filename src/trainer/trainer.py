@@ -4,114 +4,104 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import accumulate
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
-from src import checkpoint
-from src.datasets.loader import Position, SpeechLoader
-from src.trainer.keeping import Keeper
-from src.trainer.learner import Learner
+from src.engine import out_of_memory
+from src.trainer.alarms import Alarms
+from src.trainer.closing import EpochEnd
+from src.trainer.feed import Feed, epoch_ends
+from src.trainer.guards import NonfiniteGuard
+from src.trainer.interval import Interval
+from src.trainer.learner import StepResult, count_labels
 from src.trainer.meters import Meters
-from src.trainer.monitor import Monitor
 from src.trainer.progress import Progress
-from src.trainer.run_folder import RunFolder
-from src.trainer.settings import TrainerSettings
-from src.trainer.showing import Showroom
+from src.trainer.rehearsal import advise, rehearse
+from src.trainer.reporter import Reporter
 from src.trainer.signals import GracefulStop
-from src.trainer.validation import Validator
+from src.trainer.validation import CalledOff
 from src.types import Batch
-from src.writer import Writer
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingData:
-    """Loaders of a run.
+class Trainer:
+    """Trains for the epochs that are left, and leaves what lies between them to ``closing``.
 
     Attributes:
-        train: what is learnt from.
-        validation: by name, scored after each epoch.
-        test: by name, scored once, at the end, with the best weights.
+        progress: how far the run is.
     """
 
-    train: SpeechLoader
-    validation: Mapping[str, SpeechLoader]
-    test: Mapping[str, SpeechLoader]
-
-
-def epoch_ends(loader: SpeechLoader, n_epochs: int, epoch_len: int | None) -> list[int]:
-    """The number of steps after each epoch; the last is the length of the run.
-
-    Passes over the data differ in length, so the plans of all of them are counted.
-    """
-    if epoch_len is not None:
-        return [epoch_len * (epoch + 1) for epoch in range(n_epochs)]
-    return list(accumulate(loader.n_batches(epoch) for epoch in range(n_epochs)))
-
-
-class Trainer:
-    """Trains for the epochs that are left, validates, keeps checkpoints."""
-
-    def __init__(
-        self,
-        settings: TrainerSettings,
-        learner: Learner,
-        data: TrainingData,
-        validate: Validator,
-        keeper: Keeper,
-        show: Showroom,
-        folder: RunFolder,
-        writer: Writer,
-    ) -> None:
+    def __init__(self, closing: EpochEnd) -> None:
+        settings, data = closing.settings, closing.data
         self.settings = settings
-        self.learner = learner
+        self.closing = closing
+        self.learner = closing.learner
         self.data = data
-        self.validate = validate
-        self.keeper = keeper
-        self.show = show
-        self.folder = folder
-        self.writer = writer
+        self.folder = closing.folder
         self.progress = Progress()
-        self.monitor = Monitor.parse(settings.monitor, settings.early_stop)
-        self._ends = epoch_ends(data.train, settings.n_epochs, settings.epoch_len)
-        self._meters = Meters()
-        self._unreadable: set[str] = set()
-        self._metrics: dict[str, float] = {}
+        self._ends = epoch_ends(
+            data.train, settings.n_epochs, settings.epoch_len, settings.accumulate
+        )
+        self._meters = Meters(self.learner.engine)
+        alarms = Alarms(num_workers=data.train.num_workers, cached=data.cached)
+        self._reporter = Reporter(self.learner, self._meters, alarms, closing.writer)
+        self._guard = NonfiniteGuard(settings.nonfinite_patience)
+        self._saving = Interval.parse(settings.save_every, "trainer.save_every")
+        self._started = time.perf_counter()
 
     def start_at(self, progress: Progress, metrics: Mapping[str, float]) -> None:
         """Go on from ``progress``, at which the run had these metrics."""
         self.progress = progress
-        self.monitor.best, self.monitor.waited = progress.best, progress.waited
-        self._metrics = dict(metrics)
+        self.closing.start_at(progress, metrics)
 
     def run(self) -> int:
-        """Train to the end or until asked to stop; returns the exit status."""
-        started = time.perf_counter() - self.progress.seconds
+        """Train to the end or until asked to stop; returns the exit status.
+
+        Raises:
+            TrainingError: memory does not suffice, or nothing is finite any more.
+        """
+        self._started = time.perf_counter() - self.progress.seconds
         if not self._done():
+            rehearse(self.learner, self.data.train)
+            if self.learner.engine.is_main:
+                self._reporter.listen(self.data.train)
             with GracefulStop() as stop:
-                stream = self.data.train.stream(self.progress.position)
-                while not self._done():
-                    self._epoch(stream, stop)
-                    self.progress.seconds = time.perf_counter() - started
-                    if stop.requested:
-                        self._save(self.folder.last)
-                        step = self.progress.step
-                        log.info("Stopped at step %d: trainer.resume_from=auto goes on", step)
-                        return stop.exit_status
-                    self._close_epoch()
-        self._finish()
+                self.closing.validate.called_off = lambda: stop.requested
+                status = self._train(stop)
+                if status:
+                    return status
+        self.closing.finish(self.progress)
         return 0
 
     def _done(self) -> bool:
-        return self.progress.epoch >= len(self._ends) or self.monitor.exhausted
+        return self.progress.epoch >= len(self._ends) or self.closing.monitor.exhausted
 
-    def _epoch(self, stream: Iterator[tuple[Position, Batch]], stop: GracefulStop) -> None:
+    def _train(self, stop: GracefulStop) -> int:
+        """Epochs to the end; the exit status of an earlier one, or 0."""
+        feed = Feed(
+            self.data.train,
+            self.progress.position,
+            self.settings.accumulate,
+            whole_epochs=self.settings.epoch_len is None,
+        )
+        while not self._done():
+            number = self._epoch(feed, stop)
+            if not number:
+                # scoring may take minutes: what was learnt is safe before it starts
+                self._save(self.folder.last)
+                try:
+                    self.closing.close(self.progress, self._meters.epoch_loss())
+                except CalledOff:
+                    number = self._agree(stop, 0.0)[1]
+            if number:
+                return self._end(number)
+        return 0
+
+    def _epoch(self, feed: Feed, stop: GracefulStop) -> int:
+        """Steps to the end of the epoch; the number of the signal that ended it before, or 0."""
         progress, end = self.progress, self._ends[self.progress.epoch]
         begin = self._ends[progress.epoch - 1] if progress.epoch else 0
         self.learner.pipeline.train()
@@ -126,99 +116,62 @@ class Trainer:
             disable=not self.learner.engine.is_main,
         )
         with bar:
-            while progress.step < end and not stop.requested:
+            while progress.step < end:
                 waiting = time.perf_counter()
-                position, batch = next(stream)
+                position, batches = feed.take()
                 self._meters.wait(time.perf_counter() - waiting)
-                self._step(batch)
+                n_labels, number = self._agree(stop, count_labels(batches))
+                if number:  # these batches are the first of the run that resumes
+                    return number
+                logs = (progress.step + 1) % self.settings.log_step == 0 or progress.step + 1 == end
+                result = self._step(batches, n_labels, logs)
                 progress.advance(position)
                 bar.update()
-                if progress.step % self.settings.log_step == 0 or progress.step == end:
-                    self._log(bar)
-                every = self.settings.save_every
-                if every is not None and progress.step % every == 0:
+                if logs:
+                    self._guard.settle(progress)
+                    self._reporter.report(result, progress, bar)
+                if self._saving.due(progress.step):
                     self._save(self.folder.last)
+        return 0
 
-    def _step(self, batch: Batch) -> None:
+    def _agree(self, stop: GracefulStop, n_labels: float) -> tuple[float, int]:
+        """Labels in all ranks' batches, and the signal that any of them has got, or 0.
+
+        Signals reach the ranks at different times, and no rank may stop alone.
+        """
+        everyone = self.learner.engine.host.numbers(n_labels, stop.signal or 0)
+        return float(everyone[:, 0].sum()), int(everyone[:, 1].max())
+
+    def _step(self, batches: Sequence[Batch], n_labels: float, look: bool) -> StepResult | None:
+        """Learn from ``batches``; None if no rank has anything to learn from."""
+        number = self.progress.step
+        if not n_labels:
+            self.progress.skipped += 1
+            self.learner.skip()
+            return None
+        try:
+            result = self.learner.step(batches, number, n_labels=n_labels, look=look)
+        except (RuntimeError, MemoryError) as error:
+            if out_of_memory(error):
+                raise advise(self.data.train) from error
+            raise
+        self._meters.add(result, batches)
+        self._guard.note(number + 1, result.finite, batches)
+        return result
+
+    def _end(self, number: int) -> int:
+        """Save because a signal said so; returns the exit status."""
         progress = self.progress
-        for failure in batch.failures:
-            if failure.utterance.id not in self._unreadable:
-                self._unreadable.add(failure.utterance.id)
-                log.warning("Left out: %s", failure.reason)
-        if not len(batch):
-            progress.skipped += 1
-            return
-        result = self.learner.step(batch, progress.step)
-        self._meters.add(result, batch.duration)
-        if not result.stepped:
-            progress.skipped += 1
-            names = ", ".join(utterance.id for utterance in batch.utterances)
-            log.warning("Step %d skipped: its gradient is not finite (%s)", progress.step, names)
+        self._guard.settle(progress)
+        progress.seconds = time.perf_counter() - self._started
+        self.closing.keeper.save(self.folder.last, progress, self.closing.metrics)
+        # a launcher ends the others once one has ended: not before the file is whole
+        self.learner.engine.barrier()
+        log.info("Stopped at step %d: trainer.resume_from=auto goes on", progress.step)
+        return 128 + number
 
-    def _log(self, bar: tqdm[Any]) -> None:
-        values = self._meters.read(self.learner.learning_rate)
-        speed = f"{values['train/audio_seconds_per_second']:.0f}x real time"
-        bar.set_postfix_str(f"loss {values.get('train/loss', float('nan')):.3f}, {speed}")
-        self.writer.scalars({**values, "epoch": self.progress.epoch}, self.progress.step)
-
-    def _close_epoch(self) -> None:
-        """Validate, show, and keep what is worth keeping."""
-        progress, settings = self.progress, self.settings
-        progress.epoch += 1
-        last = progress.epoch == len(self._ends)
-        draw = self.show.due() or last
-        values = self._meters.epoch_loss() | self.validate(
-            self.data.validation,
-            progress,
-            everything=last or progress.epoch % settings.decode_period == 0,
-            draw=draw,
-        )
-        self.writer.scalars({**values, "epoch": progress.epoch}, progress.step)
-        if draw:
-            self.show.augmentation(self.data.train, progress.epoch, progress.step)
-            self.show.curves(progress.step)
-        self._metrics |= values
-        best = self.monitor.update(values)
-        progress.best, progress.waited = self.monitor.best, self.monitor.waited
-        log.info(
-            "epoch %d/%d  %s  (%.1f min)%s",
-            progress.epoch,
-            len(self._ends),
-            _readable(values),
-            progress.seconds / 60,
-            "  best so far" if best and self.monitor.metric else "",
-        )
-        if best:
-            self._save(self.folder.best, whole=False)
-        if progress.epoch % settings.save_period == 0 or last:
-            self._save(self.folder.epoch(progress.epoch))
-        self._save(self.folder.last)
-
-    def _finish(self) -> None:
-        monitor = self.monitor
-        if monitor.exhausted:
-            log.info("Stopped early: no better %s in %d epochs", monitor.metric, monitor.waited)
-        if not self.folder.best.exists():
-            log.warning("%s was never measured: the last epoch counts as the best", monitor.metric)
-            self._save(self.folder.best, whole=False)
-        self.show.curves(self.progress.step)
-        if self.progress.skipped:
-            log.warning("%d steps were skipped", self.progress.skipped)
-        if self.data.test:
-            content = checkpoint.load(self.folder.best)
-            checkpoint.load_weights(self.learner.pipeline, content["state_dict"], self.folder.best)
-            values = self.validate(self.data.test, self.progress, everything=True, draw=False)
-            self.writer.scalars({**values, "epoch": self.progress.epoch}, self.progress.step)
-            log.info("best model  %s", _readable(values))
-        log.info("Best model: %s", self.folder.best)
-
-    def _save(self, path: Path, *, whole: bool = True) -> None:
-        self.keeper.save(path, self.progress, self._metrics, whole=whole)
-
-
-def _readable(values: Mapping[str, float]) -> str:
-    """``val/WER_(Argmax) 12.34 %  val/loss 0.321``"""
-    return "  ".join(
-        f"{name} {100 * value:.2f} %" if "ER_(" in name else f"{name} {value:.3f}"
-        for name, value in values.items()
-    )
+    def _save(self, path: Path) -> None:
+        self._guard.settle(self.progress)
+        self.progress.seconds = time.perf_counter() - self._started
+        self.closing.save(path, self.progress)
+        self._saving.done()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from src.datasets.loader import SpeechLoader
 from src.decoding import Decoder
-from src.evaluation import evaluate
+from src.evaluation import Evaluation, evaluate
 from src.text import TextEncoder
 from src.trainer.learner import Learner
 from src.trainer.progress import Progress
@@ -16,11 +16,22 @@ from src.trainer.showing import Showroom
 log = logging.getLogger(__name__)
 
 
+class CalledOff(Exception):
+    """A validation was asked to end before its end."""
+
+
+def _never() -> bool:
+    return False
+
+
 class Validator:
-    """Evaluates loaders by name.
+    """Evaluates loaders by name, each rank its share.
 
     Args:
         decoders: the first is greedy and always used, the others when everything is asked for.
+
+    Attributes:
+        called_off: asked again and again while it works; true ends it with :class:`CalledOff`.
     """
 
     def __init__(
@@ -34,6 +45,7 @@ class Validator:
         self._decoders = tuple(decoders)
         self._text_encoder = text_encoder
         self._show = show
+        self.called_off: Callable[[], bool] = _never
 
     def __call__(
         self,
@@ -42,22 +54,42 @@ class Validator:
         *,
         everything: bool,
         draw: bool,
+        kind: str = "",
     ) -> dict[str, float]:
-        """Metrics by their logged names, ``val/WER_(Argmax)``; emissions are drawn on request."""
+        """Metrics by their logged names, ``val/WER_(Argmax)``; emissions are drawn on request.
+
+        Args:
+            kind: of the weights: ``_ema`` makes it ``val_ema/WER_(Argmax)``.
+
+        Raises:
+            CalledOff: on every rank, if any was asked to end.
+        """
         values: dict[str, float] = {}
         for name, loader in loaders.items():
-            evaluation = evaluate(
-                self._learner.pipeline,
-                loader,
-                self._decoders if everything else self._decoders[:1],
-                self._text_encoder,
-                self._learner.engine.device,
-                title=name,
-            )
+            evaluation = self._evaluate(loader, f"{name}{kind}", everything)
             for failure in evaluation.failures:
                 log.warning("%s: left out: %s", name, failure.reason)
-            values |= {f"{name}/{key}": value for key, value in evaluation.values().items()}
-            self._show.predictions(name, evaluation.results, progress.epoch, progress.step)
+            found = evaluation.values()
+            values |= {f"{name}{kind}/{key}": value for key, value in found.items()}
+            self._show.predictions(
+                f"{name}{kind}", evaluation.results, progress.epoch, progress.step
+            )
             if draw:
                 self._show.emissions(loader, progress.epoch, progress.step)
         return values
+
+    def _evaluate(self, loader: SpeechLoader, title: str, everything: bool) -> Evaluation:
+        engine = self._learner.engine
+        own = evaluate(
+            self._learner.pipeline,
+            loader,
+            self._decoders if everything else self._decoders[:1],
+            self._text_encoder,
+            engine.device,
+            title=title if engine.is_main else None,
+            called_off=self.called_off,
+        )
+        whole = Evaluation.merged(engine.host.objects(own))
+        if not whole.complete:
+            raise CalledOff
+        return whole

@@ -28,6 +28,10 @@ class WaveformTransform(Protocol):
         """(B,) the fewest samples that can become of utterances of ``lengths`` samples."""
         ...
 
+    def longest(self, lengths: Tensor) -> Tensor:
+        """(B,) the most samples that can become of utterances of ``lengths`` samples."""
+        ...
+
 
 class FeatureTransform(Protocol):
     """Maps features (B, T, F) to features of the same shape."""
@@ -51,6 +55,10 @@ class Augmentation(ABC, Generic[Parameters]):
 
     def shortest(self, lengths: Tensor) -> Tensor:
         """(B,) the fewest samples that can become of utterances of ``lengths`` samples."""
+        return lengths
+
+    def longest(self, lengths: Tensor) -> Tensor:
+        """(B,) the most samples that can become of utterances of ``lengths`` samples."""
         return lengths
 
 

@@ -34,6 +34,11 @@ class Compose:
             lengths = transform.shortest(lengths)
         return lengths
 
+    def longest(self, lengths: Tensor) -> Tensor:
+        for transform in self.transforms:
+            lengths = transform.longest(lengths)
+        return lengths
+
 
 class RandomApply:
     """Applies ``transform`` to each utterance with probability ``p``.
@@ -53,6 +58,9 @@ class RandomApply:
 
     def shortest(self, lengths: Tensor) -> Tensor:
         return torch.minimum(lengths, self.transform.shortest(lengths))
+
+    def longest(self, lengths: Tensor) -> Tensor:
+        return torch.maximum(lengths, self.transform.longest(lengths))
 
 
 class OneOf:
@@ -100,6 +108,12 @@ class OneOf:
         for transform in self.transforms:
             shortest = torch.minimum(shortest, transform.shortest(lengths))
         return shortest
+
+    def longest(self, lengths: Tensor) -> Tensor:
+        longest = lengths
+        for transform in self.transforms:
+            longest = torch.maximum(longest, transform.longest(lengths))
+        return longest
 
     def _choice(self, waveforms: Padded, generator: torch.Generator) -> list[Tensor]:
         """For each transform (B,) bool: the utterances that it is applied to."""

@@ -62,6 +62,15 @@ class FrontEnd(nn.Module):
             samples = transform.shortest(samples)
         return self.features.output_lengths(samples)
 
+    def lengthened(self, waveforms: Padded) -> Padded:
+        """Waveforms (B, S) with silence up to the longest that augmentation can make them."""
+        lengths = waveforms.lengths.cpu()
+        for transform in self.waveform_transforms:
+            lengths = transform.longest(lengths)
+        missing = max(0, int(lengths.max()) - waveforms.data.shape[1])
+        data = torch.nn.functional.pad(waveforms.masked().data, (0, missing))
+        return Padded(data, lengths.to(waveforms.lengths.device))
+
     def forward(self, waveforms: Padded, generator: torch.Generator | None = None) -> Padded:
         """
         Args:

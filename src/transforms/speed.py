@@ -54,6 +54,9 @@ class SpeedPerturbation(Augmentation[Tensor]):
     def shortest(self, lengths: Tensor) -> Tensor:
         return _resampled_length(lengths, max(self.ratios))
 
+    def longest(self, lengths: Tensor) -> Tensor:
+        return _resampled_length(lengths, min(self.ratios))
+
     def _resampled(self, inputs: Padded, ratio: Fraction) -> Padded:
         kernel = self._kernels[ratio].to(inputs.data.device)
         self._kernels[ratio] = kernel

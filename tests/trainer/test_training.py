@@ -15,12 +15,14 @@ from src.build.training import train
 from src.errors import CheckpointError
 from src.inference import Recognizer
 from src.trainer import Trainer
-from src.types import Batch
 from tests.toy import config, metrics, overrides, write_corpus
 
 WITH_EVERYTHING = (
     "transforms=small",
     "model.dropout=0.1",
+    "dataloader.max_batch_duration=4",
+    "trainer.accumulate=2",
+    "trainer.ema=0.9",
     "trainer.n_epochs=3",
     "trainer.save_every=1",
 )
@@ -83,13 +85,14 @@ def test_a_run_learns_and_leaves_what_it_promises(data: Path, tmp_path: Path) ->
 def test_interrupted_and_resumed_equals_uninterrupted(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Dropout, augmentation and OneCycle on; stopped in mid-epoch by SIGTERM, then by SIGINT."""
+    """Everything random and everything that averages; stopped by each of the signals in turn."""
     assert run(data, tmp_path / "whole", *WITH_EVERYTHING) == 0
     original = Trainer._step
-    for stop_at, number in ((4, signal.SIGTERM), (13, signal.SIGINT)):
+    stops = ((4, signal.SIGTERM), (13, signal.SIGINT), (17, signal.SIGUSR1))
+    for stop_at, number in stops:
 
-        def step(self: Trainer, batch: Batch, at: int = stop_at, number: int = number) -> Any:
-            result = original(self, batch)
+        def step(self: Trainer, *given: Any, at: int = stop_at, number: int = number) -> Any:
+            result = original(self, *given)
             if self.progress.step + 1 == at:
                 os.kill(os.getpid(), number)
             return result
@@ -103,6 +106,12 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert run(data, tmp_path / "parts", *WITH_EVERYTHING, "trainer.resume_from=auto") == 0
     for name in ("checkpoint-last.pth", "model_best.pth"):
         assert same(tmp_path / "whole" / "toy" / name, tmp_path / "parts" / "toy" / name)
+    one, other = (
+        checkpoint.load(tmp_path / place / "toy" / "checkpoint-last.pth")["training"]["ema"]
+        for place in ("whole", "parts")
+    )
+    assert one["steps"] == other["steps"] > 17
+    assert all(torch.equal(one["weights"][key], other["weights"][key]) for key in one["weights"])
     steps = [row["step"] for row in metrics(tmp_path / "parts" / "toy")]
     assert steps == sorted(steps)
 
@@ -113,7 +122,9 @@ def test_resuming_with_other_plans_is_refused(data: Path, tmp_path: Path) -> Non
     written = (tmp_path / "toy" / "metrics.jsonl").read_bytes()
     for change, message in (
         ("model.rnn_size=32", r"model.rnn_size=48, but the config says 32"),
-        ("dataloader.max_batch_duration=9", "other data or with other batches"),
+        ("dataloader.max_batch_duration=9", "dataloader.max_batch_duration=8.0 where .* 9.0"),
+        ("trainer.accumulate=2", "trainer.accumulate=1 where this run has 2"),
+        ("datasets.train.limit=50", "datasets.train=60 utterances"),
         ("trainer.n_epochs=5", "total_steps="),
         ("trainer.resume_from=model_best.pth", "holds weights alone"),
     ):

@@ -1,62 +1,26 @@
-"""Device, precision and ranks. The only module that knows Lightning Fabric.
+"""Device, precision and ranks: the only module that knows Lightning Fabric.
 
 One process needs no configuration; several are launched by ``torchrun``.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-from typing import TYPE_CHECKING, Any, Literal
+import sys
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from src.engine.devices import pick_device, pick_precision
 from src.errors import ConfigError
+from src.ranks import HostGroup
 from src.types import Padded
 
 if TYPE_CHECKING:
     from lightning_fabric.wrappers import _FabricModule
-
-PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
-    "32": "32-true",
-    "bf16": "bf16-mixed",
-    "16": "16-mixed",
-}
-
-
-def pick_device(name: str) -> torch.device:
-    """``auto`` is the GPU if there is one.
-
-    Raises:
-        ConfigError: the device does not exist here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, but is {name!r}") from error
-    if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, but is {name!r}")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device is {name!r}, but torch sees no GPU here: use auto or cpu")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"device is {name!r}, but there are {torch.cuda.device_count()} GPUs")
-    return device
-
-
-def _pick_precision(
-    name: str, device: torch.device
-) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
-    if name == "auto":
-        bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
-        return "bf16-mixed" if bf16 else "32-true"
-    if name not in PRECISIONS:
-        allowed = ", ".join(["auto", *PRECISIONS])
-        raise ConfigError(f"precision must be one of {allowed}, but is {name!r}")
-    if name == "16" and device.type == "cpu":
-        raise ConfigError("precision 16 needs a GPU: use 32 or bf16 on the CPU")
-    return PRECISIONS[name]
 
 
 class _OnTensors(nn.Module):
@@ -91,6 +55,9 @@ class Engine:
         device: auto, cpu, cuda or cuda:N.
         precision: auto (bf16 on GPUs that have it, else 32), 32, bf16 or 16.
         threads: CPU threads of torch; None leaves torch's choice.
+
+    Attributes:
+        host: exchange of plain numbers and objects with the other ranks.
     """
 
     def __init__(
@@ -98,25 +65,37 @@ class Engine:
     ) -> None:
         # takes three seconds to import, which recognition need not wait for
         from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+        from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+        from lightning_fabric.strategies.ddp import DDPStrategy
 
         if threads is not None:
             if threads < 1:
                 raise ConfigError(f"threads must be at least 1, but is {threads}")
             torch.set_num_threads(threads)
         chosen = pick_device(device)
-        ranks = int(os.environ.get("WORLD_SIZE", "1"))
-        local_ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        several = torch.distributed.is_torchelastic_launched()
+        ranks = int(os.environ["WORLD_SIZE"]) if several else 1
+        local_ranks = int(os.environ["LOCAL_WORLD_SIZE"]) if several else 1
         devices: int | list[int] = local_ranks
         if ranks == 1 and chosen.type == "cuda":
             devices = [chosen.index or 0]
+        self.precision = pick_precision(precision, chosen)
         self._fabric = Fabric(
             accelerator=chosen.type,
             devices=devices,
             num_nodes=ranks // local_ranks,
-            strategy="ddp" if ranks > 1 else "auto",
-            precision=_pick_precision(precision, chosen),
+            # the buffers are statistics of all ranks already, and evaluation may be uneven
+            strategy=DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
+            if ranks > 1
+            else "auto",
+            # said, lest Fabric take a scheduler's variables for a launch of its own kind
+            plugins=[TorchElasticEnvironment() if several else LightningEnvironment()],
+            precision=self.precision,
         )
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # no banner of each rank
         self._fabric.launch()
+        self.host = HostGroup()
 
     @property
     def device(self) -> torch.device:
@@ -134,6 +113,11 @@ class Engine:
     def is_main(self) -> bool:
         return self._fabric.is_global_zero
 
+    @property
+    def fuses(self) -> bool:
+        """Whether a fused optimiser may be used: Fabric refuses one beside the scaler of 16."""
+        return self.precision != "16-mixed"
+
     def setup(
         self, network: nn.Module, optimizer: torch.optim.Optimizer
     ) -> tuple[PreparedNetwork, torch.optim.Optimizer]:
@@ -146,6 +130,13 @@ class Engine:
         wrapped = self._fabric.setup_optimizers(optimizer)
         assert isinstance(wrapped, torch.optim.Optimizer)
         return module, wrapped
+
+    def accumulating(self, network: PreparedNetwork, more: bool) -> AbstractContextManager[None]:
+        """Within, gradients stay on their rank if ``more`` are to be added to them."""
+        context: AbstractContextManager[None] = self._fabric.no_backward_sync(
+            network.module, enabled=more and self.world_size > 1
+        )
+        return context
 
     def backward(self, loss: Tensor, network: PreparedNetwork) -> None:
         self._fabric.backward(loss, model=network.module)
@@ -163,16 +154,30 @@ class Engine:
         assert norm is not None
         return norm
 
-    def step(self, optimizer: torch.optim.Optimizer, norm: Tensor) -> bool:
-        """Step the optimiser if the gradient norm is finite; says whether it did."""
-        finite = bool(torch.isfinite(norm))
-        # the gradient scaler of 16 skips such a step itself, and must see it to lower its scale
-        if finite or self.precision_state():
+    def step(self, optimizer: torch.optim.Optimizer, finite: Tensor) -> None:
+        """Step the optimiser, or leave the weights where ``finite`` (a scalar bool) is false.
+
+        A fused optimiser decides that on the device. Any other one has to wait for the answer,
+        and so does the gradient scaler of 16, which skips such a step itself and must see it to
+        lower its scale.
+
+        Args:
+            optimizer: as :meth:`setup` returned it.
+        """
+        inner: Any = getattr(optimizer, "optimizer", optimizer)
+        if self.precision_state():
             optimizer.step()
-        return finite
+        elif inner.defaults.get("fused"):
+            inner.grad_scale, inner.found_inf = None, (~finite).float()
+            optimizer.step()
+            del inner.grad_scale, inner.found_inf
+        else:
+            if not bool(finite):
+                inner.zero_grad()  # without gradients nothing is changed
+            optimizer.step()
 
     def sum(self, value: Tensor) -> Tensor:
-        """``value`` added up over all ranks."""
+        """``value`` added up over all ranks, on the device."""
         if self.world_size == 1:
             return value
         total = self._fabric.all_reduce(value, reduce_op="sum")
@@ -181,6 +186,17 @@ class Engine:
 
     def barrier(self) -> None:
         self._fabric.barrier()
+
+    def peak_memory(self) -> float:
+        """The most memory so far in GiB: of the GPU, or of this process on the CPU."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 2**30
+        try:
+            import resource
+        except ImportError:  # not on Windows
+            return 0.0
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
     def precision_state(self) -> dict[str, Any]:
         """The state of the gradient scaler (empty without one): part of a checkpoint."""

@@ -1,0 +1,61 @@
+"""What the benchmarks of training have in common: a learner as the configs make it, and noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from hydra import compose, initialize_config_dir
+
+from src.build.components import create, group
+from src.engine import Engine
+from src.pipeline import Pipeline
+from src.seeding import generator
+from src.text import TextEncoder
+from src.trainer import Learner
+from src.types import Batch, Padded, Utterance
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+RATE = 16000
+CHARACTERS_PER_SECOND = 14  # of LibriSpeech's read speech, nearly
+
+
+def make_learner(
+    *overrides: str,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    steps: int = 1000,
+) -> Learner:
+    """The learner of the config ``deepspeech2`` with ``overrides``, augmentation included."""
+    with initialize_config_dir(str(CONFIGS), version_base=None):
+        config = compose("deepspeech2", overrides=list(overrides))
+    engine = Engine(device, precision, threads)
+    torch.manual_seed(0)
+    front_end = create(group(config, "transforms"), "transforms")
+    n_tokens = TextEncoder().n_tokens
+    network = create(
+        group(config, "model"), "model", n_features=front_end.n_features, n_tokens=n_tokens
+    )
+    parameters = list(network.parameters())
+    fused = {"fused": True} if engine.fuses else {}
+    optimizer = create(group(config, "optimizer"), "optimizer", parameters, **fused)
+    schedule = create(group(config, "lr_scheduler"), "lr_scheduler", optimizer, total_steps=steps)
+    pipeline = Pipeline(front_end, network).train()
+    return Learner(engine, pipeline, optimizer, schedule, max_grad_norm=10.0, seed=1)
+
+
+def noise_batch(seconds: float, *, seed: int, longest: float = 14.0) -> Batch:
+    """Noise of ``seconds`` in all, in utterances up to 2 % shorter than ``longest`` seconds."""
+    draw = generator("cpu", seed, "noise")
+    number = max(1, round(seconds / longest))
+    durations = longest * (1 - 0.02 * torch.rand(number, generator=draw))
+    waveforms = [0.1 * torch.randn(int(d * RATE), generator=draw) for d in durations.tolist()]
+    n_tokens = TextEncoder().n_tokens
+    lengths = [int(d * CHARACTERS_PER_SECOND) for d in durations.tolist()]
+    labels = [torch.randint(1, n_tokens, (length,), generator=draw) for length in lengths]
+    utterances = tuple(
+        Utterance(f"noise-{seed}-{index}", Path("noise"), len(waveform) / RATE)
+        for index, waveform in enumerate(waveforms)
+    )
+    return Batch(Padded.stack(waveforms), Padded.stack(labels), utterances)

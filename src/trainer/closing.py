@@ -1,0 +1,232 @@
+"""What happens between two epochs, and after the last: scoring, showing, keeping."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from src import checkpoint
+from src.datasets.loader import SpeechLoader
+from src.errors import CheckpointError
+from src.trainer.averaging import mean_weights
+from src.trainer.keeping import Keeper
+from src.trainer.learner import Learner
+from src.trainer.monitor import Monitor
+from src.trainer.naming import EMA, MEAN, NAMES, plain_names, readable
+from src.trainer.progress import Progress
+from src.trainer.run_folder import RunFolder
+from src.trainer.settings import TrainerSettings, parse_average
+from src.trainer.showing import Showroom
+from src.trainer.validation import Validator
+from src.writer import Writer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Loaders of a run.
+
+    Attributes:
+        train: what is learnt from.
+        validation: by name, scored after each epoch.
+        test: by name, scored once, at the end, with the best weights.
+        cached: whether audio is decoded only once.
+    """
+
+    train: SpeechLoader
+    validation: Mapping[str, SpeechLoader]
+    test: Mapping[str, SpeechLoader]
+    cached: bool = False
+
+
+class EpochEnd:
+    """Scores plain and averaged weights, keeps checkpoints and the best weights."""
+
+    def __init__(
+        self,
+        settings: TrainerSettings,
+        learner: Learner,
+        data: TrainingData,
+        validate: Validator,
+        keeper: Keeper,
+        show: Showroom,
+        folder: RunFolder,
+        writer: Writer,
+    ) -> None:
+        self.settings = settings
+        self.learner = learner
+        self.data = data
+        self.validate = validate
+        self.keeper = keeper
+        self.show = show
+        self.folder = folder
+        self.writer = writer
+        self.monitor = Monitor.parse(settings.monitor, settings.early_stop)
+        self.metrics: dict[str, float] = {}
+        self._unsaved: dict[Path, CheckpointError] = {}
+
+    def start_at(self, progress: Progress, metrics: Mapping[str, float]) -> None:
+        self.monitor.best, self.monitor.waited = progress.best, progress.waited
+        self.metrics = dict(metrics)
+
+    def close(self, progress: Progress, losses: Mapping[str, float]) -> None:
+        """Score, show and keep the epoch that ``progress`` has just finished.
+
+        Args:
+            losses: of the epoch's training, by name.
+
+        Raises:
+            CalledOff: by ``validate``; nothing has changed.
+        """
+        settings = self.settings
+        number = progress.epoch + 1
+        last = number == settings.n_epochs
+        draw = self.show.due() or last
+        everything = last or number % settings.decode_period == 0
+        kinds = [""] if self.learner.average is None else ["", EMA]
+        found = {}
+        for kind in kinds:
+            with self._weights(kind):
+                found[kind] = self.validate(
+                    self.data.validation,
+                    progress,
+                    everything=everything,
+                    draw=draw and not kind,
+                    kind=kind,
+                )
+        progress.epoch = number
+        values = {**losses}
+        for scores in found.values():
+            values |= scores
+        self.writer.scalars({**values, "epoch": number}, progress.step)
+        if draw:
+            self.show.augmentation(self.data.train, number, progress.step)
+            self.show.curves(progress.step)
+        self.metrics |= values
+        self._choose(found, values, progress)
+        if number % settings.save_period == 0 or last:
+            self.save(self.folder.epoch(number), progress)
+        self.save(self.folder.last, progress)
+
+    def _choose(
+        self,
+        found: Mapping[str, Mapping[str, float]],
+        values: Mapping[str, float],
+        progress: Progress,
+    ) -> None:
+        """Keep the best kind of weights if it is better than any before."""
+        monitor = self.monitor
+        scores = {kind: plain_names(each, kind) for kind, each in found.items()}
+        kind = monitor.favourite(scores)
+        before = monitor.best
+        best = monitor.update(scores[kind])
+        if best:
+            with self._weights(kind):
+                saved = self.save(self.folder.best, progress, whole=False, kind=NAMES[kind])
+            if not self.learner.engine.host.numbers(saved).min():
+                monitor.best = before  # what is not on the disk is not the best
+        progress.best, progress.waited = monitor.best, monitor.waited
+        remark = ""
+        if best and monitor.metric:
+            remark = "  best so far" + (f" ({NAMES[kind]})" if len(found) > 1 else "")
+        log.info(
+            "epoch %d/%d  %s  (%.1f min)%s",
+            progress.epoch,
+            self.settings.n_epochs,
+            readable(values),
+            progress.seconds / 60,
+            remark,
+        )
+
+    def finish(self, progress: Progress) -> None:
+        """Average checkpoints if asked to, then score the best weights on the test corpora.
+
+        Raises:
+            CheckpointError: the last or the best checkpoint could not be written.
+        """
+        monitor = self.monitor
+        if monitor.exhausted:
+            log.info("Stopped early: no better %s in %d epochs", monitor.metric, monitor.waited)
+        self._average(progress)
+        engine = self.learner.engine
+        engine.barrier()  # the others read what the first has written
+        if not self.folder.best.exists():
+            log.warning("%s was never measured: the last epoch counts as the best", monitor.metric)
+            self.keeper.save(self.folder.best, progress, self.metrics, whole=False)
+            engine.barrier()
+        self.show.curves(progress.step)
+        if progress.skipped:
+            log.warning("%d steps were skipped", progress.skipped)
+        if self.data.test:
+            content = checkpoint.load(self.folder.best)
+            checkpoint.load_weights(self.learner.pipeline, content["state_dict"], self.folder.best)
+            values = self.validate(self.data.test, progress, everything=True, draw=False)
+            self.writer.scalars({**values, "epoch": progress.epoch}, progress.step)
+            log.info("best model  %s", readable(values))
+        log.info("Best model: %s", self.folder.best)
+        if self.folder.last in self._unsaved:
+            raise self._unsaved[self.folder.last]
+
+    def _average(self, progress: Progress) -> None:
+        """Score the mean of kept checkpoints; it becomes the best model if it is better."""
+        wanted = parse_average(self.settings.average)
+        if wanted is None:
+            return
+        paths = self._candidates(*wanted)
+        if len(paths) < 2:
+            log.warning(
+                "trainer.average=%s needs at least 2 kept checkpoints, but there are %d: lower"
+                " trainer.save_period",
+                self.settings.average,
+                len(paths),
+            )
+            return
+        checkpoint.load_weights(self.learner.pipeline, mean_weights(paths), paths[0])
+        values = self.validate(
+            self.data.validation, progress, everything=True, draw=False, kind=MEAN
+        )
+        self.writer.scalars({**values, "epoch": progress.epoch}, progress.step)
+        better = self.monitor.improves(plain_names(values, MEAN))
+        log.info(
+            "mean of %d checkpoints  %s  %s",
+            len(paths),
+            readable(values),
+            "better than the best epoch: model_best.pth" if better else "no better than the best",
+        )
+        if better:
+            self.metrics |= values
+            self.save(self.folder.best, progress, whole=False, kind=NAMES[MEAN])
+
+    def _candidates(self, which: str, number: int) -> list[Path]:
+        """The kept checkpoints that are averaged, the latest or the best first."""
+        rated = []
+        for path in self.folder.epochs():
+            content = checkpoint.load(path)
+            cost = self.monitor.cost(content["metrics"])
+            rated.append((-content["epoch"] if which == "last" else cost, path))
+        return [path for _, path in sorted(rated)[:number]]
+
+    def save(
+        self, path: Path, progress: Progress, *, whole: bool = True, kind: str = NAMES[""]
+    ) -> bool:
+        """Write a checkpoint; a full disk is reported, but does not end a run that may go on.
+
+        Returns:
+            Whether it was written.
+        """
+        try:
+            self.keeper.save(path, progress, self.metrics, whole=whole, kind=kind)
+        except CheckpointError as error:
+            log.error("%s; training goes on", error)
+            self._unsaved[path] = error
+            return False
+        self._unsaved.pop(path, None)
+        return True
+
+    def _weights(self, kind: str) -> AbstractContextManager[None]:
+        average = self.learner.average
+        return nullcontext() if not kind or average is None else average.applied()

@@ -1,0 +1,63 @@
+"""What keeps one bad step from spoiling a run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from src.errors import TrainingError
+from src.trainer.progress import Progress
+from src.types import Batch
+
+log = logging.getLogger(__name__)
+
+
+class NonfiniteGuard:
+    """Counts and names the steps that were skipped because loss or gradient was not finite.
+
+    Whether a step was finite is a tensor on the device; nobody waits for it until
+    :meth:`settle` reads all of them at once.
+
+    Args:
+        patience: such steps in a row that end the run; None never.
+    """
+
+    def __init__(self, patience: int | None) -> None:
+        self.patience = patience
+        self._open: list[tuple[int, Tensor, tuple[str, ...]]] = []
+
+    def note(self, step: int, finite: Tensor, batches: Sequence[Batch]) -> None:
+        """Remember what step number ``step`` learnt from, until it is known to be harmless."""
+        names = tuple(item.id for batch in batches for item in batch.utterances)
+        self._open.append((step, finite, names))
+
+    def settle(self, progress: Progress) -> None:
+        """Count what has come since the last call.
+
+        Raises:
+            TrainingError: ``patience`` steps in a row were skipped.
+        """
+        if not self._open:
+            return
+        flags = torch.stack([finite for _, finite, _ in self._open]).tolist()
+        steps, self._open = self._open, []
+        for finite, (step, _, names) in zip(flags, steps, strict=True):
+            if finite:
+                progress.nonfinite = 0
+                continue
+            progress.skipped += 1
+            progress.nonfinite += 1
+            log.warning(
+                "Step %d was skipped: its loss or gradient is not finite (%s)",
+                step,
+                ", ".join(names),
+            )
+            if self.patience is not None and progress.nonfinite >= self.patience:
+                raise TrainingError(
+                    f"{progress.nonfinite} steps in a row had no finite loss or gradient, up to"
+                    f" step {step}: lower the learning rate, or look at the utterances named in"
+                    " info.log; the last checkpoint is as good as before"
+                )

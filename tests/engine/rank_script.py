@@ -1,0 +1,43 @@
+"""Trains twenty steps as one of so many ranks and writes what came of it; run by a test.
+
+python -m tests.engine.rank_script FILE ACCUMULATE
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from tests.trainer.small import Items, as_batch, make_learner, noise
+
+STEPS = 20
+EMPTY_AT = 7
+
+
+def share(items: Items, rank: int, ranks: int, step: int) -> Items:
+    """Four of five utterances for the first rank and one for the second, once even none."""
+    cut = len(items) if step == EMPTY_AT else len(items) - 1
+    if ranks == 1:
+        return items
+    return items[:cut] if rank == 0 else items[cut:]
+
+
+def main(file: Path, accumulate: int) -> None:
+    learner = make_learner(steps=STEPS, fused=True)
+    engine = learner.engine
+    losses = []
+    for step in range(STEPS):
+        micro_batches = [noise(100 * step + number) for number in range(accumulate)]
+        own = [share(items, engine.rank, engine.world_size, step) for items in micro_batches]
+        result = learner.step([as_batch(items) for items in own], step)
+        losses.append(float(result.total) / result.count)
+    statistics = {name: value.tolist() for name, value in learner.pipeline.named_buffers()}
+    if engine.is_main:
+        ranks = engine.world_size
+        found = {"ranks": ranks, "losses": losses, "statistics": statistics}
+        file.write_text(json.dumps(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,48 @@
+"""Several gloo ranks learn what one process learns from the same global batch."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.toy import ROOT
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node")
+
+
+def trained(file: Path, accumulate: int, ranks: int) -> Any:
+    launcher = () if ranks == 1 else (*TORCHRUN, str(ranks))
+    done = subprocess.run(
+        [sys.executable, *launcher, "-m", "tests.engine.rank_script", str(file), str(accumulate)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_two_ranks_learn_what_one_does(tmp_path: Path, accumulate: int) -> None:
+    """Unequal shares, of which one is empty once; with and without accumulation."""
+    one = trained(tmp_path / "one.json", accumulate, ranks=1)
+    two = trained(tmp_path / "two.json", accumulate, ranks=2)
+    assert (one["ranks"], two["ranks"]) == (1, 2)
+    assert len(one["losses"]) == 20
+    assert one["losses"][-1] < 0.9 * one["losses"][0]
+    torch.testing.assert_close(two["losses"], one["losses"], rtol=0, atol=1e-5)
+    for name, values in one["statistics"].items():
+        torch.testing.assert_close(
+            torch.tensor(two["statistics"][name]), torch.tensor(values), rtol=1e-3, atol=1e-4
+        )

@@ -1,0 +1,73 @@
+"""A learner of a few thousand parameters, and batches of noise for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from src.engine import Engine
+from src.model import DeepSpeech2
+from src.pipeline import Pipeline
+from src.trainer import Learner
+from src.transforms import FrontEnd, LogMelSpectrogram, UtteranceNormalization
+from src.types import Batch, Padded, Utterance
+
+N_TOKENS = 12
+Items = list[tuple[torch.Tensor, torch.Tensor]]
+
+
+def make_learner(
+    optimizer: type[torch.optim.Optimizer] = torch.optim.AdamW,
+    *,
+    steps: int = 20,
+    ema: float | None = None,
+    dropout: float = 0.0,
+    **options: object,
+) -> Learner:
+    torch.manual_seed(0)
+    network = DeepSpeech2(
+        32,
+        N_TOKENS,
+        conv_channels=(4, 8),
+        conv_kernels=((11, 11), (11, 11)),
+        conv_strides=((2, 2), (2, 1)),
+        rnn_layers=2,
+        rnn_size=24,
+        dropout=dropout,
+    )
+    made = optimizer(network.parameters(), lr=1e-3, **options)  # type: ignore[call-arg]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        made, 3e-3, total_steps=steps, cycle_momentum=False
+    )
+    front_end = FrontEnd(LogMelSpectrogram(n_mels=32), UtteranceNormalization())
+    engine = Engine("cpu", threads=1)
+    pipeline = Pipeline(front_end, network).train()
+    return Learner(engine, pipeline, made, schedule, max_grad_norm=1.0, seed=1, ema=ema)
+
+
+def noise(seed: int, number: int = 5) -> Items:
+    """(waveform, labels) pairs of lengths that differ by up to a factor of three."""
+    draw = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(8000, 24000, (number,), generator=draw).tolist()
+    return [
+        (
+            0.1 * torch.randn(length, generator=draw),
+            torch.randint(1, N_TOKENS, (length // 1600,), generator=draw),
+        )
+        for length in lengths
+    ]
+
+
+def as_batch(items: Items) -> Batch:
+    if not items:
+        nothing = torch.zeros(0, dtype=torch.int64)
+        return Batch(Padded(torch.zeros(0, 0), nothing), Padded(nothing[:, None], nothing), ())
+    return Batch(
+        Padded.stack([waveform for waveform, _ in items]),
+        Padded.stack([labels for _, labels in items]),
+        tuple(
+            Utterance(f"noise-{index}", Path("none"), len(waveform) / 16000)
+            for index, (waveform, _) in enumerate(items)
+        ),
+    )

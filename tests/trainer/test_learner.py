@@ -1,0 +1,113 @@
+"""One step: what is skipped changes nothing, batches add up, averages follow."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import torch
+
+from src.trainer import Learner
+from src.types import Batch
+from tests.trainer.small import as_batch, make_learner, noise
+
+
+def spoilt(batch: Batch) -> Batch:
+    batch.waveforms.data[0, 4000:4100] = float("nan")
+    return batch
+
+
+def snapshot(learner: Learner) -> Any:
+    return deepcopy((learner.pipeline.state_dict(), learner.optimizer.state_dict()["state"]))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "options"),
+    [
+        (torch.optim.AdamW, {"fused": True}),
+        (torch.optim.AdamW, {"fused": False}),
+        (torch.optim.SGD, {"momentum": 0.9}),
+    ],
+)
+def test_a_step_that_is_not_finite_changes_nothing(
+    optimizer: type[torch.optim.Optimizer], options: dict[str, Any]
+) -> None:
+    learner = make_learner(optimizer, **options)
+    assert learner.step([as_batch(noise(0))], 0).finite
+    before = snapshot(learner)
+    rate = learner.learning_rate
+    assert not learner.step([spoilt(as_batch(noise(1)))], 1).finite
+    torch.testing.assert_close(snapshot(learner), before, rtol=0, atol=0)
+    assert learner.learning_rate > rate  # the schedule is a function of the step's number
+    assert learner.step([as_batch(noise(2))], 2).finite
+    moved = snapshot(learner)[0]
+    assert any(not torch.equal(moved[key], before[0][key]) for key in moved)
+
+
+def test_a_first_step_that_is_not_finite_is_no_end() -> None:
+    for options in ({"fused": True}, {"fused": False}):
+        learner = make_learner(**options)
+        assert not learner.step([spoilt(as_batch(noise(1)))], 0).finite
+        assert learner.step([as_batch(noise(2))], 1).finite
+
+
+def test_micro_batches_weigh_by_their_labels() -> None:
+    """Without statistics of the batch, cut in two is the same as in one."""
+    gradients = []
+    items = noise(3, number=6)
+    for batches in ([items], [items[:1], items[1:]]):
+        learner = make_learner(torch.optim.SGD)
+        learner.pipeline.eval()
+        result = learner.step([as_batch(each) for each in batches], 0)
+        assert result.count == sum(len(labels) for _, labels in items)
+        gradients.append([parameter.grad.clone() for parameter in learner.pipeline.parameters()])
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
+
+
+def test_a_batch_without_utterances_counts_for_nothing() -> None:
+    weights = []
+    for batches in ([noise(4)], [noise(4), []]):
+        learner = make_learner()
+        learner.step([as_batch(each) for each in batches], 0)
+        weights.append(learner.pipeline.state_dict())
+    torch.testing.assert_close(weights[0], weights[1], rtol=0, atol=0)
+
+
+def test_a_rehearsal_changes_nothing() -> None:
+    learner = make_learner(dropout=0.1)
+    before = snapshot(learner)
+    learner.rehearse(as_batch(noise(5)))
+    learner.rehearse(as_batch([]))
+    torch.testing.assert_close(snapshot(learner), before, rtol=0, atol=0)
+    assert all(parameter.grad is None for parameter in learner.pipeline.parameters())
+
+
+def test_blank_share_is_that_of_the_valid_frames() -> None:
+    learner = make_learner()
+    output = learner.pipeline.network.output
+    with torch.no_grad():
+        output.weight.zero_()
+        output.bias.zero_()
+        output.bias[0] = 1.0
+    result = learner.step([as_batch(noise(6))], 0, look=True)
+    assert float(result.blank_share) == 1.0
+    assert learner.step([as_batch(noise(6))], 1).blank_share is None
+
+
+def test_the_moving_average_follows_its_formula() -> None:
+    learner = make_learner(ema=0.5)
+    assert learner.average is not None
+    name = "output.weight"
+    live = learner.pipeline.network.state_dict()[name]
+    expected = live.clone().double()
+    for step in range(4):
+        learner.step([as_batch(noise(step))], step)
+        decay = min(0.5, (2 + step) / (11 + step))
+        expected += (1 - decay) * (live.double() - expected)
+    before = {key: value.clone() for key, value in learner.pipeline.state_dict().items()}
+    with learner.average.applied():
+        averaged = learner.pipeline.network.state_dict()[name]
+        torch.testing.assert_close(averaged.double(), expected, rtol=1e-5, atol=1e-7)
+        assert not torch.equal(averaged, before[f"network.{name}"])
+    torch.testing.assert_close(learner.pipeline.state_dict(), before, rtol=0, atol=0)
