@@ -80,7 +80,7 @@ def main() -> None:
     speeds: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(chosen.repeats):
         for ranks, found in speeds.items():
-            found.append(measure(ranks, options))
+            found.append(round(measure(ranks, options), 1))
             print(f"{ranks} rank(s): {found[-1]:.1f} seconds of audio per second")
     torch.set_num_threads(1)
     print(
@@ -92,9 +92,7 @@ def main() -> None:
             against="one rank with one thread, same global batch",
             global_batch_seconds=chosen.seconds,
             model=chosen.model,
-            all_runs={
-                str(ranks): [round(each, 1) for each in found] for ranks, found in speeds.items()
-            },
+            all_runs={f"{ranks} ranks": found for ranks, found in speeds.items()},
         )
     )
 

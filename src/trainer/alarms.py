@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 import torch
@@ -14,14 +15,22 @@ from src.types import Padded
 
 BLANKS_FROM_STEP = 1000
 ONLY_BLANKS = 0.9995  # of the output frames
+
 WAITING = 0.2  # of the time
-WAITING_SECONDS = 60.0  # that must have been watched
+WAITING_SECONDS = 60.0  # that must have been watched, in
+WAITING_READINGS = 4  # readings at least
+WAITING_MEMORY = 120.0  # seconds after which a reading is forgotten
 START_UP_READINGS = 2  # while workers start, waiting is no fault
-SMOOTHED = 8  # readings that a loss is averaged over
+
+SMOOTHED_STEPS = 200  # that a loss is the median of, in
+SMOOTHED_READINGS = 8  # readings at least
 RISEN = 1.5  # times the lowest loss
+RISEN_BY = 0.1  # nats per character at least: a loss near zero jumps without meaning
 PERSISTENT = 4  # readings in a row
 STILL_HIGH = 0.9  # of the learning rate at the lowest loss
-DRAWS = 50  # of an augmentation that changes nothing, before it is blamed
+
+DRAWS = 30  # of an augmentation that changes nothing, before it is blamed
+_READS = {"waveform_transforms": "waveforms", "feature_transforms": "features"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,52 +101,61 @@ class _Blanks:
 
 @dataclass(slots=True)
 class _Waiting:
-    """The share of time spent waiting, over at least a minute."""
+    """The share of the last minute or two that went by waiting.
+
+    Half of the readings must agree with the mean: one long one, with a start of workers in it,
+    says nothing.
+    """
 
     num_workers: int
     cached: bool
     readings: int = 0
     last: float = 0.0
-    watched: float = 0.0
-    waited: float = 0.0
+    recent: deque[tuple[float, float]] = field(default_factory=deque)  # seconds, share of waiting
 
     def watch(self, reading: Reading) -> str | None:
         elapsed, self.last = reading.seconds - self.last, reading.seconds
         self.readings += 1
         if self.readings <= START_UP_READINGS:
             return None
-        self.watched += elapsed
-        self.waited += elapsed * reading.waiting_share
-        if self.watched < WAITING_SECONDS or self.waited <= WAITING * self.watched:
+        recent = self.recent
+        recent.append((elapsed, reading.waiting_share))
+        watched = sum(seconds for seconds, _ in recent)
+        while len(recent) > WAITING_READINGS and watched - recent[0][0] >= WAITING_MEMORY:
+            watched -= recent.popleft()[0]
+        if watched < WAITING_SECONDS or len(recent) < WAITING_READINGS:
+            return None
+        share = sum(seconds * share for seconds, share in recent) / watched
+        if share <= WAITING or median(share for _, share in recent) <= WAITING:
             return None
         advice = f"raise dataloader.num_workers above {self.num_workers}"
         if not self.cached:
             advice += ", or decode the corpus once with dataloader.cache=disk"
-        share = 100 * self.waited / self.watched
-        return f"training waits for data {share:.0f} % of the time: {advice}"
+        return f"training waits for data {100 * share:.0f} % of the time: {advice}"
 
 
 @dataclass(slots=True)
 class _RisenLoss:
-    """A smoothed loss that stays far above its lowest while the learning rate is as high."""
+    """A smoothed loss that stays far above its lowest while the learning rate is as high.
 
-    recent: deque[float] = field(default_factory=lambda: deque(maxlen=SMOOTHED))
+    Smoothed by a median, so that a single spike, which optimisers recover from, does not count,
+    and over enough steps that the noise of batches stays below what is called a rise.
+    """
+
+    recent: deque[Reading] = field(default_factory=deque)
     lowest: float = float("inf")
     at_lowest: Reading | None = None
     in_a_row: int = 0
 
     def watch(self, reading: Reading) -> str | None:
-        if reading.loss is None:
+        loss = self._smoothed(reading)
+        if loss is None:
             return None
-        self.recent.append(reading.loss)
-        if len(self.recent) < SMOOTHED:
-            return None
-        loss = sum(self.recent) / SMOOTHED
         if loss <= self.lowest:
             self.lowest, self.at_lowest = loss, reading
         then = self.at_lowest
         assert then is not None
-        risen = loss >= RISEN * self.lowest
+        risen = loss >= max(RISEN * self.lowest, self.lowest + RISEN_BY)
         as_high = reading.learning_rate >= STILL_HIGH * then.learning_rate
         self.in_a_row = self.in_a_row + 1 if risen and as_high else 0
         if self.in_a_row < PERSISTENT:
@@ -146,8 +164,21 @@ class _RisenLoss:
             f"the loss rose from {self.lowest:.2f} at step {then.step} (learning rate"
             f" {then.learning_rate:.2g}) to {loss:.2f} at step {reading.step} (learning rate"
             f" {reading.learning_rate:.2g}): the rate is too high, try"
-            f" lr_scheduler.max_lr={then.learning_rate / 2:.1g}"
+            f" lr_scheduler.max_lr={then.learning_rate / 2:.1g} (optimizer.lr where it is constant)"
         )
+
+    def _smoothed(self, reading: Reading) -> float | None:
+        """The median of the latest losses; None before there are enough of them."""
+        if reading.loss is None:
+            return None
+        recent = self.recent
+        recent.append(reading)
+        enough = reading.step - SMOOTHED_STEPS
+        while len(recent) > SMOOTHED_READINGS and recent[1].step <= enough:
+            recent.popleft()
+        if len(recent) < SMOOTHED_READINGS or recent[0].step > enough:
+            return None
+        return median(each.loss for each in recent if each.loss is not None)
 
 
 def augmentation_idle(
@@ -155,38 +186,49 @@ def augmentation_idle(
 ) -> list[str]:
     """Sentences about configured augmentations that change none of ``waveforms`` (B, S).
 
+    Each is tried alone, and what others are made of is tried as well. Those that stand among
+    augmentations of another kind are named too.
+
     Args:
         generator: on the device of the waveforms; draws are repeated before one is blamed.
     """
     plain = Padded(waveforms.data.float(), waveforms.lengths).masked()
-    with torch.no_grad():
-        features = front_end(waveforms)
-    kinds = (
-        ("waveform_transforms", front_end.waveform_transforms, plain),
-        ("feature_transforms", front_end.feature_transforms, features),
-    )
+    inputs = {"waveform_transforms": plain, "feature_transforms": front_end(waveforms)}
     return [
-        f"{type(transform).__name__} in transforms.{key} changes nothing: check its"
-        " probability and its range, or leave it out"
-        for key, transforms, inputs in kinds
-        for transform in _innermost(transforms)
-        if not _changes(transform, inputs, generator)
+        sentence
+        for key in inputs
+        for transform in getattr(front_end, key)
+        for sentence in _about(transform, key, inputs, generator)
     ]
 
 
-def _innermost(transforms: Iterable[Any]) -> Iterator[Any]:
-    """Transforms and what they are made of; one that merely chooses stands for itself too."""
-    for transform in transforms:
-        yield transform
-        inner = getattr(transform, "transforms", None) or getattr(transform, "transform", None)
-        if inner is not None:
-            yield from _innermost(inner if isinstance(inner, (tuple, list)) else (inner,))
+def _about(
+    transform: Any, key: str, inputs: Mapping[str, Padded], generator: torch.Generator
+) -> list[str]:
+    """Sentences about ``transform``, which stands in ``transforms.<key>``, or its parts."""
+    name = f"{type(transform).__name__} in transforms.{key}"
+    changes = _changes(transform, inputs[key], generator)
+    if changes is None:
+        fitting = [each for each in inputs if _changes(transform, inputs[each], generator)]
+        remedy = f"move it to transforms.{fitting[0]}" if fitting else "leave it out"
+        return [f"{name} cannot be applied to {_READS[key]}: {remedy}"]
+    if not changes:
+        return [f"{name} changes nothing: check its probability and its range, or leave it out"]
+    parts = getattr(transform, "transforms", None) or getattr(transform, "transform", None) or ()
+    parts = parts if isinstance(parts, (tuple, list)) else (parts,)
+    return [sentence for part in parts for sentence in _about(part, key, inputs, generator)]
 
 
 @torch.no_grad()
-def _changes(transform: Any, inputs: Padded, generator: torch.Generator) -> bool:
-    for _ in range(DRAWS):
-        output = transform(inputs, generator)
-        if output.data.shape != inputs.data.shape or not torch.equal(output.data, inputs.data):
-            return True
+def _changes(transform: Any, inputs: Padded, generator: torch.Generator) -> bool | None:
+    """Whether any draw changes anything; None if it fails on inputs of this kind."""
+    try:
+        for _ in range(DRAWS):
+            output = transform(inputs, generator)
+            if output.data.shape[2:] != inputs.data.shape[2:]:
+                return None
+            if output.data.shape != inputs.data.shape or not torch.equal(output.data, inputs.data):
+                return True
+    except (RuntimeError, ValueError, IndexError, TypeError):
+        return None
     return False

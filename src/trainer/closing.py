@@ -85,7 +85,7 @@ class EpochEnd:
         settings = self.settings
         number = progress.epoch + 1
         last = number == settings.n_epochs
-        draw = self.show.due() or last
+        draw = self.learner.engine.is_main and (self.show.due() or last)
         everything = last or number % settings.decode_period == 0
         kinds = [""] if self.learner.average is None else ["", EMA]
         found = {}
@@ -158,7 +158,8 @@ class EpochEnd:
             log.warning("%s was never measured: the last epoch counts as the best", monitor.metric)
             self.keeper.save(self.folder.best, progress, self.metrics, whole=False)
             engine.barrier()
-        self.show.curves(progress.step)
+        if engine.is_main:
+            self.show.curves(progress.step)
         if progress.skipped:
             log.warning("%d steps were skipped", progress.skipped)
         if self.data.test:

@@ -35,11 +35,7 @@ class NonfiniteGuard:
         self._open.append((step, finite, names))
 
     def settle(self, progress: Progress) -> None:
-        """Count what has come since the last call.
-
-        Raises:
-            TrainingError: ``patience`` steps in a row were skipped.
-        """
+        """Count what has come since the last call."""
         if not self._open:
             return
         flags = torch.stack([finite for _, finite, _ in self._open]).tolist()
@@ -55,9 +51,17 @@ class NonfiniteGuard:
                 step,
                 ", ".join(names),
             )
-            if self.patience is not None and progress.nonfinite >= self.patience:
-                raise TrainingError(
-                    f"{progress.nonfinite} steps in a row had no finite loss or gradient, up to"
-                    f" step {step}: lower the learning rate, or look at the utterances named in"
-                    " info.log; the last checkpoint is as good as before"
-                )
+
+    def check(self, progress: Progress) -> None:
+        """Settle, and give up if it is time to. All ranks must ask at the same step.
+
+        Raises:
+            TrainingError: ``patience`` or more steps in a row, up to now, were skipped.
+        """
+        self.settle(progress)
+        if self.patience is not None and progress.nonfinite >= self.patience:
+            raise TrainingError(
+                f"{progress.nonfinite} steps in a row had no finite loss or gradient, up to step"
+                f" {progress.step}: lower the learning rate, or look at the utterances named in"
+                " info.log; no weight was changed by them, and the last checkpoint is whole"
+            )

@@ -128,7 +128,7 @@ class Trainer:
                 progress.advance(position)
                 bar.update()
                 if logs:
-                    self._guard.settle(progress)
+                    self._guard.check(progress)
                     self._reporter.report(result, progress, bar)
                 if self._saving.due(progress.step):
                     self._save(self.folder.last)

@@ -57,6 +57,10 @@ _PANELS = {
     "speed": _Panel(
         "Training speed", "seconds of audio per second", _last("audio_seconds_per_second", "speed")
     ),
+    "data": _Panel(
+        "Time waiting for data, and padding", "%", _last("waiting_share", "padding"), scale=100.0
+    ),
+    "memory": _Panel("Most memory so far", "GiB", _last("peak_memory_gib")),
 }
 
 
@@ -67,8 +71,8 @@ def curves(metrics_path: str | Path) -> dict[str, Figure]:
         metrics_path: a ``metrics.jsonl``; error rates in it are fractions.
 
     Returns:
-        ``loss``, ``error_rates``, ``learning_rate``, ``gradient_norm`` and ``speed``, those of
-        which there is at least one finite value.
+        ``loss``, ``error_rates``, ``learning_rate``, ``gradient_norm``, ``speed``, ``data`` and
+        ``memory``, those of which there is at least one finite value.
     """
     series = _read_series(metrics_path)
     figures = {}

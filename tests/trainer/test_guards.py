@@ -60,7 +60,7 @@ def test_patience_ends_the_run_and_keeps_the_last_good_checkpoint(
 ) -> None:
     spoil(monkeypatch, range(4, 1000))
     changes = ("trainer.nonfinite_patience=3", "trainer.save_every=4", "dataloader.cache=false")
-    with pytest.raises(TrainingError, match="3 steps in a row had no finite loss or gradient"):
+    with pytest.raises(TrainingError, match="had no finite loss or gradient, up to step 7"):
         run(data, tmp_path, *changes)
     assert checkpoint.load(tmp_path / "toy" / "checkpoint-last.pth")["step"] == 4
 
