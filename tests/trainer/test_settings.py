@@ -20,6 +20,10 @@ from src.trainer.settings import TrainerSettings
         ({"n_epochs": 1, "epoch_len": 2.5}, "trainer.epoch_len must be int or null, but is 2.5"),
         ({"n_epochs": 1, "max_grad_norm": -1}, "trainer.max_grad_norm must be positive"),
         ({"n_epochs": 1, "monitor": "val_WER"}, "trainer.monitor must be 'min METRIC'"),
+        ({"n_epochs": 1, "accumulate": 0}, "trainer.accumulate must be positive, but is 0"),
+        ({"n_epochs": 1, "ema": 1.0}, "trainer.ema must be null or between 0 and 1, but is 1.0"),
+        ({"n_epochs": 1, "average": "best 1"}, "trainer.average must be 'last N' or 'best N'"),
+        ({"n_epochs": 1, "save_every": "soon"}, "trainer.save_every must be a positive number"),
         (
             {"n_epochs": 1, "resume_from": "auto", "from_pretrained": "a.pth"},
             "exclude each other",

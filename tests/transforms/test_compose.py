@@ -32,6 +32,9 @@ class Add:
     def shortest(self, lengths: Tensor) -> Tensor:
         return lengths
 
+    def longest(self, lengths: Tensor) -> Tensor:
+        return lengths
+
 
 def zeros(count: int) -> Padded:
     return Padded(torch.zeros(count, 3), torch.tensor([3, 2] * (count // 2)))
@@ -92,11 +95,15 @@ def test_lengths_may_change_inside(inside) -> None:
     assert output.data.shape[1] == 2000
     assert transform.shortest(batch.lengths).tolist() == [500, 250] * 10
     assert Compose([transform, transform]).shortest(batch.lengths).tolist() == [250, 125] * 10
+    assert transform.longest(batch.lengths).tolist() == [2000, 1000] * 10
+    assert Compose([transform, transform]).longest(batch.lengths).tolist() == [4000, 2000] * 10
 
 
-def test_slower_only_is_never_shorter() -> None:
+def test_slower_only_is_never_shorter_nor_faster_longer() -> None:
     slower = RandomApply(SpeedPerturbation([0.5]), 0.5)
     assert slower.shortest(torch.tensor([10, 20])).tolist() == [10, 20]
+    faster = OneOf([SpeedPerturbation([2.0])], 0.5)
+    assert faster.longest(torch.tensor([10, 20])).tolist() == [10, 20]
 
 
 def test_wrong_arguments() -> None:

@@ -111,6 +111,10 @@ def test_lengths() -> None:
         front_end(batch_of(*samples.tolist()), generator("cpu", seed)).lengths for seed in range(20)
     ]
     assert torch.equal(torch.stack(drawn).amin(0), fewest)
+    longest = front_end.lengthened(batch_of(*samples.tolist()))
+    assert longest.data.shape == (3, 17778)
+    assert not longest.data[~batch_of(*longest.lengths.tolist()).mask()].any()
+    assert torch.equal(front_end(longest).lengths, torch.stack(drawn).amax(0))
 
 
 def test_state_holds_statistics_and_nothing_else() -> None:
