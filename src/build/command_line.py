@@ -25,7 +25,7 @@ def run(task: Callable[[DictConfig], int], config_name: str) -> None:
     What a user can mend ends as one sentence and exit status 2; HYDRA_FULL_ERROR=1 shows the
     traceback instead.
     """
-    detailed = os.environ.get(DETAIL) == "1"
+    before = os.environ.get(DETAIL)
     status = 0
 
     def call(config: DictConfig) -> None:
@@ -38,13 +38,17 @@ def run(task: Callable[[DictConfig], int], config_name: str) -> None:
     try:
         main(call)()
     except (SpeechError, HydraException, OmegaConfBaseException) as error:
-        if detailed:
+        if before == "1":
             raise
         print(f"error: {explain(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    finally:  # not for the programs that are started from here
+        del os.environ[DETAIL]
+        if before is not None:
+            os.environ[DETAIL] = before
     sys.exit(status)
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from src.build.components import create
 from src.datasets.corpus import Corpus
-from src.datasets.dataset import SpeechDataset
+from src.datasets.dataset import CACHE_KINDS, CacheKind, SpeechDataset
 from src.datasets.loader import SpeechLoader
 from src.errors import ConfigError
+from src.paths import resolve
 from src.types import Utterance
 
 
@@ -23,15 +24,37 @@ class DataloaderSettings:
         max_batch_duration: seconds of padded audio in a batch.
         max_batch_size: utterances in a batch; None for no limit.
         num_workers: processes that read audio; None: one for each core, at most 8.
-        cache: keep decoded audio in memory (small corpora, num_workers 0).
+        cache: what is kept of decoded audio: "none", "memory" (small corpora, num_workers 0) or
+            "disk"; true is "memory" and false is "none".
+        cache_dir: where the cache on the disk lies; a relative path counts from the
+            repository's root.
         pin_memory: page-locked batches for a GPU.
+
+    Raises:
+        ConfigError: ``cache`` or ``cache_dir`` is something else.
     """
 
     max_batch_duration: float
     max_batch_size: int | None = None
     num_workers: int | None = None
-    cache: bool = False
+    cache: CacheKind | bool = "none"
+    cache_dir: str = "data/cache"
     pin_memory: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.cache, bool) and self.cache not in CACHE_KINDS:
+            raise ConfigError(
+                f"dataloader.cache must be none, memory or disk, but is {self.cache!r}"
+            )
+        if not isinstance(self.cache_dir, str) or not self.cache_dir:
+            raise ConfigError(f"dataloader.cache_dir must be a path, but is {self.cache_dir!r}")
+
+    @property
+    def cache_kind(self) -> CacheKind:
+        """``cache`` by its name."""
+        if isinstance(self.cache, bool):
+            return "memory" if self.cache else "none"
+        return self.cache
 
     @classmethod
     def from_config(cls, node: Mapping[str, Any]) -> DataloaderSettings:
@@ -51,9 +74,18 @@ class DataloaderSettings:
     ) -> SpeechLoader:
         workers = self.num_workers
         if workers is None:
-            workers = min(8, max(1, (os.cpu_count() or 1) // world_size))
+            # The launcher says how many ranks share this machine's cores.
+            beside = int(os.environ.get("LOCAL_WORLD_SIZE", world_size))
+            workers = min(8, max(1, (os.cpu_count() or 1) // beside))
+        dataset = SpeechDataset(
+            utterances,
+            encode,
+            sample_rate=sample_rate,
+            cache=self.cache_kind,
+            cache_dir=resolve(self.cache_dir),
+        )
         return SpeechLoader(
-            SpeechDataset(utterances, encode, sample_rate=sample_rate, cache=self.cache),
+            dataset,
             max_batch_duration=self.max_batch_duration,
             max_batch_size=self.max_batch_size,
             num_workers=workers,

@@ -12,12 +12,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from src import checkpoint
 from src.build.components import create, group, plain, recipe_part, takes
-from src.build.loading import DataloaderSettings, corpora, from_group
-from src.datasets.corpus import Corpus, Exclusion
+from src.build.loading import from_group
+from src.build.training_data import open_training_data
 from src.datasets.loader import SpeechLoader
 from src.decoding import Decoder, GreedyDecoder
 from src.engine import Engine
-from src.errors import ConfigError, SpeechError
+from src.errors import SpeechError
 from src.paths import resolve
 from src.pipeline import Pipeline
 from src.text import TextEncoder
@@ -34,8 +34,6 @@ from src.trainer import (
     Validator,
     epoch_ends,
     logging_to,
-    report,
-    trainable,
     training_plan,
 )
 from src.transforms import GlobalNormalization
@@ -76,7 +74,7 @@ def _assemble(
     pipeline, recipe = _pipeline(config, text_encoder)
     decoders = _decoders(config, text_encoder)
     recipe["decoder"] = {"name": type(decoders[-1]).__name__, **decoders[-1].settings}
-    data = _data(config, settings, engine, text_encoder, pipeline)
+    data = open_training_data(config, settings, engine, text_encoder, pipeline, folder.path)
     resumed = folder.find(settings.resume_from) if settings.resume_from else None
     content = checkpoint.load(resumed) if resumed else None
     if settings.from_pretrained:
@@ -138,45 +136,6 @@ def _decoders(config: DictConfig, text_encoder: TextEncoder) -> list[Decoder]:
     chosen: Decoder = create(group(config, "decoder"), "decoder", text_encoder)
     greedy = GreedyDecoder(text_encoder)
     return [greedy] if chosen.name == greedy.name else [greedy, chosen]
-
-
-def _data(
-    config: DictConfig,
-    settings: TrainerSettings,
-    engine: Engine,
-    text_encoder: TextEncoder,
-    pipeline: Pipeline,
-) -> TrainingData:
-    named = group(config, "datasets")
-    if not named.get("train"):
-        raise ConfigError("datasets.train must name a corpus to learn from")
-    dataloader = DataloaderSettings.from_config(group(config, "dataloader"))
-    sample_rate = pipeline.front_end.sample_rate
-    loaders: dict[str, SpeechLoader] = {}
-    for name, corpus in corpora(named).items():
-        kept, left_out = trainable(corpus, text_encoder, pipeline.output_frames, sample_rate)
-        if engine.is_main:
-            _report(name, corpus, left_out)
-        learning = name == "train"
-        loaders[name] = dataloader.loader(
-            kept,
-            text_encoder.encode,
-            sample_rate,
-            shuffle=learning,
-            seed=settings.seed,
-            rank=engine.rank,
-            world_size=engine.world_size,
-        )
-    train_loader = loaders.pop("train")
-    test = {name: loader for name, loader in loaders.items() if name.startswith("test")}
-    validation = {name: loader for name, loader in loaders.items() if name not in test}
-    return TrainingData(train_loader, validation, test)
-
-
-def _report(name: str, corpus: Corpus, left_out: tuple[Exclusion, ...]) -> None:
-    exclusions = (*corpus.exclusions, *left_out)
-    if exclusions:
-        log.warning("%s", report(f"datasets.{name} ({corpus.name})", exclusions))
 
 
 def _optimizer(

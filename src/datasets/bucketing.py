@@ -5,17 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch.utils.data import Sampler
 
+from src.datasets.cutting import cuts
 from src.errors import ConfigError, ManifestError
 from src.seeding import derive_seed
 
 # Durations are scaled by up to this much either way before they are sorted. It bounds the
 # padding that shuffling adds and lets an utterance meet all that are 2 * JITTER away.
 JITTER = 0.02
+
+
+class _Options(TypedDict):
+    max_batch_duration: float
+    max_batch_size: int | None
+    shuffle: bool
+    seed: int
 
 
 def plan_epoch(
@@ -47,14 +56,36 @@ def plan_epoch(
     """
     _check_limits(max_batch_duration, max_batch_size)
     seconds = as_durations(durations)
-    if not shuffle:
-        order = np.argsort(-seconds, kind="stable")
-        return _cut(seconds, order, max_batch_duration, max_batch_size)
     rng = np.random.default_rng(derive_seed(seed, "plan", epoch))
-    jittered = seconds * np.exp(rng.uniform(-JITTER, JITTER, len(seconds)))
-    order = np.argsort(-jittered, kind="stable")
-    batches = _cut(seconds, order, max_batch_duration, max_batch_size)
-    return [batches[index] for index in rng.permutation(len(batches))]
+    order = _order(seconds, rng if shuffle else None)
+    starts = cuts(seconds[order], max_batch_duration, max_batch_size)
+    indices = order.tolist()
+    batches = [indices[start:end] for start, end in pairwise(starts)]
+    if shuffle:
+        batches = [batches[index] for index in rng.permutation(len(batches)).tolist()]
+    return batches
+
+
+def count_batches(
+    durations: ArrayLike,
+    *,
+    max_batch_duration: float,
+    max_batch_size: int | None = None,
+    shuffle: bool,
+    seed: int,
+    epoch: int,
+) -> int:
+    """Batches that :func:`plan_epoch` makes of the same arguments, without making them.
+
+    Raises:
+        ConfigError: a limit is not positive.
+        ManifestError: a duration is negative or not finite.
+    """
+    _check_limits(max_batch_duration, max_batch_size)
+    seconds = as_durations(durations)
+    rng = np.random.default_rng(derive_seed(seed, "plan", epoch))
+    order = _order(seconds, rng if shuffle else None)
+    return len(cuts(seconds[order], max_batch_duration, max_batch_size)) - 1
 
 
 def padding_share(durations: ArrayLike, batches: Sequence[Sequence[int]]) -> float:
@@ -123,23 +154,31 @@ class BucketBatchSampler(Sampler[list[int]]):
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self._options: _Options = {
+            "max_batch_duration": max_batch_duration,
+            "max_batch_size": max_batch_size,
+            "shuffle": shuffle,
+            "seed": seed,
+        }
 
     def __iter__(self) -> Iterator[list[int]]:
         return iter(self.batches(0))
 
     def __len__(self) -> int:
-        return len(self.batches(0))
+        return self.n_batches(0)
 
     def plan(self, epoch: int) -> list[list[int]]:
         """The batches of all ranks in ``epoch``."""
-        return plan_epoch(
-            self.durations,
-            max_batch_duration=self.max_batch_duration,
-            max_batch_size=self.max_batch_size,
-            shuffle=self.shuffle,
-            seed=self.seed,
-            epoch=epoch,
-        )
+        return plan_epoch(self.durations, epoch=epoch, **self._options)
+
+    def n_batches(self, epoch: int) -> int:
+        """The number of :meth:`batches` in ``epoch``, which takes far less time to tell."""
+        number = count_batches(self.durations, epoch=epoch, **self._options)
+        if not self.shuffle:
+            return len(range(self.rank, number, self.world_size))
+        # Each halving makes one batch more, until every utterance has its own.
+        whole = min(number + -number % self.world_size, len(self.durations))
+        return whole // self.world_size
 
     def batches(self, epoch: int) -> list[list[int]]:
         """The batches of this rank in ``epoch``, in the order in which they are trained."""
@@ -163,23 +202,19 @@ def _check_limits(max_batch_duration: float, max_batch_size: int | None) -> None
         raise ConfigError(f"max_batch_size must be at least 1 or null, but is {max_batch_size}")
 
 
-def _cut(
-    seconds: NDArray[np.float64],
-    order: NDArray[np.intp],
-    max_batch_duration: float,
-    max_batch_size: int | None,
-) -> list[list[int]]:
-    """Cut ``order`` into runs that are as long as the limits allow."""
-    most = len(order) if max_batch_size is None else max_batch_size
-    cuts = [0]
-    longest, count = 0.0, 0
-    for place, duration in enumerate(seconds[order].tolist()):
-        longest, count = max(longest, duration), count + 1
-        if count > 1 and (count > most or longest * count > max_batch_duration):
-            cuts.append(place)
-            longest, count = duration, 1
-    indices = order.tolist()
-    return [indices[start:end] for start, end in pairwise([*cuts, len(indices)]) if end > start]
+def _order(seconds: NDArray[np.float64], rng: np.random.Generator | None) -> NDArray[np.intp]:
+    """Indices (N,), the longest utterance first; with ``rng``, of jittered durations."""
+    if rng is None:
+        return np.argsort(-seconds, kind="stable")
+    jittered = seconds * np.exp(rng.uniform(-JITTER, JITTER, len(seconds)))
+    # Floats that are not negative sort as the integers of the same bits. With the lowest bits
+    # replaced by its index, each is sorted together with it, three times as fast as argsort and
+    # without a tie that two machines might break differently.
+    n_bits = np.uint64(len(seconds).bit_length())
+    keys = ~(jittered + 0.0).view(np.uint64) >> n_bits << n_bits
+    keys |= np.arange(len(seconds), dtype=np.uint64)
+    keys.sort()
+    return (keys & ~(~np.uint64(0) << n_bits)).astype(np.intp)
 
 
 def _halve_until_divisible(plan: list[list[int]], number: int) -> list[list[int]]:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import count
+from typing import Any
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
 from src.datasets.bucketing import BucketBatchSampler, padding_share
-from src.datasets.collate import collate
 from src.datasets.dataset import SpeechDataset
 from src.errors import ConfigError, ManifestError
 from src.types import Batch, Failure, Sample
+
+_SHARED_SIGNALS = ("SIGINT", "SIGTERM", "SIGUSR1")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -80,7 +79,7 @@ class SpeechLoader:
             rank=rank,
             world_size=world_size,
         )
-        self._counts: dict[int, int] = {}  # epoch -> batches, since planning all takes seconds
+        self._counts: dict[int, int] = {}  # epoch -> batches, since counting all takes seconds
 
     def stream(self, start: Position = Position(0, 0)) -> Iterator[tuple[Position, Batch]]:
         """Endless batches over epochs, each with its own position.
@@ -124,7 +123,7 @@ class SpeechLoader:
             self.dataset,
             batch_sampler=batches,
             num_workers=self.num_workers,
-            collate_fn=collate,
+            collate_fn=_batch,  # the dataset delivers batches: nothing is left to do
             pin_memory=self.pin_memory,
             worker_init_fn=_start_worker,
             # Without one, every DataLoader draws a seed for its workers from the global one.
@@ -134,7 +133,7 @@ class SpeechLoader:
     def n_batches(self, epoch: int) -> int:
         """Batches of this rank in ``epoch``."""
         if epoch not in self._counts:
-            self._counts[epoch] = len(self.sampler.batches(epoch))
+            self._counts[epoch] = self.sampler.n_batches(epoch)
         return self._counts[epoch]
 
     def total_steps(self, n_epochs: int) -> int:
@@ -148,32 +147,16 @@ class SpeechLoader:
     def __len__(self) -> int:
         return self.n_batches(0)
 
-    def fingerprint(self) -> str:
-        """What the order of batches depends on, as a hash that is the same on every rank.
 
-        Two loaders of the same fingerprint deliver the same utterances at the same positions.
-        """
-        return self._fingerprint
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        sampler = self.sampler
-        settings = (
-            float(sampler.max_batch_duration),
-            sampler.max_batch_size,
-            sampler.shuffle,
-            sampler.seed,
-            sampler.world_size,
-        )
-        digest = hashlib.blake2b(repr(settings).encode(), digest_size=16)
-        digest.update(sampler.durations.astype(np.dtype("<f8")).tobytes())
-        for utterance in self.dataset.utterances:
-            digest.update(utterance.id.encode() + b"\0")
-        return digest.hexdigest()
+def _batch(batch: Any) -> Any:
+    return batch
 
 
 def _start_worker(_: int) -> None:
-    # Ctrl-C reaches every process of a terminal; the main one decides when the workers end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C reaches every process of a terminal, and a scheduler's signals every process of a
+    # job; the main one decides when the workers end.
+    for name in _SHARED_SIGNALS:
+        if hasattr(signal, name):  # Windows lacks SIGUSR1
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     # Workers share the processor; threads of their own would wait for each other.
     torch.set_num_threads(1)

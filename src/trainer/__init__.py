@@ -5,7 +5,6 @@ from src.trainer.feed import epoch_ends
 from src.trainer.keeping import Keeper, training_plan
 from src.trainer.learner import Learner
 from src.trainer.logs import logging_to
-from src.trainer.preflight import report, trainable
 from src.trainer.progress import Progress
 from src.trainer.run_folder import RunFolder
 from src.trainer.settings import TrainerSettings
@@ -26,7 +25,5 @@ __all__ = [
     "Validator",
     "epoch_ends",
     "logging_to",
-    "report",
-    "trainable",
     "training_plan",
 ]

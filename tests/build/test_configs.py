@@ -13,6 +13,7 @@ from src.errors import ConfigError
 from src.inference import InferencerSettings
 from src.text import TextEncoder
 from src.trainer import TrainerSettings
+from src.types import Utterance
 from tests.toy import ROOT, config
 
 CONFIGS = ROOT / "configs"
@@ -88,3 +89,22 @@ def test_unknown_keys_are_named_with_what_is_allowed() -> None:
         create({"_target_": "src.model.Nothing"}, "model")
     with pytest.raises(ConfigError, match=r"model cannot be built: .*n_tokens"):
         create({"_target_": "src.model.DeepSpeech2", "n_features": 3}, "model")
+
+
+def test_ranks_of_a_machine_share_its_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    utterances = [Utterance("a", tmp_path / "a.wav", 1.0)] * 64
+    monkeypatch.setattr("os.cpu_count", lambda: 16)
+
+    def workers(**options: int) -> int:
+        settings = DataloaderSettings(max_batch_duration=10)
+        return settings.loader(
+            utterances, lambda text: [], 16000, shuffle=False, **options
+        ).num_workers
+
+    assert workers() == 8
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")  # eight machines of four ranks
+    assert workers(world_size=32) == 4
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "32")
+    assert workers(world_size=32) == 1

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from src.datasets.bucketing import BucketBatchSampler, padding_share, plan_epoch
+from src.datasets.cutting import cuts
 from src.errors import ConfigError, ManifestError
 
 
@@ -39,6 +40,47 @@ def test_every_index_once_and_within_the_limits(shuffle: bool, max_batch_size: i
     for batch in batches:
         assert DURATIONS[batch].max() * len(batch) <= 160
         assert len(batch) <= (max_batch_size or len(batch))
+
+
+def greedy(durations: list[float], most_seconds: float, most: int | None) -> list[int]:
+    """Where a batch ends because the next utterance does not fit, one after another."""
+    found, start = [0], 0
+    for place in range(1, len(durations)):
+        run = durations[start : place + 1]
+        if len(run) > (most or len(run)) or max(run) * len(run) > most_seconds:
+            found.append(place)
+            start = place
+    return [*found, len(durations)] if durations else found
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_batches_are_as_long_as_the_limits_allow_in_any_order(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    durations = rng.uniform(0, 20, seed * 5).round(seed % 4)
+    if seed % 3:
+        durations = -np.sort(-durations) * rng.uniform(0.9, 1.1, len(durations))
+    for limit in (0.5, 7.0, 60.0, 0.1 * 3, 1e9):
+        for most in (None, 1, 4):
+            expected = greedy(durations.tolist(), limit, most)
+            assert cuts(durations, limit, most) == expected
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("options", [{}, {"max_batch_size": 1}, {"max_batch_size": 7}])
+def test_batches_are_counted_as_they_are_planned(shuffle: bool, options: dict[str, int]) -> None:
+    for number in (0, 1, 5, 300):
+        for world_size in (1, 2, 7):
+            for rank in {0, world_size - 1}:
+                ours = BucketBatchSampler(
+                    DURATIONS[:number],
+                    max_batch_duration=160.0,
+                    shuffle=shuffle,
+                    rank=rank,
+                    world_size=world_size,
+                    **options,
+                )
+                for epoch in range(3):
+                    assert ours.n_batches(epoch) == len(ours.batches(epoch))
 
 
 @pytest.mark.parametrize("shuffle", [True, False])

@@ -54,13 +54,13 @@ def quick_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 
     def run(program: str, *words: str) -> subprocess.CompletedProcess[str]:
         monkeypatch.setattr(sys, "argv", [program, *words])
-        os.environ.pop("HYDRA_FULL_ERROR", None)
         capsys.readouterr()
         try:
             runpy.run_path(str(ROOT / program), run_name="__main__")
             status = 0
         except SystemExit as stop:
             status = int(stop.code or 0)
+        assert "HYDRA_FULL_ERROR" not in os.environ  # nor for programs started from there
         out, error = capsys.readouterr()
         return subprocess.CompletedProcess([program, *words], status, out, error)
 

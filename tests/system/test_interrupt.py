@@ -1,4 +1,4 @@
-"""Ctrl-C, as a terminal sends it: to the program and to its workers at once."""
+"""Signals as a terminal or a scheduler sends them: to the program and to its workers at once."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from tests.toy import ROOT, overrides
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups are POSIX")
-def test_ctrl_c_saves_and_resumes(toy_run: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
+def test_a_signal_to_all_processes_saves(toy_run: Path, tmp_path: Path, name: str) -> None:
+    number = getattr(signal, name)
     words = overrides(
         toy_run.parent / "data",
         tmp_path,
         "transforms=small",
         "trainer.n_epochs=400",
         "dataloader.num_workers=1",
-        "dataloader.cache=false",
+        "dataloader.cache=none",
     )
     process = subprocess.Popen(
         [sys.executable, "train.py", "-cn=an4", *words],
@@ -40,9 +42,9 @@ def test_ctrl_c_saves_and_resumes(toy_run: Path, tmp_path: Path) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (metrics.exists() and metrics.stat().st_size):
         time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)
     out, error = process.communicate(timeout=120)
-    assert process.returncode == 128 + signal.SIGINT, error
+    assert process.returncode == 128 + number, error
     assert "Traceback" not in error
     assert "trainer.resume_from=auto goes on" in out
     assert checkpoint.load(tmp_path / "toy" / "checkpoint-last.pth")["step"] > 0

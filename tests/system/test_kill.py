@@ -139,12 +139,12 @@ def test_two_ranks_stop_together_and_resume_exactly(data: Path, tmp_path: Path) 
     wait_for_step(run, total // 2, stopped)
     stopped.terminate()
     out, error = stopped.communicate(timeout=100)
-    assert stopped.returncode != 0
+    assert stopped.returncode != 0, error
     assert "trainer.resume_from=auto goes on" in out, error
     assert 0 < checkpoint.load(run / "checkpoint-last.pth")["step"] < total
     alone = start("train.py", "-cn=an4", *words)
     _, error = alone.communicate(timeout=100)
-    assert alone.returncode == 2
+    assert alone.returncode == 2, error
     assert "number of ranks=2 where this run has 1" in error
     resumed = start(*launch, *words)
     _, error = resumed.communicate(timeout=200)

@@ -23,6 +23,8 @@ def make_learner(
     steps: int = 20,
     ema: float | None = None,
     dropout: float = 0.0,
+    device: str = "cpu",
+    precision: str = "auto",
     **options: object,
 ) -> Learner:
     torch.manual_seed(0)
@@ -41,7 +43,7 @@ def make_learner(
         made, 3e-3, total_steps=steps, cycle_momentum=False
     )
     front_end = FrontEnd(LogMelSpectrogram(n_mels=32), UtteranceNormalization())
-    engine = Engine("cpu", threads=1)
+    engine = Engine(device, precision, threads=1)
     pipeline = Pipeline(front_end, network).train()
     return Learner(engine, pipeline, made, schedule, max_grad_norm=1.0, seed=1, ema=ema)
 

@@ -111,3 +111,23 @@ def test_the_moving_average_follows_its_formula() -> None:
         torch.testing.assert_close(averaged.double(), expected, rtol=1e-5, atol=1e-7)
         assert not torch.equal(averaged, before[f"network.{name}"])
     torch.testing.assert_close(learner.pipeline.state_dict(), before, rtol=0, atol=0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("precision", ["bf16", "32"])
+def test_a_step_on_a_gpu_waits_for_nothing(precision: str) -> None:
+    learner = make_learner(fused=True, device="cuda", precision=precision, ema=0.9)
+    batches = [as_batch(noise(0)).pin_memory(), as_batch(noise(1)).pin_memory()]
+    for number in range(2):
+        assert learner.step(batches, number).finite  # cuDNN and cuBLAS choose their kernels
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        result = learner.step(batches, 2)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert result.finite
+    before = snapshot(learner)
+    assert not learner.step([spoilt(as_batch(noise(1)))], 3).finite
+    torch.testing.assert_close(snapshot(learner), before, rtol=0, atol=0)

@@ -1,0 +1,150 @@
+"""Seconds of audio in a second of time: what the loader delivers, and what the front end makes.
+
+Ours is the loader with its cache on the disk, theirs the same loader on the plain files, each
+with the number of workers that suits it best. The data are LibriSpeech's, or noise as long where
+there are none. Files and cache are in the system's memory, as those of a corpus that fits are
+from the second epoch on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from hydra import compose, initialize_config_dir
+
+from benchmarks.report import report
+from src.build.components import create, group
+from src.datasets import DirectoryCorpus, LibriSpeechCorpus, SpeechDataset, SpeechLoader
+from src.datasets.corpus import Corpus
+from src.datasets.dataset import CacheKind
+from src.paths import ROOT
+from src.seeding import generator
+from src.text import TextEncoder
+from src.transforms import FrontEnd
+from src.types import Batch
+
+PART = "LibriSpeech/test-clean-35m"
+MAX_BATCH_DURATION = 640.0  # as in configs/dataloader/default.yaml
+SECONDS = 5.0  # that each loader is timed, and the front end twice as long
+WORKERS = (0, 1, 2)
+N_MADE_UP = 120
+CACHES: tuple[CacheKind, ...] = ("none", "disk")
+
+
+def corpus(data: Path, scratch: Path) -> tuple[Corpus, str]:
+    """LibriSpeech's part below ``data``, or noise in FLAC files, and what it is."""
+    if (data / PART).is_dir():
+        return LibriSpeechCorpus(PART, data, index_dir=scratch / "index", download=False), PART
+    rng = np.random.default_rng(0)
+    folder = scratch / "made up"
+    folder.mkdir()
+    for number in range(N_MADE_UP):
+        samples = 0.1 * rng.standard_normal(16000 * int(rng.integers(2, 17)))
+        soundfile.write(folder / f"{number}.flac", samples.clip(-1, 1), 16000)
+    return DirectoryCorpus(folder), "noise"
+
+
+def loader(corpus: Corpus, cache: CacheKind, cache_dir: Path, num_workers: int) -> SpeechLoader:
+    encode = TextEncoder().encode
+    dataset = SpeechDataset(corpus.utterances, encode, cache=cache, cache_dir=cache_dir)
+    return SpeechLoader(dataset, max_batch_duration=MAX_BATCH_DURATION, num_workers=num_workers)
+
+
+def batches(loader: SpeechLoader) -> Iterator[Batch]:
+    """Those of a loader that has been running for a while, so that all workers are awake."""
+    yield from (batch for _, batch in islice(loader.stream(), 2 + 4 * loader.num_workers, None))
+
+
+def delivered(loader: SpeechLoader) -> float:
+    """Seconds of audio in a second; every sample is looked at, since pages may come late."""
+    audio = 0.0
+    stream = batches(loader)
+    next(stream)
+    start = time.perf_counter()
+    while (spent := time.perf_counter() - start) < SECONDS:
+        batch = next(stream)
+        batch.waveforms.data.sum()
+        audio += batch.duration
+    return audio / spent
+
+
+def front_end() -> FrontEnd:
+    """As in the config of the full training, with its augmentations."""
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        config = compose("deepspeech2")
+    made: FrontEnd = create(group(config, "transforms"), "transforms")
+    return made
+
+
+def transformed(loader: SpeechLoader, front_end: FrontEnd, *, augment: bool) -> float:
+    """Seconds of audio in a second that go through loader and front end, on the processor."""
+    audio = 0.0
+    draw = generator("cpu", 0, "benchmark")
+    stream = batches(loader)
+    next(stream)
+    start = time.perf_counter()
+    while (spent := time.perf_counter() - start) < 2 * SECONDS:
+        batch = next(stream)
+        front_end(batch.waveforms, draw if augment else None)
+        audio += batch.duration
+    return audio / spent
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    default = ROOT / os.environ.get("SPEECH_DATA", "../shared/data")
+    parser.add_argument("--data", type=Path, default=default, help="folder with LibriSpeech/")
+    data = parser.parse_args().data.absolute()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        measured, name = corpus(data, Path(folder))
+        cache_dir = Path(folder) / "cache"
+        start = time.perf_counter()
+        loader(measured, "disk", cache_dir, 0)
+        building = measured.duration / (time.perf_counter() - start)
+        print(f"{measured.duration:.0f} s of {name}, decoded to the cache at {building:,.0f} x")
+        speeds: dict[CacheKind, dict[int, float]] = {cache: {} for cache in CACHES}
+        for num_workers in WORKERS:
+            for cache in CACHES:
+                speed = delivered(loader(measured, cache, cache_dir, num_workers))
+                speeds[cache][num_workers] = round(speed)
+                print(f"cache {cache}, {num_workers} workers: {speed:,.0f} x real time")
+        best = max(WORKERS, key=speeds["disk"].__getitem__)
+        made = front_end()
+        plain, augmented = (
+            transformed(loader(measured, "disk", cache_dir, 1), made, augment=augment)
+            for augment in (False, True)
+        )
+    print(f"with the front end: {plain:,.0f} x, with augmentation {augmented:,.0f} x")
+    print(
+        report(
+            "data_path",
+            ours=speeds["disk"][best],
+            theirs=max(speeds["none"].values()),
+            unit="seconds of audio per second",
+            packages=("torch", "numpy", "soundfile"),
+            against="the same loader on plain files",
+            data=name,
+            audio_seconds=round(measured.duration),
+            best_workers=best,
+            cache=speeds["disk"],
+            files=speeds["none"],
+            building=round(building),
+            front_end=round(plain),
+            front_end_augmented=round(augmented),
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
