@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 
 import torch
 from tqdm import tqdm
@@ -132,9 +131,8 @@ def evaluate(
 
 def _with_progress(loader: SpeechLoader, title: str | None) -> Iterator[Batch]:
     """The batches under a bar that counts seconds of audio."""
-    utterances = loader.dataset.utterances
-    share = chain.from_iterable(loader.sampler.batches(0))
-    seconds = sum(utterances[index].duration for index in share)
+    sampler = loader.sampler
+    seconds = sum(float(sampler.durations[batch].sum()) for batch in sampler.batches(0))
     layout = "{l_bar}{bar}| {n:.0f}/{total:.0f} s of audio [{elapsed}<{remaining}, {rate_fmt}]"
     bar = tqdm(
         total=seconds,

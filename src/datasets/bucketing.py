@@ -20,6 +20,10 @@ from src.seeding import derive_seed
 JITTER = 0.02
 
 
+Indices = NDArray[np.intp]
+"""(N,): which utterances a batch holds."""
+
+
 class _Options(TypedDict):
     max_batch_duration: float
     max_batch_size: int | None
@@ -35,7 +39,7 @@ def plan_epoch(
     shuffle: bool,
     seed: int,
     epoch: int,
-) -> list[list[int]]:
+) -> list[Indices]:
     """Batches of indices into ``durations``, each index exactly once.
 
     In every batch (longest duration) * (number of utterances) is at most
@@ -59,8 +63,7 @@ def plan_epoch(
     rng = np.random.default_rng(derive_seed(seed, "plan", epoch))
     order = _order(seconds, rng if shuffle else None)
     starts = cuts(seconds[order], max_batch_duration, max_batch_size)
-    indices = order.tolist()
-    batches = [indices[start:end] for start, end in pairwise(starts)]
+    batches = [order[start:end] for start, end in pairwise(starts)]
     if shuffle:
         batches = [batches[index] for index in rng.permutation(len(batches)).tolist()]
     return batches
@@ -88,7 +91,7 @@ def count_batches(
     return len(cuts(seconds[order], max_batch_duration, max_batch_size)) - 1
 
 
-def padding_share(durations: ArrayLike, batches: Sequence[Sequence[int]]) -> float:
+def padding_share(durations: ArrayLike, batches: Sequence[Indices]) -> float:
     """Share of padding in all audio of ``batches``, from 0 to 1."""
     seconds = as_durations(durations)
     padded = sum(float(seconds[batch].max()) * len(batch) for batch in batches)
@@ -162,12 +165,12 @@ class BucketBatchSampler(Sampler[list[int]]):
         }
 
     def __iter__(self) -> Iterator[list[int]]:
-        return iter(self.batches(0))
+        return (batch.tolist() for batch in self.batches(0))
 
     def __len__(self) -> int:
         return self.n_batches(0)
 
-    def plan(self, epoch: int) -> list[list[int]]:
+    def plan(self, epoch: int) -> list[Indices]:
         """The batches of all ranks in ``epoch``."""
         return plan_epoch(self.durations, epoch=epoch, **self._options)
 
@@ -180,7 +183,7 @@ class BucketBatchSampler(Sampler[list[int]]):
         whole = min(number + -number % self.world_size, len(self.durations))
         return whole // self.world_size
 
-    def batches(self, epoch: int) -> list[list[int]]:
+    def batches(self, epoch: int) -> list[Indices]:
         """The batches of this rank in ``epoch``, in the order in which they are trained."""
         plan = self.plan(epoch)
         if self.world_size == 1:
@@ -202,7 +205,7 @@ def _check_limits(max_batch_duration: float, max_batch_size: int | None) -> None
         raise ConfigError(f"max_batch_size must be at least 1 or null, but is {max_batch_size}")
 
 
-def _order(seconds: NDArray[np.float64], rng: np.random.Generator | None) -> NDArray[np.intp]:
+def _order(seconds: NDArray[np.float64], rng: np.random.Generator | None) -> Indices:
     """Indices (N,), the longest utterance first; with ``rng``, of jittered durations."""
     if rng is None:
         return np.argsort(-seconds, kind="stable")
@@ -217,7 +220,7 @@ def _order(seconds: NDArray[np.float64], rng: np.random.Generator | None) -> NDA
     return (keys & ~(~np.uint64(0) << n_bits)).astype(np.intp)
 
 
-def _halve_until_divisible(plan: list[list[int]], number: int) -> list[list[int]]:
+def _halve_until_divisible(plan: list[Indices], number: int) -> list[Indices]:
     """As many batches as a multiple of ``number``; see :class:`BucketBatchSampler`."""
     batches = list(plan)
     for _ in range(-len(batches) % number):

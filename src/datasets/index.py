@@ -42,6 +42,19 @@ def fingerprint(folders: Sequence[Folder]) -> str:
     return digest.hexdigest()
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Within, Python's cyclic garbage collector rests. It would walk a million new objects, none
+    of them garbage, over and over: a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def open_index(root: Path, index_dir: Path, name: str, *, n_workers: int | None = None) -> Contents:
     """Utterances and exclusions of ``root``, from its index if that still fits.
 
@@ -135,7 +148,7 @@ def _save(file: Path, header: Row, rows: Sequence[Row]) -> None:
 def _load(file: Path, mark: str, root: Path) -> Contents | None:
     """What ``file`` holds; None if it is absent, damaged, or describes an earlier state."""
     try:
-        with file.open(encoding="ascii") as stream, _no_collection():
+        with file.open(encoding="ascii") as stream, uncollected():
             header = json.loads(stream.readline())
             if (header["version"], header["fingerprint"]) != (VERSION, mark):
                 return None
@@ -144,19 +157,6 @@ def _load(file: Path, mark: str, root: Path) -> Contents | None:
             return (utterances, exclusions) if whole else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Without Python's cyclic garbage collector, which would walk a million new objects, none
-    of them garbage, over and over: a third of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _rows(stream: TextIO) -> Iterator[list[Row]]:

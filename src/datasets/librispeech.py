@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from src.datasets.corpus import Corpus, Exclusion, select
 from src.datasets.download import SPLITS, download_split
-from src.datasets.index import open_index
+from src.datasets.index import open_index, uncollected
 from src.errors import ConfigError, ManifestError
 from src.paths import resolve
 from src.types import Utterance
@@ -61,19 +61,20 @@ class LibriSpeechCorpus(Corpus):
         if not names:
             raise ConfigError("part must name at least one split or folder, but is empty")
         root = resolve(data_dir)
-        utterances: list[Utterance] = []
-        exclusions: list[Exclusion] = []
-        for split in chain.from_iterable(GROUPS.get(name, (name,)) for name in names):
-            folder = find_part(split, root, download=download)
-            found, left_out = open_index(folder, resolve(index_dir), split, n_workers=n_workers)
-            utterances.extend(found)
-            exclusions.extend(left_out)
-        kept, filtered = select(
-            utterances,
-            limit=limit,
-            max_audio_length=max_audio_length,
-            max_text_length=max_text_length,
-        )
+        with uncollected():
+            utterances: list[Utterance] = []
+            exclusions: list[Exclusion] = []
+            for split in chain.from_iterable(GROUPS.get(name, (name,)) for name in names):
+                folder = find_part(split, root, download=download)
+                index = open_index(folder, resolve(index_dir), split, n_workers=n_workers)
+                utterances.extend(index[0])
+                exclusions.extend(index[1])
+            kept, filtered = select(
+                utterances,
+                limit=limit,
+                max_audio_length=max_audio_length,
+                max_text_length=max_text_length,
+            )
         super().__init__(
             "+".join(names), kept, (*exclusions, *filtered), place=f"{root} ({'+'.join(names)})"
         )

@@ -109,14 +109,14 @@ class SpeechLoader:
                 batches = self.sampler.batches(epoch)
                 for number in range(start.batch if epoch == start.epoch else 0, len(batches)):
                     positions.append(Position(epoch, number))
-                    yield batches[number]
+                    yield batches[number].tolist()
 
         for batch in self._loader(plan()):
             yield positions.popleft(), batch
 
     def pass_once(self) -> Iterator[Batch]:
         """One pass over epoch 0: without ``shuffle``, and over all ranks, each utterance once."""
-        yield from self._loader(self.sampler.batches(0))
+        yield from self._loader(iter(self.sampler))
 
     def _loader(self, batches: Iterable[list[int]]) -> DataLoader[Sample | Failure]:
         return DataLoader(

@@ -47,10 +47,9 @@ def rehearse(learner: Learner, loader: SpeechLoader) -> None:
 def largest(loader: SpeechLoader) -> list[int]:
     """Utterances of this rank's batch with most audio, padding counted, in the first epoch."""
     durations = loader.sampler.durations
-    return max(
-        loader.sampler.batches(0),
-        key=lambda batch: len(batch) * max(durations[index] for index in batch),
-    )
+    batches = loader.sampler.batches(0)
+    found: list[int] = max(batches, key=lambda batch: len(batch) * durations[batch].max()).tolist()
+    return found
 
 
 def advise(loader: SpeechLoader) -> TrainingError:
