@@ -17,7 +17,7 @@ from src.build.training_data import open_training_data
 from src.datasets.loader import SpeechLoader
 from src.decoding import Decoder, GreedyDecoder
 from src.engine import Engine
-from src.errors import SpeechError
+from src.errors import CheckpointError, SpeechError
 from src.paths import resolve
 from src.pipeline import Pipeline
 from src.text import TextEncoder
@@ -99,6 +99,12 @@ def _assemble(
     if content is not None and resumed is not None:
         progress = keeper.resume(content, resumed)
         log.info("Resumed from %s at step %d", resumed, progress.step)
+    steps = engine.host.numbers(progress.step)
+    if steps.min() != steps.max():
+        raise CheckpointError(
+            f"the ranks found different checkpoints in {folder.path} (steps"
+            f" {int(steps.min())} to {int(steps.max())}): it must lie on a disk that all share"
+        )
     if engine.is_main:
         OmegaConf.save(config, folder.path / "config.yaml", resolve=True)
     resume_step = progress.step if settings.resume_from else None

@@ -203,4 +203,6 @@ class Engine:
         return dict(self._fabric.strategy.precision.state_dict())
 
     def load_precision_state(self, state: dict[str, Any]) -> None:
-        self._fabric.strategy.precision.load_state_dict(state)
+        """Take up what :meth:`precision_state` gave; of another precision there is nothing."""
+        if state:
+            self._fabric.strategy.precision.load_state_dict(state)

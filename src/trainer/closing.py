@@ -106,7 +106,7 @@ class EpochEnd:
         if draw:
             self.show.augmentation(self.data.train, number, progress.step)
             self.show.curves(progress.step)
-        self.metrics |= values
+        self.metrics = values
         self._choose(found, values, progress)
         if number % settings.save_period == 0 or last:
             self.save(self.folder.epoch(number), progress)
@@ -151,13 +151,18 @@ class EpochEnd:
         monitor = self.monitor
         if monitor.exhausted:
             log.info("Stopped early: no better %s in %d epochs", monitor.metric, monitor.waited)
-        self._average(progress)
         engine = self.learner.engine
-        engine.barrier()  # the others read what the first has written
-        if not self.folder.best.exists():
-            log.warning("%s was never measured: the last epoch counts as the best", monitor.metric)
+        # what the first rank sees is true: it has written everything
+        if not engine.host.objects(self.folder.best.exists())[0]:
+            log.warning(
+                "No epoch has left a %s (%s may never have been measured): the last one counts as"
+                " the best",
+                self.folder.best.name,
+                monitor.metric or "trainer.monitor",
+            )
             self.keeper.save(self.folder.best, progress, self.metrics, whole=False)
-            engine.barrier()
+        self._average(progress)
+        engine.barrier()  # the others read what the first has written
         if engine.is_main:
             self.show.curves(progress.step)
         if progress.skipped:
@@ -169,15 +174,18 @@ class EpochEnd:
             self.writer.scalars({**values, "epoch": progress.epoch}, progress.step)
             log.info("best model  %s", readable(values))
         log.info("Best model: %s", self.folder.best)
-        if self.folder.last in self._unsaved:
-            raise self._unsaved[self.folder.last]
+        for path in (self.folder.last, self.folder.best):
+            if path in self._unsaved:
+                raise self._unsaved[path]
 
     def _average(self, progress: Progress) -> None:
         """Score the mean of kept checkpoints; it becomes the best model if it is better."""
         wanted = parse_average(self.settings.average)
         if wanted is None:
             return
-        paths = self._candidates(*wanted)
+        engine = self.learner.engine
+        # the first rank chooses: the others may not see yet what it has written
+        paths = engine.host.objects(self._candidates(*wanted) if engine.is_main else [])[0]
         if len(paths) < 2:
             log.warning(
                 "trainer.average=%s needs at least 2 kept checkpoints, but there are %d: lower"
@@ -192,15 +200,15 @@ class EpochEnd:
         )
         self.writer.scalars({**values, "epoch": progress.epoch}, progress.step)
         better = self.monitor.improves(plain_names(values, MEAN))
+        if better:
+            self.metrics |= values
+            better = self.save(self.folder.best, progress, whole=False, kind=NAMES[MEAN])
         log.info(
             "mean of %d checkpoints  %s  %s",
             len(paths),
             readable(values),
-            "better than the best epoch: model_best.pth" if better else "no better than the best",
+            "better than the best epoch: model_best.pth" if better else "model_best.pth stays",
         )
-        if better:
-            self.metrics |= values
-            self.save(self.folder.best, progress, whole=False, kind=NAMES[MEAN])
 
     def _candidates(self, which: str, number: int) -> list[Path]:
         """The kept checkpoints that are averaged, the latest or the best first."""

@@ -126,7 +126,7 @@ class Learner:
     def skip(self) -> None:
         """A step without anything to learn from: only the schedule goes on."""
         self._wrapped.zero_grad()
-        self._wrapped.step()  # without gradients it changes nothing
+        self.optimizer.step()  # without gradients it changes nothing; a scaler would complain
         self._advance()
 
     def rehearse(self, batch: Batch) -> None:
@@ -169,8 +169,11 @@ class Learner:
         try:
             self.optimizer.load_state_dict(state["optimizer"])
             self.engine.load_precision_state(state["precision"])
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"{path} was written by another optimizer: {error}") from error
+        if "fused" in self.optimizer.defaults:  # belongs to the precision, which may have changed
+            for group in self.optimizer.param_groups:
+                group["fused"] = self.optimizer.defaults["fused"]
         average = state.get("ema")
         if self.average is not None and average is not None:
             self.average.load(average, path)

@@ -27,15 +27,18 @@ def rehearse(learner: Learner, loader: SpeechLoader) -> None:
     """
     indices = largest(loader)
     batch = collate([loader.dataset[index] for index in indices])
+    failed: Exception | None = None
     try:
         learner.rehearse(batch)
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
+        failed = error.with_traceback(None)  # whose frames would hold the memory
+    if failed is not None:
         # A rank alone cannot try again: in the middle of a step the others wait for it.
         alone = learner.engine.world_size == 1
         fitting = _fitting(learner, loader, indices) if alone else None
-        raise _too_large(batch, loader, fitting) from error
+        raise _too_large(batch, loader, fitting) from failed
     log.info(
         "The largest batch fits: %d utterances, %.0f s with padding, %.1f GiB so far",
         len(batch),

@@ -65,22 +65,40 @@ class RunFolder:
         """The checkpoint to resume from; None if ``auto`` finds none.
 
         Raises:
-            CheckpointError: a named one does not exist.
+            CheckpointError: a named one does not exist or would undo what came after it, or
+                ``auto`` can read none of those that there are.
         """
         if resume == "auto":
             return self._newest()
         for candidate in (self.path / resume, resolve(resume)):
             if candidate.is_file():
+                self._refuse_to_go_back(candidate)
                 return candidate
         raise CheckpointError(
             f"trainer.resume_from={resume} is neither in {self.path} nor a path: use auto, or one"
             f" of {', '.join(sorted(file.name for file in self.path.glob('*.pth'))) or 'none'}"
         )
 
+    def _refuse_to_go_back(self, chosen: Path) -> None:
+        """A run that went on from before its own checkpoints would overwrite them one by one."""
+        if chosen.resolve().parent != self.path.resolve():
+            return
+        newest = self._newest()
+        if newest is None or newest == chosen:
+            return
+        ours, theirs = (checkpoint.load(file) for file in (chosen, newest))
+        if "training" in ours and ours["step"] < theirs["step"]:
+            raise CheckpointError(
+                f"{chosen.name} is at step {ours['step']}, but {newest.name} at step"
+                f" {theirs['step']} would be overwritten: give another writer.run_name and this"
+                " checkpoint's path, or resume with auto"
+            )
+
     def _newest(self) -> Path | None:
         """The readable checkpoint with the most steps; broken ones are named and passed over."""
         newest, most = None, -1
-        for file in sorted(self.path.glob("checkpoint-*.pth")):
+        files = sorted(self.path.glob("checkpoint-*.pth"))
+        for file in files:
             try:
                 content = checkpoint.load(file)
             except CheckpointError as error:
@@ -88,6 +106,11 @@ class RunFolder:
                 continue
             if "training" in content and content["step"] > most:
                 newest, most = file, content["step"]
+        if files and newest is None:
+            raise CheckpointError(
+                f"none of the {len(files)} checkpoints in {self.path} can be read: mend what the"
+                " log says of them, or move the run aside with trainer.override=true"
+            )
         return newest
 
 

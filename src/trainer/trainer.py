@@ -21,7 +21,7 @@ from src.trainer.progress import Progress
 from src.trainer.rehearsal import advise, rehearse
 from src.trainer.reporter import Reporter
 from src.trainer.signals import GracefulStop
-from src.trainer.validation import CalledOff
+from src.trainer.validation import CalledOff, never
 from src.types import Batch
 
 log = logging.getLogger(__name__)
@@ -73,6 +73,7 @@ class Trainer:
                 status = self._train(stop)
                 if status:
                     return status
+            self.closing.validate.called_off = never  # from here on a signal is the system's
         self.closing.finish(self.progress)
         return 0
 
@@ -98,7 +99,8 @@ class Trainer:
                     number = self._agree(stop, 0.0)[1]
             if number:
                 return self._end(number)
-        return 0
+        number = self._agree(stop, 0.0)[1]  # while the last epoch was closed
+        return self._end(number) if number else 0
 
     def _epoch(self, feed: Feed, stop: GracefulStop) -> int:
         """Steps to the end of the epoch; the number of the signal that ended it before, or 0."""

@@ -20,7 +20,7 @@ class CalledOff(Exception):
     """A validation was asked to end before its end."""
 
 
-def _never() -> bool:
+def never() -> bool:
     return False
 
 
@@ -45,7 +45,7 @@ class Validator:
         self._decoders = tuple(decoders)
         self._text_encoder = text_encoder
         self._show = show
-        self.called_off: Callable[[], bool] = _never
+        self.called_off: Callable[[], bool] = never
 
     def __call__(
         self,

@@ -33,6 +33,8 @@ EVERYTHING = (
     "trainer.n_epochs=4",
     "trainer.log_step=1",
     "trainer.save_every=3",
+    "trainer.save_period=1",
+    'trainer.average="last 2"',
     "trainer.resume_from=auto",
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from src import checkpoint
 from src.build.training import train
 from src.errors import CheckpointError, ConfigError, TrainingError
-from src.trainer import Learner
+from src.trainer import EpochEnd, Learner, Progress
 from src.trainer.interval import Interval
 from src.types import Batch
 from tests.toy import config, metrics, overrides, write_corpus
@@ -145,6 +146,43 @@ def test_a_last_save_that_fails_is_an_error(
     with pytest.raises(CheckpointError, match="disk full"):
         run(data, tmp_path)
     assert checkpoint.load(tmp_path / "toy" / "model_best.pth")
+
+
+def test_a_signal_while_the_last_epoch_is_closed(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = EpochEnd.close
+
+    def close(self: EpochEnd, progress: Progress, losses: dict[str, float]) -> None:
+        original(self, progress, losses)
+        if progress.epoch == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(EpochEnd, "close", close)
+    test = f"+datasets.test={{_target_: src.datasets.ManifestCorpus, manifest: {data}/val.jsonl}}"
+    assert run(data, tmp_path, test) == 128 + signal.SIGTERM
+    assert not any("test/loss" in row for row in metrics(tmp_path / "toy"))
+    assert run(data, tmp_path, test, "trainer.resume_from=auto") == 0
+    assert any("test/loss" in row for row in metrics(tmp_path / "toy"))
+
+
+def test_a_checkpoint_has_the_metrics_of_its_own_epoch(data: Path, tmp_path: Path) -> None:
+    changes = ("decoder=beam", "trainer.n_epochs=4", "trainer.decode_period=2")
+    assert run(data, tmp_path, *changes, "trainer.save_period=1") == 0
+    for epoch in range(1, 5):
+        found = checkpoint.load(tmp_path / "toy" / f"checkpoint-epoch{epoch}.pth")["metrics"]
+        assert "val/WER_(Argmax)" in found
+        assert ("val/WER_(BeamSearch)" in found) == (epoch % 2 == 0)
+
+
+def test_without_a_measured_metric_the_last_epoch_is_the_best(data: Path, tmp_path: Path) -> None:
+    changes = ('trainer.monitor="min val_nothing"', 'trainer.average="last 2"')
+    assert run(data, tmp_path, *changes, "trainer.save_period=1") == 0
+    best, last = (
+        checkpoint.load(tmp_path / "toy" / name)["state_dict"]
+        for name in ("model_best.pth", "checkpoint-last.pth")
+    )
+    assert all(torch.equal(best[key], last[key]) for key in best)
 
 
 def test_averages_are_scored_and_the_better_is_kept(data: Path, tmp_path: Path) -> None:

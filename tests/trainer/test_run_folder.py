@@ -44,9 +44,28 @@ def test_auto_takes_the_most_steps_and_passes_over_broken_files(tmp_path: Path) 
     save(folder.last, 15)
     folder.epoch(2).write_bytes(folder.last.read_bytes()[:100])
     assert folder.find("auto") == folder.last
-    assert folder.find("checkpoint-epoch1.pth") == folder.epoch(1)
     with pytest.raises(CheckpointError, match=r"resume_from=other.pth is neither"):
         folder.find("other.pth")
+
+
+def test_a_run_of_broken_checkpoints_is_not_begun_anew(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.last.write_bytes(b"half")
+    with pytest.raises(CheckpointError, match=r"none of the 1 checkpoints in .* can be read"):
+        folder.find("auto")
+
+
+def test_going_back_needs_a_run_of_its_own(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    save(folder.epoch(1), 10)
+    assert folder.find("checkpoint-epoch1.pth") == folder.epoch(1)
+    save(folder.last, 15)
+    assert folder.find("checkpoint-last.pth") == folder.last
+    for name in ("checkpoint-epoch1.pth", str(folder.epoch(1))):
+        with pytest.raises(CheckpointError, match=r"last.pth at step 15 would be overwritten"):
+            folder.find(name)
+    assert RunFolder(tmp_path / "other").find(str(folder.epoch(1))) == folder.epoch(1)
 
 
 def test_a_failed_save_leaves_the_earlier_checkpoint(
