@@ -266,13 +266,18 @@ def test_an_error_of_the_program_is_raised(
     assert not names(folder)
 
 
-def slowly(utterances: list[Utterance], folder: Path, log: Path) -> None:
-    """Open the cache in another process, which notes what it decodes."""
+def slowly(utterances: list[Utterance], folder: Path, log: Path, slow_from: int = NUMBER) -> None:
+    """Open the cache in another process, which notes what it decodes.
+
+    Args:
+        slow_from: after so many it takes its time, however busy the machine is.
+    """
     shards_module._SMALLEST = 30_000
     plain = shards_module.read
 
     def noted(utterance: Utterance, sample_rate: int) -> object:
-        time.sleep(0.05)
+        late = log.exists() and len(log.read_text().split()) >= slow_from
+        time.sleep(3.0 if late else 0.05)
         with log.open("a") as stream:
             stream.write(f"{utterance.id}\n")
         return plain(utterance, sample_rate)
@@ -301,7 +306,7 @@ def test_a_build_that_is_ended_is_continued(
     utterances: list[Utterance], tmp_path: Path, decoded: list[str], sent: signal.Signals
 ) -> None:
     log = tmp_path / "log"
-    process = start(utterances, tmp_path, log)
+    process = start(utterances, tmp_path, log, NUMBER // 2)
     while not log.exists() or len(log.read_text().split()) < NUMBER // 2:
         time.sleep(0.01)
     assert process.pid is not None
