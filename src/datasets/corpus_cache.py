@@ -14,7 +14,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from src.datasets.fetch import locked
 from src.datasets.shards import (
     BYTES_PER_SAMPLE,
     ShardIndex,
@@ -25,6 +24,7 @@ from src.datasets.shards import (
     write_shard,
 )
 from src.errors import ManifestError
+from src.network.fetch import locked
 from src.types import Utterance
 
 VERSION = 1

@@ -8,22 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.datasets.fetch import disk_error, fetch, locked, require_space
 from src.datasets.unpack import unpack
 from src.errors import ConfigError, DownloadError
+from src.network.fetch import disk_error, fetch, locked, require_space
+from src.network.openslr import MIRRORS
 
 __all__ = ["MIRRORS", "SPLITS", "download_split", "fetch", "unpack"]
 
 MARKER = ".complete"
 """Stands in the folder of a split that was downloaded and unpacked to the end."""
-
-MIRRORS = (
-    "https://www.openslr.org/resources",
-    "https://us.openslr.org/resources",
-    "https://openslr.elda.org/resources",
-    "https://openslr.trmal.net/resources",
-)
-"""Base addresses; ``/<resource>/<split>.tar.gz`` follows."""
 
 _log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import requests
 
-from src.datasets.fetch import Expected, checksum, disk_error, fetch, locked
 from src.errors import DownloadError, SpeechError
+from src.network.fetch import Expected, checksum, disk_error, fetch, locked
 from src.paths import resolve
 
 RELEASED = "https://drive.google.com/file/d/1LoU_kCzl20hM5p709teRPB0a4Jib8VK-/view"

@@ -2,6 +2,7 @@
 
 from src.decoding.base import Decoder
 from src.decoding.beam import BeamSearchDecoder
+from src.decoding.beam_lm import LanguageModelDecoder
 from src.decoding.greedy import GreedyDecoder
 from src.decoding.words import Word, utterance_confidence, words
 
@@ -9,6 +10,7 @@ __all__ = [
     "BeamSearchDecoder",
     "Decoder",
     "GreedyDecoder",
+    "LanguageModelDecoder",
     "Word",
     "utterance_confidence",
     "words",

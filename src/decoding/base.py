@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from src.text import TextEncoder
 from src.types import Hypothesis, Padded
@@ -20,7 +20,7 @@ class Decoder(Protocol):
     name: str
 
     @property
-    def settings(self) -> dict[str, int | float | None]:
+    def settings(self) -> dict[str, Any]:
         """The options it was made with, as plain values for a checkpoint."""
         ...
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -24,7 +26,7 @@ class GreedyDecoder:
         self.text_encoder = text_encoder
 
     @property
-    def settings(self) -> dict[str, int | float | None]:
+    def settings(self) -> dict[str, Any]:
         return {}
 
     @torch.no_grad()

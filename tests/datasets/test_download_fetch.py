@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from src.datasets import fetch as fetch_module
-from src.datasets.fetch import checksum, fetch, locked
 from src.errors import DownloadError
+from src.network import fetch as fetch_module
+from src.network.fetch import checksum, fetch, locked
 from tests.loopback import Resource, Server, serve
 
 BODY = random.Random(0).randbytes(300_000)

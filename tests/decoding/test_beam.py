@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +11,8 @@ from ctc_oracle import all_transcripts, best_alignment, starts
 
 from benchmarks.dict_beam_search import prefix_beam_search as plain_search
 from src.decoding import BeamSearchDecoder, GreedyDecoder
+from src.decoding.device_search import search_on_device
+from src.decoding.host_search import SearchOptions
 from src.errors import ConfigError
 from src.text import TextEncoder
 from src.types import Hypothesis, Padded
@@ -28,6 +32,25 @@ def encoder(tokens: int) -> TextEncoder:
     return TextEncoder("abcdefghijklmnopqrstuvwxyz"[: tokens - 1])
 
 
+Search = Callable[..., Callable[[Padded], list[list[Hypothesis]]]]
+
+
+@pytest.fixture(params=["host", "device"])
+def search(request: pytest.FixtureRequest, device: torch.device) -> Search:
+    """Both implementations: machine code on the CPU, and PyTorch on whatever device there is."""
+
+    def make(
+        text_encoder: TextEncoder, **options: Any
+    ) -> Callable[[Padded], list[list[Hypothesis]]]:
+        if request.param == "host":
+            return BeamSearchDecoder(text_encoder, **options)
+        return lambda batch: search_on_device(
+            batch.to(device), SearchOptions(**options), text_encoder
+        )
+
+    return make
+
+
 def assert_same(
     found: list[Hypothesis], expected: list[tuple[tuple[int, ...], float]], tolerance: float
 ) -> None:
@@ -39,11 +62,11 @@ def assert_same(
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("frames", "tokens"), [(1, 2), (2, 4), (3, 3), (4, 4), (5, 3), (5, 4)])
 def test_agrees_with_exhaustive_search(
-    frames: int, tokens: int, dtype: torch.dtype, device: torch.device
+    frames: int, tokens: int, dtype: torch.dtype, search: Search
 ) -> None:
     batch = posteriors(6, frames, tokens, seed=frames * tokens)
-    decoder = BeamSearchDecoder(encoder(tokens), beam_size=500, nbest=500)
-    found = decoder(Padded(batch.data.to(dtype), batch.lengths).to(device))
+    decoder = search(encoder(tokens), beam_size=500, nbest=500)
+    found = decoder(Padded(batch.data.to(dtype), batch.lengths))
     for hypotheses, utterance in zip(found, batch.unpad(), strict=True):
         ranked = sorted(all_transcripts(utterance).items(), key=lambda item: -item[1])
         assert len(hypotheses) == len(ranked)
@@ -51,9 +74,9 @@ def test_agrees_with_exhaustive_search(
         assert sum(math.exp(each.score) for each in hypotheses) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_frames_are_those_of_the_best_alignment(device: torch.device) -> None:
+def test_frames_are_those_of_the_best_alignment(search: Search) -> None:
     batch = posteriors(8, 5, 4, seed=7)
-    found = BeamSearchDecoder(encoder(4), beam_size=200, nbest=40)(batch.to(device))
+    found = search(encoder(4), beam_size=200, nbest=40)(batch)
     for hypotheses, utterance in zip(found, batch.unpad(), strict=True):
         for each in hypotheses:
             assert each.frames == starts(best_alignment(utterance, each.labels))
@@ -66,24 +89,24 @@ def test_frames_are_those_of_the_best_alignment(device: torch.device) -> None:
 
 @pytest.mark.parametrize("beam_size", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize("sharpness", [0.5, 1.5, 4.0])
-def test_agrees_with_a_plain_search(beam_size: int, sharpness: float, device: torch.device) -> None:
+def test_agrees_with_a_plain_search(beam_size: int, sharpness: float, search: Search) -> None:
     batch = posteriors(4, 30, 6, seed=beam_size, sharpness=sharpness)
-    decoder = BeamSearchDecoder(encoder(6), beam_size=beam_size, nbest=beam_size)
-    for hypotheses, utterance in zip(decoder(batch.to(device)), batch.unpad(), strict=True):
+    decoder = search(encoder(6), beam_size=beam_size, nbest=beam_size)
+    for hypotheses, utterance in zip(decoder(batch), batch.unpad(), strict=True):
         assert_same(hypotheses, plain_search(utterance.tolist(), beam_size), 1e-9)
 
 
-def test_agrees_with_a_plain_search_on_long_input(device: torch.device) -> None:
+def test_agrees_with_a_plain_search_on_long_input(search: Search) -> None:
     batch = posteriors(2, 250, 29, seed=1, sharpness=2.5)
-    decoder = BeamSearchDecoder(TextEncoder(), beam_size=10, nbest=10)
-    for hypotheses, utterance in zip(decoder(batch.to(device)), batch.unpad(), strict=True):
+    decoder = search(TextEncoder(), beam_size=10, nbest=10)
+    for hypotheses, utterance in zip(decoder(batch), batch.unpad(), strict=True):
         assert_same(hypotheses, plain_search(utterance.tolist(), 10), 1e-8)
 
 
 @pytest.mark.parametrize("threshold", [0.3, 2.0, 6.0])
-def test_beam_threshold_agrees_with_a_plain_search(threshold: float) -> None:
+def test_beam_threshold_agrees_with_a_plain_search(threshold: float, search: Search) -> None:
     batch = posteriors(4, 25, 5, seed=3)
-    decoder = BeamSearchDecoder(encoder(5), beam_size=9, nbest=9, beam_threshold=threshold)
+    decoder = search(encoder(5), beam_size=9, nbest=9, beam_threshold=threshold)
     for hypotheses, utterance in zip(decoder(batch), batch.unpad(), strict=True):
         assert_same(hypotheses, plain_search(utterance.tolist(), 9, beam_threshold=threshold), 1e-9)
 
@@ -93,13 +116,13 @@ def test_beam_threshold_agrees_with_a_plain_search(threshold: float) -> None:
     [{}, {"blank_threshold": 0.4}, {"beam_size_token": 2}, {"beam_threshold": 3.0}],
     ids=str,
 )
-def test_alone_as_in_a_batch(options: dict[str, float], device: torch.device) -> None:
+def test_alone_as_in_a_batch(options: dict[str, float], search: Search) -> None:
     batch = posteriors(9, 40, 7, seed=11)
-    decoder = BeamSearchDecoder(encoder(7), beam_size=6, nbest=3, **options)  # type: ignore[arg-type]
-    together = decoder(batch.to(device))
+    decoder = search(encoder(7), beam_size=6, nbest=3, **options)  # type: ignore[arg-type]
+    together = decoder(batch)
     for hypotheses, utterance in zip(together, batch.unpad(), strict=True):
         alone = Padded(utterance[None], torch.tensor([len(utterance)]))
-        found = decoder(alone.to(device))[0]
+        found = decoder(alone)[0]
         assert [replace(each, score=0.0) for each in found] == [
             replace(each, score=0.0) for each in hypotheses
         ]
@@ -107,65 +130,65 @@ def test_alone_as_in_a_batch(options: dict[str, float], device: torch.device) ->
         assert [each.score for each in found] == pytest.approx(scores, rel=1e-12)
 
 
-def test_padding_is_not_read() -> None:
+def test_padding_is_not_read(search: Search) -> None:
     batch = posteriors(5, 20, 5, seed=5)
     poisoned = Padded(batch.masked(math.nan).data, batch.lengths)
-    decoder = BeamSearchDecoder(encoder(5), nbest=4, blank_threshold=0.5, beam_size_token=2)
+    decoder = search(encoder(5), nbest=4, blank_threshold=0.5, beam_size_token=2)
     assert decoder(poisoned) == decoder(batch)
     assert GreedyDecoder(encoder(5))(poisoned) == GreedyDecoder(encoder(5))(batch)
 
 
-def test_blank_threshold_takes_frames_as_certain_blanks() -> None:
+def test_blank_threshold_takes_frames_as_certain_blanks(search: Search) -> None:
     batch = posteriors(6, 40, 4, seed=17, sharpness=2.0)
     # Runs of blanks between equal labels, which must stay apart.
     batch.data[:, 10:14] = torch.tensor([0.91, 0.03, 0.03, 0.03]).double().log()
     batch.data[:, 9] = batch.data[:, 14] = torch.tensor([0.04, 0.9, 0.03, 0.03]).double().log()
-    pruning = BeamSearchDecoder(encoder(4), nbest=5, blank_threshold=0.6)
+    pruning = search(encoder(4), nbest=5, blank_threshold=0.6)
     silent = batch.data[..., 0] > math.log(0.6)
     assert 0.1 < silent.double().mean() < 0.9
     certain = batch.data.clone()
     certain[..., 1:].masked_fill_(silent[..., None], -math.inf)
-    expected = BeamSearchDecoder(encoder(4), nbest=5)(Padded(certain, batch.lengths))
+    expected = search(encoder(4), nbest=5)(Padded(certain, batch.lengths))
     for found, wanted in zip(pruning(batch), expected, strict=True):
         assert_same(found, [(each.labels, each.score) for each in wanted], 1e-9)
         assert [each.frames for each in found] == [each.frames for each in wanted]
         assert found[0].confidences == pytest.approx(wanted[0].confidences)
 
 
-def test_beam_size_token_keeps_the_best_labels_and_the_blank() -> None:
+def test_beam_size_token_keeps_the_best_labels_and_the_blank(search: Search) -> None:
     batch = posteriors(4, 30, 8, seed=19)
     masked = batch.data.clone()
     for utterance in masked:
         for frame in utterance:
             frame[1 + frame[1:].argsort()[:-3]] = -math.inf
-    limited = BeamSearchDecoder(encoder(8), nbest=5, beam_size_token=3)
-    expected = BeamSearchDecoder(encoder(8), nbest=5)(Padded(masked, batch.lengths))
+    limited = search(encoder(8), nbest=5, beam_size_token=3)
+    expected = search(encoder(8), nbest=5)(Padded(masked, batch.lengths))
     assert limited(batch) == expected
-    assert BeamSearchDecoder(encoder(8), nbest=5)(batch) != expected
+    assert search(encoder(8), nbest=5)(batch) != expected
 
 
-def test_merges_what_greedy_misses() -> None:
+def test_merges_what_greedy_misses(search: Search) -> None:
     # A. Graves, 2012, figure 7.5: the best path is blank, the best labelling "a".
     frames = torch.tensor([[[0.6, 0.4], [0.6, 0.4]]]).log()
     batch = Padded(frames, torch.tensor([2]))
     assert GreedyDecoder(encoder(2))(batch)[0][0].text == ""
-    best = BeamSearchDecoder(encoder(2))(batch)[0][0]
+    best = search(encoder(2))(batch)[0][0]
     assert best.text == "a"
     assert best.score == pytest.approx(math.log(0.64))
 
 
-def test_long_certain_input_does_not_underflow() -> None:
+def test_long_certain_input_does_not_underflow(search: Search) -> None:
     labels = ([2, 0, 2, 3, 0] * 400)[:1999]
     data = torch.full((1, len(labels), 4), -30.0)
     data[0, torch.arange(len(labels)), torch.tensor(labels)] = -2.0
     batch = Padded(data, torch.tensor([len(labels)]))
-    beam, greedy = BeamSearchDecoder(encoder(4)), GreedyDecoder(encoder(4))
+    beam, greedy = search(encoder(4)), GreedyDecoder(encoder(4))
     assert beam(batch)[0][0].labels == greedy(batch)[0][0].labels
     assert beam(batch)[0][0].frames == greedy(batch)[0][0].frames
 
 
-def test_nothing_to_decode() -> None:
-    decoder = BeamSearchDecoder(encoder(4), nbest=2)
+def test_nothing_to_decode(search: Search) -> None:
+    decoder = search(encoder(4), nbest=2)
     assert decoder(Padded(torch.zeros(0, 5, 4), torch.zeros(0, dtype=torch.int64))) == []
     empty = Padded(torch.zeros(2, 0, 4), torch.zeros(2, dtype=torch.int64))
     assert decoder(empty) == [[Hypothesis("", 0.0)]] * 2
@@ -173,10 +196,10 @@ def test_nothing_to_decode() -> None:
     assert decoder(impossible) == [[Hypothesis("", -math.inf)]]
 
 
-def test_half_precision_input() -> None:
+def test_half_precision_input(search: Search) -> None:
     batch = posteriors(3, 20, 5, seed=23)
     rough = Padded(batch.data.bfloat16(), batch.lengths)
-    decoder = BeamSearchDecoder(encoder(5))
+    decoder = search(encoder(5))
     assert decoder(rough) == decoder(Padded(rough.data.float(), rough.lengths))
 
 
@@ -205,7 +228,7 @@ def test_wrong_number_of_tokens() -> None:
 def test_settings_make_the_same_decoder() -> None:
     options = {"beam_size": 4, "nbest": 2, "beam_size_token": 3}
     decoder = BeamSearchDecoder(encoder(6), **options)
-    assert decoder.settings == options | {"beam_threshold": None, "blank_threshold": None}
+    assert decoder.settings | options == decoder.settings
     again = BeamSearchDecoder(encoder(6), **decoder.settings)  # type: ignore[arg-type]
     assert again.settings == decoder.settings
 

@@ -85,7 +85,7 @@ def test_failures(
     resource: Resource,
     message: str,
 ) -> None:
-    monkeypatch.setattr("src.datasets.fetch.time.sleep", lambda _: None)
+    monkeypatch.setattr("src.network.fetch.time.sleep", lambda _: None)
     url = server.put("/m", resource)
     options = ["--url", url, "--output", str(output), "--sha256", SHA256, "--timeout", "0.2"]
     assert model_download.main(options) == 2

@@ -18,8 +18,8 @@ from pathlib import Path
 import requests
 from filelock import FileLock, Timeout
 
-from src.datasets.transfer import Broken, Refused, transfer
 from src.errors import DownloadError
+from src.network.transfer import Broken, Refused, transfer
 
 _log = logging.getLogger(__name__)
 

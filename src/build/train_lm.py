@@ -1,0 +1,163 @@
+"""Training of an n-gram language model, from texts to an ARPA file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from src.errors import ConfigError, ManifestError
+from src.text.ngram.arpa import write_arpa
+from src.text.ngram.kneser_ney import Estimate, check_options, estimate
+from src.text.ngram.model import NGramModel
+from src.text.ngram.pruning import check_threshold, entropy_prune
+from src.text.ngram.tables import NGramTables
+from src.text.ngram.texts import encode, sentences, text_files
+from src.text.normalization import Normalizer
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """How well a model predicts a text, every sentence's end included.
+
+    Args:
+        n_tokens: words and sentence ends.
+        n_unknown: those of them that the model does not know, scored as ``<unk>``.
+        log10_known: logarithm of the probability of all others, summed.
+        log10_unknown: the same of the unknown.
+    """
+
+    n_tokens: int
+    n_unknown: int
+    log10_known: float
+    log10_unknown: float
+
+    @property
+    def unknown_rate(self) -> float:
+        """Share of the tokens that the model does not know."""
+        return self.n_unknown / self.n_tokens
+
+    @property
+    def perplexity(self) -> float:
+        """Inverse of the geometric mean probability of all tokens."""
+        return _power(-(self.log10_known + self.log10_unknown) / self.n_tokens)
+
+    @property
+    def perplexity_of_known(self) -> float:
+        """The same of the known tokens, of which the ends of sentences make at least one."""
+        return _power(-self.log10_known / (self.n_tokens - self.n_unknown))
+
+
+def train_lm(
+    texts: Sequence[Path],
+    output: Path,
+    *,
+    order: int,
+    prune: Sequence[int] = (),
+    entropy: float | None = None,
+    limit_vocabulary: int | None = None,
+    held_out: Sequence[Path] = (),
+) -> None:
+    """Estimate a model of ``texts``, write it to ``output``, and print what it is like.
+
+    Texts are normalised as transcripts are, with the defaults of :class:`Normalizer`.
+
+    Args:
+        texts, held_out: text files, or folders of transcripts; see
+            :func:`~src.text.ngram.texts.text_files`.
+        output: the ARPA file to write; compressed where its name ends in ``.gz``.
+        order, prune, limit_vocabulary: see :func:`~src.text.ngram.kneser_ney.estimate`.
+        entropy: see :func:`~src.text.ngram.pruning.entropy_prune`; None leaves everything.
+
+    Raises:
+        ConfigError: ``output`` exists or cannot be written, or an option is out of range.
+        ManifestError: a text is missing, damaged or empty.
+    """
+    check_options(order, prune, limit_vocabulary)
+    if entropy is not None:
+        check_threshold(entropy)
+    _check_output(output)
+    held_out_files = _files(held_out)  # missing ones are found before the work
+    text = encode(_read(_files(texts), "reading the text"))
+    result = estimate(text, order, prune=prune, limit_vocabulary=limit_vocabulary, progress=True)
+    tables = result.tables if entropy is None else entropy_prune(result.tables, entropy)
+    print(_describe(result, tables))
+    _write(tables, output)
+    print(f"written: {output}")
+    if held_out_files:
+        print(_describe_held_out(evaluate(tables, _read(held_out_files, "reading held-out text"))))
+
+
+def evaluate(tables: NGramTables, held_out: Iterator[str]) -> HeldOut:
+    """Score the sentences ``held_out``, each by itself.
+
+    Raises:
+        ManifestError: there is none.
+    """
+    model = NGramModel.from_tables(tables)
+    n_tokens, log10s = 0, {False: [0.0], True: []}
+    for sentence in held_out:
+        for log10, unknown in model.score(sentence.split()):
+            n_tokens += 1
+            log10s[unknown].append(log10)
+    if not n_tokens:
+        raise ManifestError("the held-out text is empty: name one with at least one sentence")
+    return HeldOut(n_tokens, len(log10s[True]), math.fsum(log10s[False]), math.fsum(log10s[True]))
+
+
+def _check_output(output: Path) -> None:
+    """Fail before the work, not after it."""
+    if output.exists():
+        raise ConfigError(f"{output} exists already: remove it, or name another output")
+    if not output.parent.is_dir():
+        raise ConfigError(f"{output.parent} is no folder: create it, or name another output")
+
+
+def _write(tables: NGramTables, output: Path) -> None:
+    try:
+        write_arpa(tables, output)
+    except OSError as error:
+        raise ConfigError(f"{output} cannot be written: {error.strerror or error}") from error
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    return [file for path in paths for file in text_files(path)]
+
+
+def _read(files: Sequence[Path], description: str) -> Iterator[str]:
+    found = sentences(files, Normalizer())
+    yield from tqdm(found, desc=description, unit=" lines", unit_scale=True, disable=None)
+
+
+def _describe(result: Estimate, tables: NGramTables) -> str:
+    lines = []
+    each_order = zip(
+        result.seen, result.tables.orders, tables.orders, result.discounts, strict=True
+    )
+    for n, (seen, counted, kept, discounts) in enumerate(each_order, start=1):
+        line = f"{n}-grams: {seen} in the text"
+        if len(counted.ids) < seen:
+            line += f", {len(counted.ids)} kept"
+        if len(kept.ids) < len(counted.ids):
+            line += f", {len(kept.ids)} after entropy pruning"
+        amounts = " ".join(f"{amount:.4f}" for amount in discounts.amounts)
+        note = "" if discounts.estimated else " (fixed: the text is too small to estimate them)"
+        lines.append(f"{line}; discounts {amounts}{note}")
+    return "\n".join(lines)
+
+
+def _describe_held_out(result: HeldOut) -> str:
+    return (
+        f"held-out: {result.n_tokens} tokens with sentence ends, {result.n_unknown} unknown "
+        f"({result.unknown_rate:.2%})\n"
+        f"perplexity: {result.perplexity:.2f} with unknown words, "
+        f"{result.perplexity_of_known:.2f} without"
+    )
+
+
+def _power(exponent: float) -> float:
+    """10 to the power of ``exponent``; infinite where that is too large."""
+    return math.inf if exponent > 300 else 10.0**exponent

@@ -1,0 +1,125 @@
+"""The prefix beam search with a language model of words."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+
+from src.decoding.base import check_tokens
+from src.decoding.fusing import Hot, fuse
+from src.decoding.host_search import SearchOptions, search_batch
+from src.decoding.hotwords import Hotwords
+from src.decoding.language_model import FusedModel, load_model
+from src.errors import ConfigError
+from src.paths import resolve
+from src.text import TextEncoder
+from src.text.ngram.official import locate
+from src.types import Hypothesis, Padded
+
+
+class LanguageModelDecoder:
+    """CTC prefix beam search with shallow fusion of a word n-gram model.
+
+    The score of a hypothesis is ln P(labels | audio) + ``lm_weight`` ln P(words) + ``word_score``
+    for each word + ``unknown_score`` for each word that the model or the lexicon lacks
+    (D. Amodei et al., Deep Speech 2, 2016, section 3.8). An unfinished word counts as the best
+    that can come of it, so that the beam is not surprised at the space.
+
+    Emissions on a GPU are brought to the CPU, where the search runs in machine code.
+
+    Args:
+        text_encoder: the alphabet, which must have a space.
+        lm: an ARPA file, also ``.gz`` or ``.xz``, relative to the repository's root; or one of
+            LibriSpeech's models by name, see :mod:`src.text.ngram.official`.
+        lm_weight: of the model's natural logarithms.
+        word_score: nats for each word; positive for more and shorter words.
+        unknown_score: nats for each unknown word, besides what the model gives ``<unk>``; None
+            forbids unknown words.
+        lexicon: a file with one word a line; None: the words of the model.
+        hotwords, hotword_weight: see :class:`src.decoding.BeamSearchDecoder`.
+        beam_size, nbest, beam_size_token, beam_threshold, blank_threshold, threads: see
+            :class:`src.decoding.host_search.SearchOptions`.
+
+    Raises:
+        ConfigError: an option is out of range, or model, alphabet and lexicon do not fit.
+        ManifestError: a file is missing or malformed.
+    """
+
+    name = "BeamSearchLM"
+
+    def __init__(
+        self,
+        text_encoder: TextEncoder,
+        *,
+        lm: str,
+        lm_weight: float = 0.5,
+        word_score: float = 1.0,
+        unknown_score: float | None = -10.0,
+        lexicon: str | None = None,
+        beam_size: int = 100,
+        nbest: int = 1,
+        beam_size_token: int | None = None,
+        beam_threshold: float | None = 20.0,
+        blank_threshold: float | None = None,
+        threads: int | None = None,
+        hotwords: Hotwords = (),
+        hotword_weight: float = 10.0,
+    ) -> None:
+        if not lm:
+            raise ConfigError("decoder.lm must name an ARPA file, but is empty")
+        if not 0 <= lm_weight < 100:
+            raise ConfigError(f"lm_weight must be 0 or more, but is {lm_weight}")
+        self.text_encoder = text_encoder
+        self.options = SearchOptions(
+            beam_size, nbest, beam_size_token, beam_threshold, blank_threshold, threads
+        )
+        self._hot = Hot(hotwords, hotword_weight, text_encoder)
+        self._files = {"lm": str(lm), "lexicon": lexicon}
+        model, spellings = load_model(
+            locate(lm), text_encoder, None if lexicon is None else resolve(lexicon)
+        )
+        self.fused = FusedModel(model, spellings, lm_weight, word_score, unknown_score)
+        self._fusion = fuse(text_encoder, self._hot, self.fused)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {
+            **self._files,
+            "lm_weight": self.fused.weight,
+            "word_score": self.fused.word_score,
+            "unknown_score": self.fused.unknown_score,
+            **asdict(self.options),
+            **self._hot.settings,
+        }
+
+    @property
+    def hotwords(self) -> tuple[str, ...]:
+        """The hot phrases, normalised."""
+        return tuple(self._hot.boosts)
+
+    def reweighed(
+        self, *, lm_weight: float, word_score: float, unknown_score: float | None, beam_size: int
+    ) -> LanguageModelDecoder:
+        """A decoder with other weights that shares this one's model."""
+        other = copy.copy(self)
+        other.options = replace(
+            self.options, beam_size=beam_size, nbest=min(self.options.nbest, beam_size)
+        )
+        other.fused = replace(
+            self.fused, weight=lm_weight, word_score=word_score, unknown_score=unknown_score
+        )
+        other._fusion = fuse(self.text_encoder, self._hot, other.fused)
+        return other
+
+    @torch.inference_mode()
+    def __call__(self, log_probs: Padded) -> list[list[Hypothesis]]:
+        """Up to ``nbest`` hypotheses for each utterance of (B, T, V), best first.
+
+        Raises:
+            ValueError: V is not the number of tokens.
+        """
+        check_tokens(log_probs, self.text_encoder)
+        return search_batch(log_probs, self.options, self._fusion, self.text_encoder)

@@ -1,0 +1,163 @@
+"""The prefix beam search on the CPU: utterances of a batch beside each other on all threads."""
+
+from __future__ import annotations
+
+import logging
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from src.decoding.base import make_hypothesis
+from src.errors import ConfigError
+from src.kernels import cache_folder
+from src.kernels.frames import compact, emission_frames
+from src.kernels.fusion import HOT_STATE, SPELLING_NODE, Fusion
+from src.kernels.ngram import NODE
+from src.kernels.search import search
+from src.text import TextEncoder
+from src.types import Hypothesis, Padded
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """How wide to search.
+
+    Attributes:
+        beam_size: prefixes to keep in each frame.
+        nbest: hypotheses to return, at most ``beam_size``.
+        beam_size_token: consider only so many best labels in a frame; None: all.
+        beam_threshold: drop prefixes that are worse than the best by more than this many nats;
+            None: none.
+        blank_threshold: take frames whose blank is more probable than this as certain blanks,
+            and search only the others; None: search all.
+        threads: utterances to decode at a time on the CPU; None: as many as torch has threads.
+
+    Raises:
+        ConfigError: an option is out of range.
+    """
+
+    beam_size: int = 10
+    nbest: int = 1
+    beam_size_token: int | None = None
+    beam_threshold: float | None = None
+    blank_threshold: float | None = None
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.beam_size < 1:
+            raise ConfigError(f"beam_size must be at least 1, but is {self.beam_size}")
+        if not 1 <= self.nbest <= self.beam_size:
+            raise ConfigError(
+                f"nbest must be 1 to beam_size ({self.beam_size}), but is {self.nbest}"
+            )
+        if self.beam_size_token is not None and self.beam_size_token < 1:
+            raise ConfigError(f"beam_size_token must be at least 1, but is {self.beam_size_token}")
+        if self.beam_threshold is not None and not self.beam_threshold > 0:
+            raise ConfigError(f"beam_threshold must be positive, but is {self.beam_threshold}")
+        if self.blank_threshold is not None and not 0 < self.blank_threshold <= 1:
+            raise ConfigError(f"blank_threshold must be in (0, 1], but is {self.blank_threshold}")
+        if self.threads is not None and self.threads < 1:
+            raise ConfigError(f"threads must be at least 1, but is {self.threads}")
+
+
+def no_fusion() -> Fusion:
+    """Neither language model nor hot words."""
+    return Fusion(
+        has_lm=False,
+        has_hot=False,
+        lm=np.zeros(1, NODE),
+        spellings=np.zeros(1, SPELLING_NODE),
+        hot=np.zeros(1, HOT_STATE),
+        hot_after=np.zeros((1, 1), np.int32),
+        hot_start=0,
+        weight=0.0,
+        word_score=0.0,
+        unknown_score=0.0,
+        space=0,
+        unknown=0,
+        end=0,
+        start=0,
+        at_most=0.0,
+    )
+
+
+def search_batch(
+    log_probs: Padded, options: SearchOptions, fusion: Fusion, text_encoder: TextEncoder
+) -> list[list[Hypothesis]]:
+    """Up to ``nbest`` hypotheses for each utterance of (B, T, V), best first, at least one.
+
+    The score is the log-probability of the labels, summed over the alignments that stayed in the
+    beam, and what the fusion adds. A label is emitted in the first frame of its run on the best
+    path.
+    """
+    _compile()
+    data = log_probs.data
+    if data.dtype not in (torch.float32, torch.float64):
+        data = data.float()
+    rows = np.ascontiguousarray(data.cpu().numpy())
+    lengths = log_probs.lengths.tolist()
+    threads = min(options.threads or torch.get_num_threads(), max(1, len(rows)))
+
+    def decode(index: int) -> list[Hypothesis]:
+        return _decode(rows[index], lengths[index], options, fusion, text_encoder)
+
+    if threads == 1:
+        return [decode(index) for index in range(len(rows))]
+    # the longest first, lest one thread is left alone with it in the end
+    order = sorted(range(len(rows)), key=lambda index: -lengths[index])
+    with ThreadPoolExecutor(threads) as pool:
+        found = dict(zip(order, pool.map(decode, order), strict=True))
+    return [found[index] for index in range(len(rows))]
+
+
+def _decode(
+    log_probs: NDArray[np.floating],
+    length: int,
+    options: SearchOptions,
+    fusion: Fusion,
+    text_encoder: TextEncoder,
+) -> list[Hypothesis]:
+    n_tokens = log_probs.shape[1]
+    frames, positions, skipped = compact(
+        log_probs,
+        length,
+        min(options.beam_size_token or n_tokens, n_tokens),
+        math.inf if options.blank_threshold is None else math.log(options.blank_threshold),
+    )
+    scores, lengths, labels = search(
+        frames,
+        options.beam_size,
+        math.inf if options.beam_threshold is None else options.beam_threshold,
+        options.nbest,
+        fusion,
+    )
+    hypotheses = []
+    for score, count, row in zip(scores.tolist(), lengths.tolist(), labels, strict=True):
+        spoken = row[:count]
+        emitted = emission_frames(frames, spoken)
+        hypotheses.append(
+            make_hypothesis(
+                text_encoder,
+                score + skipped,
+                spoken.tolist(),
+                positions[emitted].tolist(),
+                frames[emitted, spoken].tolist(),
+            )
+        )
+    return hypotheses or [Hypothesis("", -math.inf)]
+
+
+@cache
+def _compile() -> None:
+    """Compile what is not in Numba's cache, and say so, for it takes a while."""
+    if not list(cache_folder().rglob("search.search-*.nbc")):
+        _log.info("compiling the beam search for this machine, which is done once")
+    frames, _, _ = compact(np.zeros((1, 2), np.float32), 1, 2, math.inf)
+    search(frames, 1, math.inf, 1, no_fusion())

@@ -1,0 +1,1 @@
+"""Files from the network: resumed where they broke off, and never taken for whole."""

@@ -1,0 +1,264 @@
+"""Language models as text: the ARPA format, read in blocks and written.
+
+The format is that of D. Paul, "ngram-format(5)" of SRILM: a header with the number of n-grams of
+each order, then a section for each, with base-10 logarithms. Lines of the highest order, and of
+n-grams that nothing follows, may leave the back-off weight out.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import lzma
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from src.errors import ManifestError
+from src.text.ngram.tables import BEGIN, END, UNKNOWN, NGramOrder, NGramTables
+
+_BLOCK = 1 << 25
+NO_PROBABILITY = -100.0
+"""Base-10 logarithm of what a model without ``<unk>`` gives an unknown word, as in KenLM."""
+
+
+def read_arpa(
+    path: Path, *, key: Callable[[str], str] | None = None, progress: bool = False
+) -> NGramTables:
+    """Read a model; the name may end in ``.gz`` or ``.xz``.
+
+    Args:
+        path: the file.
+        key: words get their ids in the order of ``key(word)``; None keeps the order of the file.
+        progress: show a bar.
+
+    Raises:
+        ManifestError: the file is missing, cut off, or not in this format.
+    """
+    try:
+        with open_text(path, "rb") as file:
+            return _read(file, path, key, progress)
+    except FileNotFoundError:
+        raise ManifestError(
+            f"{path} does not exist: train a model with scripts/train_lm.py, or name another"
+        ) from None
+    except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path} cannot be read as an ARPA file: {error}") from error
+
+
+def write_arpa(tables: NGramTables, path: Path) -> None:
+    """Write a model, whole or not at all; a name that ends in ``.gz`` is compressed."""
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    words = np.array(tables.words, dtype=object)
+    try:
+        with open_text(temporary, "wb") as file:
+            file.write(b"\\data\\\n")
+            for n, order in enumerate(tables.orders, start=1):
+                file.write(f"ngram {n}={len(order.ids)}\n".encode())
+            for n, order in enumerate(tables.orders, start=1):
+                file.write(f"\n\\{n}-grams:\n".encode())
+                _write_order(file, order, words, with_backoff=n < len(tables.orders))
+            file.write(b"\n\\end\\\n")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def open_text(path: Path, mode: str) -> IO[bytes]:
+    """Open a file for bytes, through gzip or xz if its name ends so."""
+    if path.suffix == ".gz":
+        return cast("IO[bytes]", gzip.open(path, mode))
+    if path.suffix == ".xz":
+        return cast("IO[bytes]", lzma.open(path, mode))
+    return cast("IO[bytes]", path.open(mode))
+
+
+def _write_order(
+    file: IO[bytes], order: NGramOrder, words: NDArray[np.object_], *, with_backoff: bool
+) -> None:
+    for start in range(0, len(order.ids), 1 << 18):
+        rows = slice(start, start + (1 << 18))
+        phrases = words[order.ids[rows, 0]]
+        for column in order.ids[rows, 1:].T:
+            phrases = phrases + " " + words[column]
+        probabilities = order.log10_probability[rows].tolist()
+        if with_backoff:
+            weights = order.log10_backoff[rows].tolist()
+            lines = zip(probabilities, phrases, weights, strict=True)
+            file.write("".join(f"{p:.7g}\t{w}\t{b:.7g}\n" for p, w, b in lines).encode())
+        else:
+            pairs = zip(probabilities, phrases, strict=True)
+            file.write("".join(f"{p:.7g}\t{w}\n" for p, w in pairs).encode())
+
+
+def _read(
+    file: IO[bytes], path: Path, key: Callable[[str], str] | None, progress: bool
+) -> NGramTables:
+    counts = _header(file, path)
+    words: list[str] = []
+    index = pd.Index([])
+    orders = []
+    bar = tqdm(
+        total=sum(counts), desc=f"reading {path.name}", unit="n-gram", unit_scale=True,
+        disable=not progress, leave=False,
+    )  # fmt: skip
+    with bar:
+        lines = _Lines(file)
+        for n, count in enumerate(counts, start=1):
+            parts = []
+            for block in lines.section(n, path):
+                frame = _parse(block, n, path)
+                bar.update(len(frame))
+                if n > 1:
+                    frame = _with_ids(frame, n, index, path)
+                parts.append(frame)
+            frame = pd.concat(parts, ignore_index=True) if parts else _parse(b"", n, path)
+            if len(frame) != count:
+                raise ManifestError(
+                    f"{path} is cut off or damaged: it holds {len(frame)} {n}-grams where its"
+                    f" header says {count}"
+                )
+            if n == 1:
+                words, frame = _vocabulary(frame, key, path)
+                index = pd.Index(words, dtype=object)
+            orders.append(_order(frame, n, len(words), path))
+    if not lines.ended:
+        raise ManifestError(f"{path} is cut off: its last line is not \\end\\")
+    return NGramTables(tuple(words), tuple(orders))
+
+
+def _header(file: IO[bytes], path: Path) -> list[int]:
+    """How many n-grams of each order the file says it has."""
+    for line in file:
+        if line.strip() == b"\\data\\":
+            break
+        if len(line) > 1000:
+            raise ManifestError(f"{path} is not an ARPA file: it does not begin with \\data\\")
+    else:
+        raise ManifestError(f"{path} is not an ARPA file: it has no line \\data\\")
+    counts: list[int] = []
+    for line in file:
+        if not line.strip():
+            if counts:
+                break
+            continue
+        match = re.fullmatch(rb"ngram\s+(\d+)\s*=\s*(\d+)", line.strip())
+        if match is None or int(match[1]) != len(counts) + 1:
+            raise ManifestError(f"{path} is not an ARPA file: its header has the line {line!r}")
+        counts.append(int(match[2]))
+    if not counts:
+        raise ManifestError(f"{path} is not an ARPA file: its header names no order")
+    return counts
+
+
+class _Lines:
+    """The sections of an open file, in blocks of whole lines."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._rest = b""
+        self.ended = False
+
+    def section(self, n: int, path: Path) -> Iterator[bytes]:
+        """The lines of the section of order ``n``, without its title."""
+        title = f"\\{n}-grams:".encode()
+        while not self._rest.strip():
+            self._rest = self._file.read(_BLOCK) + self._file.readline()
+            if not self._rest:
+                raise ManifestError(f"{path} is cut off: it has no section {title.decode()}")
+        head, _, self._rest = self._rest.lstrip().partition(b"\n")
+        if head.strip() != title:
+            raise ManifestError(f"{path} has {head[:50]!r} where {title.decode()} is due")
+        while True:
+            # a line that begins with a backslash ends the section; no n-gram's line does
+            block, found, after = (b"\n" + self._rest).partition(b"\n\\")
+            yield block[1:]
+            if found:
+                self._rest = b"\\" + after
+                self.ended = self._rest.startswith(b"\\end\\")
+                return
+            self._rest = self._file.read(_BLOCK) + self._file.readline()
+            if not self._rest:
+                return
+
+
+def _parse(block: bytes, n: int, path: Path) -> pd.DataFrame:
+    """Columns p, 0 ... n - 1 and b of the lines of a block."""
+    names = ["p", *map(str, range(n)), "b"]
+    kinds = {"p": np.float32, "b": np.float32} | {str(i): object for i in range(n)}
+    if not block.strip():
+        return pd.DataFrame({name: np.zeros(0, dtype=kinds[name]) for name in names})
+    try:
+        return pd.read_csv(
+            io.BytesIO(block),
+            sep=r"\s+",
+            header=None,
+            names=names,
+            index_col=False,
+            dtype=kinds,
+            keep_default_na=False,
+            na_values={"b": [""]},
+            quoting=csv.QUOTE_NONE,
+            encoding="utf-8",
+        )
+    except ValueError as error:
+        raise ManifestError(f"{path} has a line that is no {n}-gram: {error}") from error
+
+
+def _with_ids(frame: pd.DataFrame, n: int, index: pd.Index, path: Path) -> pd.DataFrame:
+    for name in map(str, range(n)):
+        found = index.get_indexer(pd.Index(frame[name]))
+        if (found < 0).any():
+            word = frame[name].iloc[int(np.argmin(found))]
+            raise ManifestError(f"{path} has a {n}-gram with {word!r}, which is no 1-gram of it")
+        frame[name] = found.astype(np.int32)
+    return frame
+
+
+def _vocabulary(
+    frame: pd.DataFrame, key: Callable[[str], str] | None, path: Path
+) -> tuple[list[str], pd.DataFrame]:
+    """The words in the order of their ids, and the 1-grams with ids."""
+    words = [str(word) for word in frame["0"]]
+    if len(set(words)) != len(words):
+        twice = next(word for place, word in enumerate(words) if word in words[:place])
+        raise ManifestError(f"{path} has the 1-gram {twice!r} twice")
+    for needed, probability in ((BEGIN, -99.0), (END, NO_PROBABILITY), (UNKNOWN, NO_PROBABILITY)):
+        if needed not in words:
+            words.append(needed)
+            row = pd.DataFrame({"p": [probability], "0": [needed], "b": [0.0]})
+            frame = pd.concat([frame, row], ignore_index=True)
+    ranked = sorted(range(len(words)), key=lambda i: (key(words[i]), words[i])) if key else None
+    if ranked is not None:
+        words = [words[i] for i in ranked]
+        frame = frame.iloc[ranked].reset_index(drop=True)
+    frame["0"] = np.arange(len(words), dtype=np.int32)
+    return words, frame
+
+
+def _order(frame: pd.DataFrame, n: int, n_words: int, path: Path) -> NGramOrder:
+    ids = frame[list(map(str, range(n)))].to_numpy(dtype=np.int32)
+    bits = max(1, (n_words - 1).bit_length())
+    if n * bits <= 63:
+        packed = np.zeros(len(ids), dtype=np.int64)
+        for column in ids.T:
+            packed = (packed << bits) | column
+        ranked = np.argsort(packed, kind="stable")
+    else:
+        ranked = np.lexsort(ids.T[::-1])
+    ids = ids[ranked]
+    if len(ids) > 1 and (ids[1:] == ids[:-1]).all(axis=1).any():
+        raise ManifestError(f"{path} has a {n}-gram twice")
+    return NGramOrder(
+        np.ascontiguousarray(ids),
+        frame["p"].to_numpy(dtype=np.float32)[ranked],
+        np.nan_to_num(frame["b"].to_numpy(dtype=np.float32)[ranked], nan=0.0),
+    )
