@@ -13,10 +13,11 @@ Keys of a checkpoint:
 
 from __future__ import annotations
 
+import inspect
 import os
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from src.decoding import BeamSearchDecoder, Decoder, GreedyDecoder
-from src.errors import CheckpointError, SpeechError
+from src.decoding import (
+    BeamSearchDecoder,
+    Decoder,
+    FlashlightDecoder,
+    GreedyDecoder,
+    LanguageModelDecoder,
+)
+from src.errors import CheckpointError, ConfigError, SpeechError
 from src.model import DeepSpeech2
 from src.pipeline import Pipeline
 from src.text import TextEncoder
@@ -53,6 +60,8 @@ _PARTS: tuple[type, ...] = (
     TextEncoder,
     GreedyDecoder,
     BeamSearchDecoder,
+    LanguageModelDecoder,
+    FlashlightDecoder,
 )
 COMPONENTS: dict[str, type] = {part.__name__: part for part in _PARTS}
 
@@ -127,11 +136,24 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def restore(content: Mapping[str, Any], path: Path) -> Restored:
+def restore(
+    content: Mapping[str, Any],
+    path: Path,
+    *,
+    decoder: Callable[[TextEncoder], Decoder] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Restored:
     """Build what inference needs from a loaded checkpoint.
+
+    Args:
+        content: of the file.
+        path: the file, for messages.
+        decoder: makes the decoder; None takes the one that the checkpoint names.
+        options: of the latter that take the place of the checkpoint's own.
 
     Raises:
         CheckpointError: a part is unknown, or the weights do not fit it; names the key.
+        SpeechError: the decoder cannot be made.
     """
     recipe = content["recipe"]
     try:
@@ -139,13 +161,13 @@ def restore(content: Mapping[str, Any], path: Path) -> Restored:
         features = _create(recipe, "features", path)
         normalization = _create(recipe, "normalization", path)
         network = _create(recipe, "model", path)
-        decoder = _create(recipe, "decoder", path, text_encoder)
         pipeline = Pipeline(FrontEnd(features, normalization), network)
     except (SpeechError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} does not describe a model: {_first_line(error)}") from error
     load_weights(pipeline, content["state_dict"], path)
     pipeline.eval()
-    return Restored(pipeline, text_encoder, decoder, dict(content.get("metrics", {})))
+    chosen = decoder(text_encoder) if decoder else _decoder(recipe, path, text_encoder, options)
+    return Restored(pipeline, text_encoder, chosen, dict(content.get("metrics", {})))
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Any], path: Path) -> None:
@@ -187,6 +209,36 @@ def check_recipe(
                     f"{path} was trained with {part}.{key}={theirs.get(key)!r}, but the config"
                     f" says {ours.get(key)!r}"
                 )
+
+
+def _decoder(
+    recipe: Mapping[str, Any],
+    path: Path,
+    text_encoder: TextEncoder,
+    options: Mapping[str, Any] | None,
+) -> Decoder:
+    own = recipe.get("decoder")
+    if not isinstance(own, dict):
+        raise CheckpointError(f"{path} lacks recipe key 'decoder'")
+    for key, value in (options or {}).items():
+        maker = COMPONENTS.get(str(own.get("name")))
+        if maker is not None and key not in inspect.signature(maker).parameters:
+            raise ConfigError(
+                f"decoder.{key}={value!r} does not exist: {path} names {own['name']}, which takes"
+                f" no such option; choose decoder=beam or decoder=beam_lm"
+            )
+    part = {"decoder": {**own, **(options or {})}}
+    try:
+        decoder: Decoder = _create(part, "decoder", path, text_encoder)
+    except CheckpointError:
+        raise
+    except SpeechError as error:
+        raise type(error)(
+            f"the decoder of {path} cannot be made: {error}; decoder=beam needs nothing else"
+        ) from error
+    except (TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} does not describe a model: {_first_line(error)}") from error
+    return decoder
 
 
 def _create(recipe: Mapping[str, Any], key: str, path: Path, *arguments: Any) -> Any:

@@ -16,10 +16,12 @@ import espeakng_loader
 import numpy as np
 from numpy.typing import NDArray
 
+from src.audio.synthesis_events import Event, RawEvent, SpokenWord, read_events, spoken_words
 from src.errors import ConfigError, SpeechError
 
 # From speak_lib.h.
 _AUDIO_OUTPUT_SYNCHRONOUS = 2  # samples go to the callback only; no audio device is opened
+_INITIALIZE_PHONEME_EVENTS = 1
 _INITIALIZE_DONT_EXIT = 0x8000  # report a missing data folder instead of ending the process
 _CHARS_UTF8 = 1
 _PARAMETERS = {"rate": 1, "amplitude": 2, "pitch": 3, "pitch_range": 4}
@@ -30,7 +32,7 @@ _FULL_SCALE = 32768
 _SEED = 1  # of eSpeak NG's own noise
 
 _Callback = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(RawEvent)
 )
 _library_lock = threading.Lock()
 
@@ -98,23 +100,48 @@ class Synthesizer:
             ConfigError: the voice's language or variant does not exist.
             SpeechError: the library or its data cannot be loaded, or it reports a failure.
         """
+        samples, sample_rate, _ = self._speak(text, voice, phoneme_events=False)
+        return samples, sample_rate
+
+    def speak_timed(
+        self, text: str, voice: Voice
+    ) -> tuple[NDArray[np.float32], int, tuple[SpokenWord, ...]]:
+        """The samples and rate of :meth:`speak`, and when each word is said.
+
+        Raises: as :meth:`speak`.
+        """
+        samples, sample_rate, events = self._speak(text, voice, phoneme_events=True)
+        words = spoken_words(text, events, sample_rate=sample_rate, n_samples=len(samples))
+        return samples, sample_rate, words
+
+    def _speak(
+        self, text: str, voice: Voice, *, phoneme_events: bool
+    ) -> tuple[NDArray[np.float32], int, list[Event]]:
         variants = self.data_path / "voices" / "!v"
         # eSpeak NG speaks with the plain voice, and says nothing, where the variant is unknown.
         if voice.variant is not None and not (variants / voice.variant).is_file():
             raise ConfigError(f"variant must be a file of {variants}, but is {voice.variant!r}")
         with _library_lock, _short_path(self.data_path) as data_path:
-            return self._speak(text, voice, data_path)
+            return self._synthesize(text, voice, data_path, phoneme_events)
 
-    def _speak(self, text: str, voice: Voice, data_path: Path) -> tuple[NDArray[np.float32], int]:
+    def _synthesize(
+        self, text: str, voice: Voice, data_path: Path, phoneme_events: bool
+    ) -> tuple[NDArray[np.float32], int, list[Event]]:
         chunks: list[NDArray[np.int16]] = []
+        events: list[Event] = []
 
-        def collect(samples: ctypes._Pointer[ctypes.c_short], count: int, _: int | None) -> int:
+        def collect(
+            samples: ctypes._Pointer[ctypes.c_short],
+            count: int,
+            event_list: ctypes._Pointer[RawEvent],
+        ) -> int:
+            events.extend(read_events(event_list))
             if samples and count > 0:
                 chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
             return 0
 
         callback = _Callback(collect)  # kept alive by this name while C may call it
-        with self._loaded(data_path) as (library, sample_rate):
+        with self._loaded(data_path, phoneme_events) as (library, sample_rate):
             library.espeak_SetSynthCallback(callback)
             if library.espeak_SetVoiceByName(voice.name.encode()):
                 raise ConfigError(
@@ -130,10 +157,12 @@ class Synthesizer:
         if status:
             raise SpeechError(f"eSpeak NG failed with status {status} on {text!r}")
         samples = np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.int16)
-        return samples.astype(np.float32) / np.float32(_FULL_SCALE), sample_rate
+        return samples.astype(np.float32) / np.float32(_FULL_SCALE), sample_rate, events
 
     @contextmanager
-    def _loaded(self, data_path: Path) -> Iterator[tuple[ctypes.CDLL, int]]:
+    def _loaded(
+        self, data_path: Path, phoneme_events: bool
+    ) -> Iterator[tuple[ctypes.CDLL, int]]:
         """The library in its first state, and its sample rate in Hz."""
         try:
             library = ctypes.CDLL(os.fspath(self.library_path))
@@ -143,8 +172,9 @@ class Synthesizer:
                 f"pip install --force-reinstall espeakng-loader"
             ) from error
         try:
+            options = _INITIALIZE_DONT_EXIT | _INITIALIZE_PHONEME_EVENTS * phoneme_events
             sample_rate = library.espeak_Initialize(
-                _AUDIO_OUTPUT_SYNCHRONOUS, 0, os.fsencode(data_path), _INITIALIZE_DONT_EXIT
+                _AUDIO_OUTPUT_SYNCHRONOUS, 0, os.fsencode(data_path), options
             )
             if sample_rate <= 0:
                 raise SpeechError(

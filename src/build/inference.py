@@ -14,7 +14,14 @@ from src.datasets.corpus import Corpus
 from src.decoding import Decoder
 from src.errors import ConfigError
 from src.evaluation import Evaluation
-from src.inference import InferencerSettings, PredictionFolder, Recognizer, score_table
+from src.inference import (
+    InferencerSettings,
+    PredictionFolder,
+    Recognizer,
+    budget_table,
+    hot_word_table,
+    score_table,
+)
 from src.paths import resolve
 from src.text import TextEncoder
 
@@ -50,6 +57,9 @@ def infer(config: DictConfig) -> int:
         evaluations[corpus.name] = evaluation
         print(f"{corpus.name}: {len(corpus)} utterances, predictions in {folder.folder}")
     print(score_table(evaluations))
+    for text in (budget_table(evaluations), hot_word_table(evaluations)):
+        if text:
+            print(f"\n{text}")
     return 1 if n_failed else 0
 
 
@@ -65,6 +75,7 @@ def _recognizer(config: DictConfig, settings: InferencerSettings) -> Recognizer:
         settings.from_pretrained,
         device=settings.device,
         decoder=configured if "_target_" in node else None,
+        options={name: value for name, value in node.items() if value is not None},
     )
 
 

@@ -20,12 +20,25 @@ class Decoder(Protocol):
     name: str
 
     @property
+    def hotwords(self) -> tuple[str, ...]:
+        """The phrases that get a boost, normalised."""
+        ...
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The options it was made with, as plain values for a checkpoint."""
         ...
 
     def __call__(self, log_probs: Padded) -> list[list[Hypothesis]]:
         """For each of (B, T, V) log-probabilities its hypotheses, best first, at least one."""
+        ...
+
+    def knows(self, word: str) -> bool:
+        """Whether the normalised ``word`` is one that it expects."""
+        ...
+
+    def language_score(self, text: str) -> float | None:
+        """What it adds to ln P(text | audio) for a normalised text; None if it cannot say."""
         ...
 
 

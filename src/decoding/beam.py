@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -61,12 +60,18 @@ class BeamSearchDecoder:
 
     @property
     def settings(self) -> dict[str, Any]:
-        return {**asdict(self.options), **self._hot.settings}
+        return {**self.options.settings, **self._hot.settings}
 
     @property
     def hotwords(self) -> tuple[str, ...]:
         """The hot phrases, normalised."""
         return tuple(self._hot.boosts)
+
+    def knows(self, word: str) -> bool:
+        return not self.text_encoder.unknown(word)
+
+    def language_score(self, text: str) -> float:
+        return self._hot.score(text)
 
     @torch.inference_mode()
     def __call__(self, log_probs: Padded) -> list[list[Hypothesis]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -91,7 +91,7 @@ class LanguageModelDecoder:
             "lm_weight": self.fused.weight,
             "word_score": self.fused.word_score,
             "unknown_score": self.fused.unknown_score,
-            **asdict(self.options),
+            **self.options.settings,
             **self._hot.settings,
         }
 
@@ -113,6 +113,14 @@ class LanguageModelDecoder:
         )
         other._fusion = fuse(self.text_encoder, self._hot, other.fused)
         return other
+
+    def knows(self, word: str) -> bool:
+        """Whether the word is one of the lexicon, or of the model."""
+        return word in self.fused.spellings
+
+    def language_score(self, text: str) -> float:
+        """``lm_weight`` ln P(words) and what words, unknown words and hot phrases count."""
+        return self.fused.score(text) + self._hot.score(text)
 
     @torch.inference_mode()
     def __call__(self, log_probs: Padded) -> list[list[Hypothesis]]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from src.decoding.base import check_tokens, make_hypothesis
+from src.decoding.base import check_tokens
 from src.decoding.flashlight_search import label_search, word_search
-from src.decoding.frames import Frames, prepare
-from src.decoding.viterbi import emission_frames
+from src.decoding.host_search import describe
 from src.errors import ConfigError
 from src.text import TextEncoder
 from src.types import Hypothesis, Padded
@@ -43,7 +42,7 @@ class FlashlightDecoder:
         lm_weight: flashlight's own is for base-10 logarithms, ln 10 times as large.
         word_score: natural logarithm.
         unknown_score: added for letters that begin a word of the lexicon and are none
-            themselves; -inf: only words.
+            themselves; None: only words.
         beam_size: beams to keep in each frame.
         beam_size_token: consider only so many best tokens in a frame; None: all.
         beam_threshold: drop beams that are worse than the best by more than this many nats;
@@ -65,7 +64,7 @@ class FlashlightDecoder:
         lexicon: str | None = None,
         lm_weight: float = 0.5,
         word_score: float = 1.0,
-        unknown_score: float = -math.inf,
+        unknown_score: float | None = None,
         beam_size: int = 100,
         beam_size_token: int | None = None,
         beam_threshold: float | None = 50.0,
@@ -98,6 +97,17 @@ class FlashlightDecoder:
     def settings(self) -> dict[str, Any]:
         return dict(self._settings)
 
+    @property
+    def hotwords(self) -> tuple[str, ...]:
+        return ()
+
+    def knows(self, word: str) -> bool:
+        return not self.text_encoder.unknown(word)
+
+    def language_score(self, text: str) -> None:
+        """Flashlight keeps its scores to itself."""
+        return
+
     @torch.inference_mode()
     def __call__(self, log_probs: Padded) -> list[list[Hypothesis]]:
         """Up to ``nbest`` hypotheses for each utterance of (B, T, V), best first.
@@ -106,22 +116,19 @@ class FlashlightDecoder:
             ValueError: V is not the number of tokens.
         """
         check_tokens(log_probs, self.text_encoder)
-        if not len(log_probs):
-            return []
-        log_probs = log_probs.to("cpu")
-        found = [self._find(utterance) for utterance in log_probs.unpad()]
-        frames = prepare(log_probs, beam_size_token=None, blank_threshold=None)
-        nothing: Found = ((), -math.inf)
-        ranks = [
-            _describe(
-                self.text_encoder,
-                frames,
-                [each[rank] if rank < len(each) else nothing for each in found],
-            )
-            for rank in range(max(map(len, found)))
+        return [
+            [
+                describe(
+                    frames := utterance.double().numpy(),
+                    np.arange(len(frames)),
+                    np.array(labels, dtype=np.int64),
+                    score,
+                    self.text_encoder,
+                )
+                for labels, score in self._find(utterance)
+            ]
+            for utterance in log_probs.to("cpu").unpad()
         ]
-        rows = zip(zip(*ranks, strict=True), found, strict=True)
-        return [list(row[: len(each)]) for row, each in rows]
 
     def _find(self, frames: Tensor) -> list[Found]:
         """Distinct labels of (T, V) log-probabilities, best first, at least one."""
@@ -152,22 +159,6 @@ class FlashlightDecoder:
         return frame
 
 
-def _describe(
-    text_encoder: TextEncoder, frames: Frames, found: Sequence[Found]
-) -> list[Hypothesis]:
-    """What each utterance's labels are as a hypothesis."""
-    rows = Padded.stack([torch.tensor(labels, dtype=torch.int64) for labels, _ in found])
-    emitted = emission_frames(frames.data, rows).clamp_(max=max(0, len(frames.data) - 1))
-    utterance = torch.arange(len(rows))[:, None]
-    confidence = frames.data[emitted, utterance, rows.data]
-    return [
-        make_hypothesis(
-            text_encoder, score, labels, when[: len(labels)].tolist(), sure[: len(labels)].tolist()
-        )
-        for (labels, score), when, sure in zip(found, emitted, confidence, strict=True)
-    ]
-
-
 def _check(settings: dict[str, Any]) -> None:
     """Raise ConfigError for an option out of range."""
     beam_size, nbest = settings["beam_size"], settings["nbest"]
@@ -179,8 +170,8 @@ def _check(settings: dict[str, Any]) -> None:
         raise ConfigError(f"beam_size_token must be at least 1, but is {limit}")
     if (threshold := settings["beam_threshold"]) is not None and not threshold > 0:
         raise ConfigError(f"beam_threshold must be positive, but is {threshold}")
-    if not (unknown := settings["unknown_score"]) < math.inf:
-        raise ConfigError(f"unknown_score must be finite or -inf, but is {unknown}")
+    if (unknown := settings["unknown_score"]) is not None and not math.isfinite(unknown):
+        raise ConfigError(f"unknown_score must be finite or null, but is {unknown}")
     for key in ("lm_weight", "word_score"):
         if not math.isfinite(settings[key]):
             raise ConfigError(f"{key} must be finite, but is {settings[key]}")

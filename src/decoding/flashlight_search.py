@@ -56,7 +56,7 @@ def word_search(text_encoder: TextEncoder, settings: dict[str, Any]) -> tuple[An
     options = library.LexiconDecoderOptions(
         lm_weight=settings["lm_weight"] * math.log(10),
         word_score=settings["word_score"],
-        unk_score=settings["unknown_score"],
+        unk_score=-math.inf if settings["unknown_score"] is None else settings["unknown_score"],
         **_options(library, text_encoder, settings),
     )
     unknown = words.get_index(UNKNOWN)

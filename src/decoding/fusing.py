@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from src.decoding.host_search import no_fusion
@@ -28,6 +29,13 @@ class Hot:
         self.boosts = phrases(hotwords, weight, text_encoder)
         given = hotwords if isinstance(hotwords, dict) else list(hotwords)
         self.settings: dict[str, Any] = {"hotwords": given, "hotword_weight": weight}
+
+    def score(self, text: str) -> float:
+        """Nats for the phrases in a normalised text."""
+        return sum(
+            boost * len(re.findall(f"(?= {re.escape(phrase)} )", f" {text} "))
+            for phrase, boost in self.boosts.items()
+        )
 
 
 def fuse(text_encoder: TextEncoder, hot: Hot, model: FusedModel | None = None) -> Fusion:

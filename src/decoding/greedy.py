@@ -29,6 +29,16 @@ class GreedyDecoder:
     def settings(self) -> dict[str, Any]:
         return {}
 
+    @property
+    def hotwords(self) -> tuple[str, ...]:
+        return ()
+
+    def knows(self, word: str) -> bool:
+        return not self.text_encoder.unknown(word)
+
+    def language_score(self, text: str) -> float:
+        return 0.0
+
     @torch.no_grad()
     def __call__(self, log_probs: Padded) -> list[list[Hypothesis]]:
         """One hypothesis for each utterance of (B, T, V).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 
 import numpy as np
@@ -49,6 +49,11 @@ class SearchOptions:
     beam_threshold: float | None = None
     blank_threshold: float | None = None
     threads: int | None = None
+
+    @property
+    def settings(self) -> dict[str, int | float | None]:
+        """What a checkpoint keeps: all but the threads, which are the machine's."""
+        return {name: value for name, value in asdict(self).items() if name != "threads"}
 
     def __post_init__(self) -> None:
         if self.beam_size < 1:
@@ -138,20 +143,38 @@ def _decode(
         options.nbest,
         fusion,
     )
-    hypotheses = []
-    for score, count, row in zip(scores.tolist(), lengths.tolist(), labels, strict=True):
-        spoken = row[:count]
-        emitted = emission_frames(frames, spoken)
-        hypotheses.append(
-            make_hypothesis(
-                text_encoder,
-                score + skipped,
-                spoken.tolist(),
-                positions[emitted].tolist(),
-                frames[emitted, spoken].tolist(),
-            )
-        )
+    rows = zip(scores.tolist(), lengths.tolist(), labels, strict=True)
+    hypotheses = [
+        describe(frames, positions, row[:count], score + skipped, text_encoder)
+        for score, count, row in rows
+    ]
     return hypotheses or [Hypothesis("", -math.inf)]
+
+
+def describe(
+    frames: NDArray[np.float64],
+    positions: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    score: float,
+    text_encoder: TextEncoder,
+) -> Hypothesis:
+    """A hypothesis with the frame of each label on the best path and its posterior there.
+
+    Args:
+        frames: (T, V) log-probabilities.
+        positions: (T,) the frame of the network's output that each stands for.
+        labels: (L,) without blanks.
+        score: natural logarithm.
+        text_encoder: knows the characters.
+    """
+    emitted = emission_frames(frames, labels)
+    return make_hypothesis(
+        text_encoder,
+        score,
+        labels.tolist(),
+        positions[emitted].tolist(),
+        frames[emitted, labels].tolist() if len(frames) else [],
+    )
 
 
 @cache

@@ -39,6 +39,20 @@ class FusedModel:
     word_score: float
     unknown_score: float | None
 
+    def score(self, text: str) -> float:
+        """Nats for a normalised text, as the search counts them."""
+        words = text.split()
+        ids = [self.spellings.ids.get(word) for word in words]
+        spoken = [self.model.unknown if index is None else index for index in ids]
+        total = sum(self.model.log10_probabilities(spoken))
+        n_unknown = ids.count(None)
+        penalty = -math.inf if self.unknown_score is None else self.unknown_score
+        return (
+            self.weight * math.log(10.0) * total
+            + self.word_score * len(words)
+            + (penalty * n_unknown if n_unknown else 0.0)
+        )
+
     def onto(self, fusion: Fusion) -> Fusion:
         """``fusion`` with this model."""
         nodes = self.model.nodes

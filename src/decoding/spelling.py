@@ -18,13 +18,21 @@ class Spellings:
 
     Attributes:
         nodes: (N + 1,) of ``SPELLING_NODE``.
-        n_words: how many words it spells.
+        ids: the words that it spells, and the language model's number of each.
         n_unknown: how many of these the language model lacks.
     """
 
     nodes: NDArray[np.void]
-    n_words: int
+    ids: dict[str, int]
     n_unknown: int
+
+    @property
+    def n_words(self) -> int:
+        """How many words it spells."""
+        return len(self.ids)
+
+    def __contains__(self, word: str) -> bool:
+        return word in self.ids
 
 
 def normalized(words: Sequence[str], text_encoder: TextEncoder) -> list[str]:
@@ -64,10 +72,9 @@ def spellings(
     before = np.searchsorted(_text(lm_spelled), _text(words), side="left")
     beyond = np.searchsorted(_text(lm_spelled), _text(words), side="right")
     probabilities = np.where(ids < 0, log10_unigrams[unknown], log10_unigrams[ids])
-    nodes = _trie(
-        words, np.where(ids < 0, unknown, ids), before, beyond, probabilities, text_encoder
-    )
-    return Spellings(nodes, len(words), int((ids < 0).sum()))
+    known = np.where(ids < 0, unknown, ids)
+    nodes = _trie(words, known, before, beyond, probabilities, text_encoder)
+    return Spellings(nodes, dict(zip(words, known.tolist(), strict=True)), int((ids < 0).sum()))
 
 
 def _text(words: Sequence[str]) -> NDArray[np.str_]:

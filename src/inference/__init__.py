@@ -2,7 +2,14 @@
 
 from src.inference.recognizer import Recognizer
 from src.inference.settings import InferencerSettings
-from src.inference.table import score_table
+from src.inference.table import budget_table, hot_word_table, score_table
 from src.inference.transcripts import PredictionFolder
 
-__all__ = ["InferencerSettings", "PredictionFolder", "Recognizer", "score_table"]
+__all__ = [
+    "InferencerSettings",
+    "PredictionFolder",
+    "Recognizer",
+    "budget_table",
+    "hot_word_table",
+    "score_table",
+]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from src import checkpoint
 from src.audio.reading import read_audio
 from src.datasets.loader import SpeechLoader
-from src.decoding import Decoder, GreedyDecoder
+from src.decoding import (
+    BeamSearchDecoder,
+    Decoder,
+    FlashlightDecoder,
+    GreedyDecoder,
+    LanguageModelDecoder,
+)
 from src.engine import pick_device
 from src.evaluation import Evaluation, Recognized, evaluate
 from src.paths import resolve
@@ -45,6 +52,7 @@ class Recognizer:
         *,
         device: str = "auto",
         decoder: Callable[[TextEncoder], Decoder] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> Recognizer:
         """Read a checkpoint.
 
@@ -52,15 +60,18 @@ class Recognizer:
             path: relative to the repository's root, or absolute.
             device: auto, cpu, cuda or cuda:N.
             decoder: makes a decoder for the checkpoint's alphabet; None takes the checkpoint's.
+            options: of the checkpoint's decoder, which take the place of its own.
 
         Raises:
             CheckpointError: the file is none.
+            SpeechError: the decoder cannot be made, for one because its language model is absent.
             ConfigError: the device does not exist.
         """
         place = resolve(path)
-        restored = checkpoint.restore(checkpoint.load(place), place)
-        chosen = decoder(restored.text_encoder) if decoder else restored.decoder
-        return cls(restored.pipeline, restored.text_encoder, chosen, pick_device(device))
+        restored = checkpoint.restore(
+            checkpoint.load(place), place, decoder=decoder, options=options
+        )
+        return cls(restored.pipeline, restored.text_encoder, restored.decoder, pick_device(device))
 
     @property
     def sample_rate(self) -> int:
@@ -94,10 +105,13 @@ class Recognizer:
             self.device,
             title=title,
             on_result=on_result,
+            budget=True,
         )
 
     @property
     def decoders(self) -> Sequence[Decoder]:
-        """Greedy, as the baseline of every table, then the chosen decoder if it is another."""
-        greedy = GreedyDecoder(self.text_encoder)
-        return [greedy] if self.decoder.name == greedy.name else [greedy, self.decoder]
+        """The baselines of every table, then the chosen decoder if it is another."""
+        baselines: list[Decoder] = [GreedyDecoder(self.text_encoder)]
+        if isinstance(self.decoder, LanguageModelDecoder | FlashlightDecoder):
+            baselines.append(BeamSearchDecoder(self.text_encoder))
+        return [each for each in baselines if each.name != self.decoder.name] + [self.decoder]

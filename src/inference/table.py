@@ -1,34 +1,78 @@
-"""The table at the end of an inference."""
+"""The tables at the end of an inference."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from src.evaluation import Evaluation
+from src.metrics import CorpusScore
 
 
 def score_table(evaluations: Mapping[str, Evaluation]) -> str:
     """WER and CER of each part under each decoder, as aligned text.
 
-    Rates are corpus level. A part without references has dashes.
+    Rates are corpus level. A part without references has dashes. Where a decoder gave several
+    hypotheses, a line says what the best of them would have had.
     """
-    rows = [("part", "decoder", "utterances", "WER", "CER")]
+    rows: list[tuple[str, ...]] = [("part", "decoder", "utterances", "WER", "CER")]
     for part, evaluation in evaluations.items():
         for name, score in evaluation.scores.items():
-            known = score.utterances > 0
-            rows.append(
-                (
-                    part,
-                    name,
-                    str(score.utterances) if known else "no reference",
-                    f"{100 * score.wer:.2f} %" if known else "-",
-                    f"{100 * score.cer:.2f} %" if known else "-",
-                )
-            )
+            rows.append(_rates(part, name, score))
+            oracle = evaluation.oracles.get(name)
+            if oracle is not None and oracle.utterances and evaluation.several[name]:
+                rows.append(_rates(part, f"{name}, best of n-best", oracle))
+    return _aligned(rows, n_left=2)
+
+
+def budget_table(evaluations: Mapping[str, Evaluation]) -> str:
+    """What the WER of each decoder is owed to, in points; empty without references."""
+    causes = {
+        "acoustic": "acoustic",
+        "language": "language",
+        "both": "both models",
+        "search": "search",
+        "unknown": "unknown words",
+    }
+    rows = [("part", "decoder", "WER", *causes.values())]
+    for part, evaluation in evaluations.items():
+        for name, budget in evaluation.budgets.items():
+            if budget.words:
+                shares = [budget.share(cause) for cause in causes]
+                cells = (f"{100 * share:.2f}" for share in (sum(shares), *shares))
+                rows.append((part, name, *cells))
+    if len(rows) == 1:
+        return ""
+    return "Points of WER owed to\n" + _aligned(rows, n_left=2)
+
+
+def hot_word_table(evaluations: Mapping[str, Evaluation]) -> str:
+    """Which hot phrases were heard, and in how many utterances; empty without such."""
+    rows = [("part", "hot phrase", "utterances")]
+    for part, evaluation in evaluations.items():
+        for heard in evaluation.hot.values():
+            rows += [(part, phrase, str(count)) for phrase, count in heard.most_common()]
+    if len(rows) == 1:
+        return "No hot phrase was heard." if any(e.hot for e in evaluations.values()) else ""
+    return _aligned(rows, n_left=2)
+
+
+def _rates(part: str, name: str, score: CorpusScore) -> tuple[str, ...]:
+    known = score.utterances > 0
+    return (
+        part,
+        name,
+        str(score.utterances) if known else "no reference",
+        f"{100 * score.wer:.2f} %" if known else "-",
+        f"{100 * score.cer:.2f} %" if known else "-",
+    )
+
+
+def _aligned(rows: Sequence[tuple[str, ...]], *, n_left: int) -> str:
+    """Columns side by side under a rule; the first ``n_left`` to the left."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(
-            cell.ljust(width) if column < 2 else cell.rjust(width)
+            cell.ljust(width) if column < n_left else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows

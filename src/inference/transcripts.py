@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from src.decoding import utterance_confidence, words
+from src.decoding import fired, utterance_confidence, words
 from src.errors import ConfigError
 from src.evaluation import Recognized
 from src.inference.recognizer import Recognizer
 from src.paths import move_aside
-from src.types import Utterance
+from src.types import Hypothesis, Utterance
 
 
 class PredictionFolder:
@@ -48,27 +48,45 @@ class PredictionFolder:
     def write(self, result: Recognized) -> None:
         """Write what was heard."""
         recognizer = self._recognizer
-        best = result.hypotheses[recognizer.decoder.name][0]
-        timed = words(best, recognizer.seconds_per_frame, text_encoder=recognizer.text_encoder)
-        self._write(
-            result.utterance.id,
-            {
-                "pred_text": best.text,
-                "text": result.reference,
-                **_origin(result.utterance),
-                "decoder": recognizer.decoder.name,
-                "confidence": round(utterance_confidence(best), 4),
-                "words": [
-                    {
-                        "word": word.word,
-                        "start": round(word.start + result.utterance.offset, 3),
-                        "end": round(word.end + result.utterance.offset, 3),
-                        "confidence": round(word.confidence, 4),
-                    }
-                    for word in timed
-                ],
-            },
+        nbest = result.hypotheses[recognizer.decoder.name]
+        best = nbest[0]
+        content = {
+            "pred_text": best.text,
+            "text": result.reference,
+            **_origin(result.utterance),
+            "decoder": recognizer.decoder.name,
+            **self._details(best, result.utterance.offset),
+        }
+        if recognizer.decoder.hotwords:
+            content["hotwords"] = list(fired(best.text, recognizer.decoder.hotwords))
+        if len(nbest) > 1:
+            content["nbest"] = [
+                {
+                    "pred_text": each.text,
+                    "score": round(each.score, 4),
+                    **self._details(each, result.utterance.offset),
+                }
+                for each in nbest
+            ]
+        self._write(result.utterance.id, content)
+
+    def _details(self, hypothesis: Hypothesis, offset: float) -> dict[str, Any]:
+        recognizer = self._recognizer
+        timed = words(
+            hypothesis, recognizer.seconds_per_frame, text_encoder=recognizer.text_encoder
         )
+        return {
+            "confidence": round(utterance_confidence(hypothesis), 4),
+            "words": [
+                {
+                    "word": word.word,
+                    "start": round(word.start + offset, 3),
+                    "end": round(word.end + offset, 3),
+                    "confidence": round(word.confidence, 4),
+                }
+                for word in timed
+            ],
+        }
 
     def write_error(self, utterance: Utterance, reason: str) -> None:
         """Write that an utterance could not be read, and why."""

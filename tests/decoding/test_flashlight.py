@@ -93,7 +93,7 @@ def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"nbest": 101}, r"nbest must be 1 to beam_size \(100\), but is 101"),
         ({"beam_size_token": 0}, "beam_size_token must be at least 1, but is 0"),
         ({"beam_threshold": 0.0}, r"beam_threshold must be positive, but is 0\.0"),
-        ({"unknown_score": math.nan}, "unknown_score must be finite or -inf, but is nan"),
+        ({"unknown_score": math.nan}, "unknown_score must be finite or null, but is nan"),
         ({"lm_weight": math.inf}, "lm_weight must be finite, but is inf"),
         ({"word_score": -math.inf}, "word_score must be finite, but is -inf"),
     ],

@@ -69,16 +69,19 @@ class NGramModel:
             bos: the sentence begins here.
             eos: it ends here: the end is the last entry.
         """
-        ids = [self.id(word) for word in words] + ([self.end] if eos else [])
-        probabilities = np.empty(len(ids))
-        walk(
-            self.nodes,
-            self.start if bos else ROOT,
-            np.array(ids, dtype=np.int32),
-            probabilities,
-        )
-        unknown = [index == self.unknown for index in ids]
-        return list(zip(probabilities.tolist(), unknown, strict=True))
+        ids = [self.id(word) for word in words]
+        unknown = [index == self.unknown for index in ids] + ([False] if eos else [])
+        return list(zip(self.log10_probabilities(ids, bos=bos, eos=eos), unknown, strict=True))
+
+    def log10_probabilities(
+        self, ids: Sequence[int], *, bos: bool = True, eos: bool = True
+    ) -> list[float]:
+        """The same for the ids of words."""
+        all_ids = np.array([*ids, *([self.end] if eos else [])], dtype=np.int32)
+        probabilities = np.empty(len(all_ids))
+        walk(self.nodes, self.start if bos else ROOT, all_ids, probabilities)
+        found: list[float] = probabilities.tolist()
+        return found
 
 
 def _link(tables: NGramTables, source: Path | None) -> NDArray[np.void]:

@@ -1,0 +1,112 @@
+"""The pass itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from tqdm import tqdm
+
+from src.datasets.loader import SpeechLoader
+from src.decoding import Decoder, fired
+from src.evaluation.budget import add_to_budgets
+from src.evaluation.result import Evaluation, Recognized
+from src.pipeline import Pipeline
+from src.text import TextEncoder
+from src.types import Batch, Hypothesis
+
+
+@torch.no_grad()
+def evaluate(
+    pipeline: Pipeline,
+    loader: SpeechLoader,
+    decoders: Sequence[Decoder],
+    text_encoder: TextEncoder,
+    device: torch.device,
+    *,
+    title: str | None,
+    on_result: Callable[[Recognized], None] | None = None,
+    called_off: Callable[[], bool] | None = None,
+    budget: bool = False,
+) -> Evaluation:
+    """Recognise every utterance of ``loader`` once and score those that have a reference.
+
+    Args:
+        title: stands before the progress bar; None shows none.
+        on_result: takes each result as it comes, instead of ``Evaluation.results``.
+        called_off: asked before each batch; once it is true the pass ends.
+        budget: also find what the errors are owed to.
+    """
+    evaluation = Evaluation.of(decoders, budget=budget)
+    take = on_result or evaluation.results.append
+    total = torch.zeros((), device=device)
+    count = torch.zeros((), device=device)
+    was_training = pipeline.training
+    pipeline.eval()
+    for batch in _with_progress(loader, title):
+        if called_off is not None and called_off():
+            evaluation.complete = False
+            break
+        evaluation.failures.extend(batch.failures)
+        if not len(batch):
+            continue
+        moved = batch.to(device, non_blocking=True)
+        loss, log_probs = pipeline(moved.waveforms, moved.labels)
+        if all(utterance.text is not None for utterance in batch.utterances):
+            total += loss.total
+            count += loss.count
+        heard = {decoder.name: decoder(log_probs) for decoder in decoders}
+        results = _recognized(batch, heard, text_encoder)
+        for result in results:
+            if result.reference is not None:
+                evaluation.score(result.reference, result.hypotheses)
+            _note_hot_words(evaluation, result, decoders)
+            take(result)
+        if budget:
+            add_to_budgets(evaluation.budgets, log_probs, results, decoders, text_encoder)
+    pipeline.train(was_training)
+    evaluation.total, evaluation.count = torch.stack((total, count)).tolist()
+    return evaluation
+
+
+def _recognized(
+    batch: Batch, heard: dict[str, list[list[Hypothesis]]], text_encoder: TextEncoder
+) -> list[Recognized]:
+    return [
+        Recognized(
+            utterance,
+            None if utterance.text is None else text_encoder.normalize(utterance.text),
+            {name: lists[index] for name, lists in heard.items()},
+        )
+        for index, utterance in enumerate(batch.utterances)
+    ]
+
+
+def _note_hot_words(
+    evaluation: Evaluation, result: Recognized, decoders: Sequence[Decoder]
+) -> None:
+    for decoder in decoders:
+        if decoder.hotwords:
+            best = result.hypotheses[decoder.name][0]
+            evaluation.hot[decoder.name].update(fired(best.text, decoder.hotwords))
+
+
+def _with_progress(loader: SpeechLoader, title: str | None) -> Iterator[Batch]:
+    """The batches under a bar that counts seconds of audio."""
+    sampler = loader.sampler
+    seconds = sum(float(sampler.durations[batch].sum()) for batch in sampler.batches(0))
+    layout = "{l_bar}{bar}| {n:.0f}/{total:.0f} s of audio [{elapsed}<{remaining}, {rate_fmt}]"
+    bar = tqdm(
+        total=seconds,
+        desc=title,
+        unit="s",
+        bar_format=layout,
+        leave=False,
+        dynamic_ncols=True,
+        disable=title is None,
+    )
+    with bar:
+        for batch in loader.pass_once():
+            yield batch
+            failed = sum(failure.utterance.duration for failure in batch.failures)
+            bar.update(min(batch.duration + failed, seconds - bar.n))
