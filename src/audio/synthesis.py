@@ -135,7 +135,7 @@ class Synthesizer:
             count: int,
             event_list: ctypes._Pointer[RawEvent],
         ) -> int:
-            events.extend(read_events(event_list))
+            events.extend(read_events(event_list) if event_list else [])
             if samples and count > 0:
                 chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
             return 0
@@ -160,9 +160,7 @@ class Synthesizer:
         return samples.astype(np.float32) / np.float32(_FULL_SCALE), sample_rate, events
 
     @contextmanager
-    def _loaded(
-        self, data_path: Path, phoneme_events: bool
-    ) -> Iterator[tuple[ctypes.CDLL, int]]:
+    def _loaded(self, data_path: Path, phoneme_events: bool) -> Iterator[tuple[ctypes.CDLL, int]]:
         """The library in its first state, and its sample rate in Hz."""
         try:
             library = ctypes.CDLL(os.fspath(self.library_path))

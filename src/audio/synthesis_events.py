@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import ctypes
 import re
 from collections.abc import Sequence
@@ -93,34 +94,26 @@ def spoken_words(
         sample_rate: in Hz.
         n_samples: of the whole speech.
     """
-    tokens = list(re.finditer(r"\S+", text))
-    starts: dict[int, int] = {}  # token: sample
-    ends: dict[int, int] = {}
-    current: int | None = None
+    token_ends = [match.end() for match in re.finditer(r"\S+", text)]
+    spans: dict[int, tuple[int, int]] = {}  # token: first sample and the one after the last
+    current, start, end = -1, 0, 0
     for index, event in enumerate(events):
-        if event.character is not None:
-            # A number is several words to eSpeak NG; a place may point to the space before.
-            token = next((i for i, t in enumerate(tokens) if t.end() > (event.character or 0)), None)
-            if token is None or token in starts:
-                continue
-            start = _start(events, index)
-            if current is not None:
-                ends.setdefault(current, start)
-            current, starts[token] = token, start
-        elif current is not None:
-            if event.is_pause:
-                ends.setdefault(current, event.sample)
-            else:
-                ends.pop(current, None)  # a pause within the word
-    if current is not None:
-        ends.setdefault(current, n_samples)
+        if event.character is None:
+            # What follows a pause within a word belongs to the word again.
+            end = event.sample if event.is_pause and not end else end * event.is_pause
+            continue
+        # A number is several words to eSpeak NG, and a place may be that of the space before.
+        token = bisect.bisect_right(token_ends, event.character)
+        if current < token < len(token_ends):
+            next_start = _start(events, index)
+            spans[current] = (start, end or next_start)
+            current, start, end = token, next_start, 0
+    spans[current] = (start, end or n_samples)
+    spans.pop(-1)  # what was before the first word
+    next_tokens = [*spans, len(token_ends)][1:]
     return tuple(
-        SpokenWord(
-            text[tokens[token].start() : tokens[after - 1].end()],
-            starts[token] / sample_rate,
-            ends[token] / sample_rate,
-        )
-        for token, after in zip(starts, [*list(starts)[1:], len(tokens)], strict=True)
+        SpokenWord(" ".join(text.split()[token:after]), first / sample_rate, last / sample_rate)
+        for (token, (first, last)), after in zip(spans.items(), next_tokens, strict=True)
     )
 
 

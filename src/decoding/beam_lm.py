@@ -101,13 +101,17 @@ class LanguageModelDecoder:
         return tuple(self._hot.boosts)
 
     def reweighed(
-        self, *, lm_weight: float, word_score: float, unknown_score: float | None, beam_size: int
+        self,
+        *,
+        lm_weight: float,
+        word_score: float,
+        unknown_score: float | None,
+        beam_size: int,
+        nbest: int,
     ) -> LanguageModelDecoder:
         """A decoder with other weights that shares this one's model."""
         other = copy.copy(self)
-        other.options = replace(
-            self.options, beam_size=beam_size, nbest=min(self.options.nbest, beam_size)
-        )
+        other.options = replace(self.options, beam_size=beam_size, nbest=min(nbest, beam_size))
         other.fused = replace(
             self.fused, weight=lm_weight, word_score=word_score, unknown_score=unknown_score
         )

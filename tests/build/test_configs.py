@@ -11,6 +11,7 @@ from src.build.components import check_keys, create, group
 from src.build.loading import DataloaderSettings, from_group
 from src.errors import ConfigError
 from src.inference import InferencerSettings
+from src.inference.tuning import TunerSettings
 from src.text import TextEncoder
 from src.trainer import TrainerSettings
 from src.types import Utterance
@@ -23,19 +24,20 @@ OPTIONS = sorted(
 )
 GROUPS = {
     "model", "datasets", "dataloader", "transforms", "text_encoder", "decoder", "loss_function",
-    "optimizer", "lr_scheduler", "trainer", "inferencer", "writer", "experiment",
+    "optimizer", "lr_scheduler", "trainer", "inferencer", "writer", "experiment", "tuner",
 }  # fmt: skip
 
 
 def test_no_config_is_overlooked() -> None:
-    assert len(COMMANDS) == 11
-    assert len(OPTIONS) == 39
+    assert len(COMMANDS) == 12
+    assert len(OPTIONS) == 43
     assert {option.split("/")[0] for option in OPTIONS} == GROUPS
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_command_config_is_whole(name: str, tmp_path: Path) -> None:
-    cfg = config(name, *(["audio=a.wav"] if name == "transcribe" else []))
+    missing = {"transcribe": "audio=a.wav", "tune_decoder": "decoder.lm=a.arpa"}
+    cfg = config(name, *([missing[name]] if name in missing else []))
     OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     for part in cfg:
         if OmegaConf.is_dict(cfg[part]):
@@ -43,6 +45,8 @@ def test_command_config_is_whole(name: str, tmp_path: Path) -> None:
     from_group(DataloaderSettings, group(cfg, "dataloader"), "dataloader")
     if "inferencer" in cfg:
         from_group(InferencerSettings, group(cfg, "inferencer"), "inferencer")
+        if "tuner" in cfg:
+            from_group(TunerSettings, group(cfg, "tuner"), "tuner")
         return
     from_group(TrainerSettings, group(cfg, "trainer"), "trainer")
     encoder: TextEncoder = create(group(cfg, "text_encoder"), "text_encoder")
@@ -65,11 +69,13 @@ def test_every_option_fits_its_group(option: str) -> None:
     name, choice = option.split("/")
     if name == "inferencer" or option in ("decoder/checkpoint", "dataloader/inference"):
         command, change = "inference", f"{name}={choice}"
+    elif name == "tuner":
+        command, change = "tune_decoder", "tuner=default"
     elif name == "experiment":
         command, change = "deepspeech2", f"+experiment={choice}"
     else:
         command, change = "deepspeech2", f"{name}={choice}"
-    extra = {"audio": "+audio=a.wav", "noisy": f"+noise_dir={ROOT}"}
+    extra = {"beam_lm": "decoder.lm=a.arpa", "audio": "+audio=a.wav", "noisy": f"+noise_dir={ROOT}"}
     cfg = config(command, change, *([extra[choice]] if choice in extra else []))
     for part in cfg:
         if OmegaConf.is_dict(cfg[part]):

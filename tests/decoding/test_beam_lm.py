@@ -168,9 +168,12 @@ def test_settings_make_the_same_decoder(tmp_path: Path) -> None:
     )
     again = LanguageModelDecoder(ENCODER, **decoder.settings)
     assert again.settings == decoder.settings
-    other = decoder.reweighed(lm_weight=0.9, word_score=0.1, unknown_score=-1.0, beam_size=7)
+    other = decoder.reweighed(
+        lm_weight=0.9, word_score=0.1, unknown_score=-1.0, beam_size=7, nbest=9
+    )
     assert other.settings == decoder.settings | {
         "lm_weight": 0.9, "word_score": 0.1, "unknown_score": -1.0, "beam_size": 7,
+        "nbest": 7,
     }  # fmt: skip
     assert decoder.settings["lm_weight"] == 0.4
 

@@ -18,7 +18,7 @@ import soxr
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from src.audio.synthesis import Synthesizer
+from src.audio.synthesis import SpokenWord, Synthesizer
 from src.datasets.spoken.script import VERSION, Line, script
 from src.errors import ConfigError, SpeechError
 from src.paths import move_aside
@@ -94,17 +94,45 @@ def render(line: Line) -> NDArray[np.int16]:
         SpeechError: eSpeak NG cannot be loaded, or says nothing.
     """
     spoken, sample_rate = Synthesizer().speak(line.text, line.voice)
-    if not np.any(spoken):
-        raise SpeechError(f"eSpeak NG says nothing for {line.text!r} with {line.voice.name}")
-    speech = soxr.resample(spoken, sample_rate, SAMPLE_RATE).astype(np.float64)
-    loud = np.flatnonzero(np.abs(speech) > _AUDIBLE * np.abs(speech).max())
+    speech, audible = _audible(line, spoken, sample_rate)
     before, after = (round(seconds * SAMPLE_RATE) for seconds in line.silence)
-    speech = np.pad(speech[loud[0] : loud[-1] + 1], (before, after))
+    speech = np.pad(speech[audible], (before, after))
     noise = np.random.default_rng(line.seed).standard_normal(len(speech))
     mixed = speech / np.abs(speech).max() + 10 ** (line.noise_db / 20) * noise
     scaled = mixed / np.abs(mixed).max() * 10 ** (line.peak_db / 20)
     samples: NDArray[np.int16] = (scaled * _FULL_SCALE).round().astype(np.int16)
     return samples
+
+
+def word_times(line: Line) -> tuple[SpokenWord, ...]:
+    """When each word is said in what :func:`render` gives.
+
+    Raises: as :func:`render`.
+    """
+    spoken, sample_rate, words = Synthesizer().speak_timed(line.text, line.voice)
+    _, audible = _audible(line, spoken, sample_rate)
+    first, last = audible.start / SAMPLE_RATE, audible.stop / SAMPLE_RATE
+    shift = round(line.silence[0] * SAMPLE_RATE) / SAMPLE_RATE - first
+
+    def moved(seconds: float) -> float:
+        return min(max(seconds, first), last) + shift
+
+    return tuple(SpokenWord(word.text, moved(word.start), moved(word.end)) for word in words)
+
+
+def _audible(
+    line: Line, spoken: NDArray[np.float32], sample_rate: int
+) -> tuple[NDArray[np.float64], slice]:
+    """The speech (S,) at 16 kHz, and the part of it that is not cut off.
+
+    Raises:
+        SpeechError: there is none.
+    """
+    if not np.any(spoken):
+        raise SpeechError(f"eSpeak NG says nothing for {line.text!r} with {line.voice.name}")
+    speech = soxr.resample(spoken, sample_rate, SAMPLE_RATE).astype(np.float64)
+    loud = np.flatnonzero(np.abs(speech) > _AUDIBLE * np.abs(speech).max())
+    return speech, slice(int(loud[0]), int(loud[-1]) + 1)
 
 
 def _is_current(data_dir: Path) -> bool:

@@ -1,0 +1,99 @@
+"""Weighing a language model on a development set, from its config."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from src import checkpoint
+from src.build.components import create, group
+from src.build.loading import DataloaderSettings, corpora, from_group
+from src.decoding import Decoder, LanguageModelDecoder
+from src.errors import ConfigError, ManifestError
+from src.inference import InferencerSettings, Recognizer
+from src.inference.emissions import emissions, identity
+from src.inference.tuning import Trial, TunerSettings, tune
+from src.paths import resolve
+from src.text import TextEncoder
+from src.writer.surface import surface
+
+log = logging.getLogger(__name__)
+
+
+def tune_decoder(config: DictConfig) -> int:
+    """Search weights on the corpora of ``datasets``, draw them, write the best; returns 0."""
+    node = dict(group(config, "inferencer"))
+    settings: InferencerSettings = from_group(InferencerSettings, node, "inferencer")
+    tuner: TunerSettings = from_group(TunerSettings, group(config, "tuner"), "tuner")
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    options = group(config, "decoder")
+    path = resolve(settings.from_pretrained)
+
+    def configured(text_encoder: TextEncoder) -> Decoder:
+        made: Decoder = create(options, "decoder", text_encoder)
+        return made
+
+    recognizer = Recognizer.from_checkpoint(path, device=settings.device, decoder=configured)
+    decoder = recognizer.decoder
+    if not isinstance(decoder, LanguageModelDecoder):
+        raise ConfigError(
+            f"decoder={decoder.name} has no language model to weigh: choose decoder=beam_lm"
+        )
+    utterances = tuple(
+        utterance
+        for corpus in corpora(group(config, "datasets")).values()
+        for utterance in corpus.utterances
+    )
+    dataloader = DataloaderSettings.from_config(group(config, "dataloader"))
+    loader = dataloader.loader(utterances, lambda text: [], recognizer.sample_rate, shuffle=False)
+    kept = resolve(tuner.emissions_dir) / f"{identity(path, utterances)}.pt"
+    heard = emissions(recognizer, loader, kept, title="emissions")
+    if not heard.references:
+        raise ManifestError("datasets has no utterance with a reference to tune on")
+    best, tried = tune(decoder, heard, tuner)
+    chosen = decoder.reweighed(**best.weights, nbest=decoder.options.nbest)  # type: ignore[arg-type]
+    _report(path, best, tried, chosen.settings, config)
+    if tuner.write:
+        content = checkpoint.load(path)
+        content["recipe"]["decoder"] = {"name": type(chosen).__name__, **chosen.settings}
+        checkpoint.save(content, path)
+        print(f"{path} now decodes with these weights: python inference.py -cn=inference")
+    return 0
+
+
+def _report(
+    path: Path, best: Trial, tried: list[Trial], settings: dict[str, Any], config: DictConfig
+) -> None:
+    """Print the best, draw the surface, and list all trials beside the checkpoint."""
+    plane = [
+        (trial.lm_weight, trial.word_score, trial.wer)
+        for trial in tried
+        if trial.beam_size == config.tuner.search_beam_size
+        and trial.unknown_score == tried[0].unknown_score
+    ]
+    beams = [
+        (float(trial.beam_size), trial.wer, trial.frames_per_second)
+        for trial in tried
+        if (trial.lm_weight, trial.word_score, trial.unknown_score)
+        == (best.lm_weight, best.word_score, best.unknown_score)
+    ]
+    picture = path.with_suffix(".tuning.png")
+    surface(plane, beams, (best.lm_weight, best.word_score, best.wer)).savefig(picture, dpi=120)
+    table = path.with_suffix(".tuning.json")
+    table.write_text(
+        json.dumps({"decoder": settings, "trials": [asdict(trial) for trial in tried]}, indent=1),
+        encoding="utf-8",
+    )
+    print(
+        f"best of {len(tried)}: WER {100 * best.wer:.2f} % with lm_weight={best.lm_weight}"
+        f" word_score={best.word_score} unknown_score={best.unknown_score}"
+        f" beam_size={best.beam_size} ({best.frames_per_second:,.0f} frames/s)\n"
+        f"surface: {picture}\nall trials: {table}"
+    )

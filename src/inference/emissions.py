@@ -1,0 +1,116 @@
+"""The network's output for a whole corpus, computed once and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from src.datasets.loader import SpeechLoader
+from src.inference.recognizer import Recognizer
+from src.types import Batch, Padded, Utterance
+
+_FORMAT = "deepspeech2-emissions-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Emissions:
+    """Log-probabilities of utterances that have a reference.
+
+    Attributes:
+        log_probs: (T_i, V) float32, for each utterance.
+        references: their normalised transcripts.
+    """
+
+    log_probs: list[Tensor]
+    references: list[str]
+
+    @property
+    def n_frames(self) -> int:
+        return sum(map(len, self.log_probs))
+
+    def batches(self, size: int = 64) -> Iterator[tuple[Padded, list[str]]]:
+        """Batches of utterances of like length, with their references."""
+        order = sorted(range(len(self.log_probs)), key=lambda index: len(self.log_probs[index]))
+        for start in range(0, len(order), size):
+            chosen = order[start : start + size]
+            yield (
+                Padded.stack([self.log_probs[index] for index in chosen]),
+                [self.references[index] for index in chosen],
+            )
+
+
+def emissions(
+    recognizer: Recognizer, loader: SpeechLoader, path: Path, *, title: str | None
+) -> Emissions:
+    """Read the emissions at ``path``, or compute them and keep them there.
+
+    Args:
+        recognizer: whose network emits.
+        loader: the corpus; utterances without a reference or with broken audio are left out.
+        path: a file whose name says what it holds, see :func:`identity`.
+        title: stands before the progress bar; None shows none.
+    """
+    if path.is_file():
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if content.get("format") == _FORMAT:
+            parts = content["log_probs"].split(content["lengths"])
+            return Emissions(list(parts), content["references"])
+    found = _compute(recognizer, loader, title)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    torch.save(
+        {
+            "format": _FORMAT,
+            "log_probs": torch.cat(found.log_probs) if found.log_probs else torch.zeros(0, 1),
+            "lengths": [len(each) for each in found.log_probs],
+            "references": found.references,
+        },
+        temporary,
+    )
+    temporary.replace(path)
+    return found
+
+
+def identity(checkpoint: Path, utterances: tuple[Utterance, ...]) -> str:
+    """A name that another checkpoint or another selection of utterances does not share."""
+    digest = hashlib.sha256()
+    with checkpoint.open("rb") as file:
+        digest.update(hashlib.file_digest(file, "sha256").digest())
+    for utterance in utterances:
+        size = utterance.audio.stat().st_size if utterance.audio.exists() else 0
+        digest.update(f"{utterance.id} {utterance.duration} {utterance.text} {size}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+@torch.inference_mode()
+def _compute(recognizer: Recognizer, loader: SpeechLoader, title: str | None) -> Emissions:
+    found = Emissions([], [])
+    sampler = loader.sampler
+    total = sum(float(sampler.durations[batch].sum()) for batch in sampler.batches(0))
+    layout = "{l_bar}{bar}| {n:.0f}/{total:.0f} s of audio [{elapsed}<{remaining}, {rate_fmt}]"
+    bar = tqdm(
+        total=total, desc=title, unit="s", bar_format=layout, leave=False, disable=title is None
+    )
+    with bar:
+        for batch in loader.pass_once():
+            _add(found, recognizer, batch)
+            bar.update(min(batch.duration, total - bar.n))
+    return found
+
+
+def _add(found: Emissions, recognizer: Recognizer, batch: Batch) -> None:
+    if not len(batch):
+        return
+    waveforms = batch.waveforms.to(recognizer.device)
+    rows = recognizer.pipeline.emissions(waveforms).to("cpu").unpad()
+    for utterance, row in zip(batch.utterances, rows, strict=True):
+        if utterance.text is not None:
+            found.log_probs.append(row.float().clone())
+            found.references.append(recognizer.text_encoder.normalize(utterance.text))
