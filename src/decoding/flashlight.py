@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from itertools import groupby
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from src.decoding.base import check_tokens
-from src.decoding.flashlight_search import label_search, word_search
+from src.decoding.flashlight_search import WordSearch, label_search
 from src.decoding.host_search import describe
 from src.errors import ConfigError
 from src.text import TextEncoder
@@ -87,11 +88,26 @@ class FlashlightDecoder:
         self._of_words = lm is not None or lexicon is not None
         # The search refers to the language model without owning it:
         # https://github.com/pytorch/audio/issues/3218
-        self._search, self._model = (
-            word_search(text_encoder, self._settings)
-            if self._of_words
-            else label_search(text_encoder, self._settings)
-        )
+        self._words = WordSearch(text_encoder, lm, lexicon) if self._of_words else None
+        if self._words is not None:
+            self._search = self._words.weighed(self._settings)
+        else:
+            self._search, self._model = label_search(text_encoder, self._settings)
+
+    def reweighed(self, **changes: Any) -> FlashlightDecoder:
+        """A decoder with other weights or another beam that shares this one's model.
+
+        Args:
+            changes: any of ``lm_weight``, ``word_score``, ``unknown_score``, ``beam_size``,
+                ``beam_size_token``, ``beam_threshold`` and ``nbest``.
+        """
+        assert self._words is not None, "there is no model to weigh"
+        other = copy.copy(self)
+        other._settings = self._settings | changes
+        _check(other._settings)
+        other.nbest = other._settings["nbest"]
+        other._search = self._words.weighed(other._settings)
+        return other
 
     @property
     def settings(self) -> dict[str, Any]:

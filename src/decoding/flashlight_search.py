@@ -33,37 +33,54 @@ def label_search(text_encoder: TextEncoder, settings: dict[str, Any]) -> tuple[A
     return library.LexiconFreeDecoder(options, model, -1, text_encoder.blank, []), model
 
 
-def word_search(text_encoder: TextEncoder, settings: dict[str, Any]) -> tuple[Any, Any]:
-    """Flashlight's search for the words of a lexicon, and the language model it refers to."""
-    library = _library()
-    from flashlight.lib.text.decoder.kenlm import KenLM
-    from flashlight.lib.text.dictionary import Dictionary
+class WordSearch:
+    """Flashlight's trie of a lexicon and the language model that weighs its words.
 
-    path = resolve(settings["lm"]) if settings["lm"] is not None else None
-    lexicon = resolve(settings["lexicon"]) if settings["lexicon"] is not None else None
-    spellings = _spellings(_words(path, lexicon, text_encoder.normalize), text_encoder)
-    words = Dictionary([*spellings, UNKNOWN])
-    try:
-        model = library.ZeroLM() if path is None else KenLM(str(path), words)
-    except RuntimeError as error:
-        raise ConfigError(f"KenLM cannot read {path}: {str(error).splitlines()[-1]}") from error
-    trie = library.Trie(text_encoder.n_tokens, text_encoder.space)
-    start = model.start(False)
-    for index, spelling in enumerate(spellings.values()):
-        trie.insert(spelling, index, model.score(start, index)[1])
-    # A prefix counts as the best word that it may become, so that the model prunes early.
-    trie.smear(library.SmearingMode.MAX)
-    options = library.LexiconDecoderOptions(
-        lm_weight=settings["lm_weight"] * math.log(10),
-        word_score=settings["word_score"],
-        unk_score=-math.inf if settings["unknown_score"] is None else settings["unknown_score"],
-        **_options(library, text_encoder, settings),
-    )
-    unknown = words.get_index(UNKNOWN)
-    search = library.LexiconDecoder(
-        options, trie, model, text_encoder.space, text_encoder.blank, unknown, [], False
-    )
-    return search, model
+    Args:
+        text_encoder: spells the words.
+        lm: ARPA or binary file; None: none.
+        lexicon: file of the words; None: those of the ARPA file.
+
+    Raises:
+        ConfigError: a file is missing or unreadable, or flashlight-text is not installed.
+    """
+
+    def __init__(self, text_encoder: TextEncoder, lm: str | None, lexicon: str | None) -> None:
+        library = _library()
+        from flashlight.lib.text.decoder.kenlm import KenLM
+        from flashlight.lib.text.dictionary import Dictionary
+
+        path = None if lm is None else resolve(lm)
+        places = (path, None if lexicon is None else resolve(lexicon))
+        spellings = _spellings(_words(*places, text_encoder.normalize), text_encoder)
+        words = Dictionary([*spellings, UNKNOWN])
+        try:
+            self.model = library.ZeroLM() if path is None else KenLM(str(path), words)
+        except RuntimeError as error:
+            raise ConfigError(f"KenLM cannot read {path}: {str(error).splitlines()[-1]}") from error
+        self.trie = library.Trie(text_encoder.n_tokens, text_encoder.space)
+        start = self.model.start(False)
+        for index, spelling in enumerate(spellings.values()):
+            self.trie.insert(spelling, index, self.model.score(start, index)[1])
+        # A prefix counts as the best word that it may become, so that the model prunes early.
+        self.trie.smear(library.SmearingMode.MAX)
+        self.unknown = words.get_index(UNKNOWN)
+        self.text_encoder = text_encoder
+
+    def weighed(self, settings: dict[str, Any]) -> Any:
+        """The search for words with the weights and the beam of ``settings``."""
+        library = _library()
+        unknown_score = settings["unknown_score"]
+        options = library.LexiconDecoderOptions(
+            lm_weight=settings["lm_weight"] * math.log(10),
+            word_score=settings["word_score"],
+            unk_score=-math.inf if unknown_score is None else unknown_score,
+            **_options(library, self.text_encoder, settings),
+        )
+        space, blank = self.text_encoder.space, self.text_encoder.blank
+        return library.LexiconDecoder(
+            options, self.trie, self.model, space, blank, self.unknown, [], False
+        )
 
 
 def _library() -> Any:

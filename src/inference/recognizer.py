@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from src import checkpoint
 from src.audio.reading import read_audio
@@ -18,8 +20,10 @@ from src.decoding import (
     GreedyDecoder,
     LanguageModelDecoder,
 )
+from src.decoding.align import Alignment, align
 from src.engine import pick_device
 from src.evaluation import Evaluation, Recognized, evaluate
+from src.inference.delay import emission_delay
 from src.paths import resolve
 from src.pipeline import Pipeline
 from src.text import TextEncoder
@@ -89,9 +93,43 @@ class Recognizer:
         Raises:
             AudioError: it cannot be read.
         """
+        return self.decoder(self._emissions(read_audio(audio, sample_rate=self.sample_rate)))[0][0]
+
+    def align(self, audio: str | Path, text: str, *, delay: float | None = None) -> Alignment:
+        """When each word and character of ``text`` is said in a file.
+
+        Args:
+            delay: how much later than the sound the network marks it, in seconds; None measures
+                that once, in about a second, with :func:`src.inference.delay.emission_delay`.
+
+        Raises:
+            AudioError: the file cannot be read, or is too short for the text.
+            ManifestError: the text holds no word, or a character outside the alphabet.
+        """
         waveform = read_audio(audio, sample_rate=self.sample_rate)
-        log_probs = self.pipeline.emissions(Padded.stack([waveform]).to(self.device))
-        return self.decoder(log_probs)[0][0]
+        return align(
+            self._emissions(waveform).data[0],
+            text,
+            text_encoder=self.text_encoder,
+            seconds_per_frame=self.seconds_per_frame,
+            duration=len(waveform) / self.sample_rate,
+            delay=self.delay if delay is None else delay,
+        )
+
+    @cached_property
+    def delay(self) -> float:
+        """How much later than the sound the network marks it, in seconds."""
+        return emission_delay(
+            lambda waveform: self._emissions(waveform).data[0],
+            self.text_encoder,
+            seconds_per_frame=self.seconds_per_frame,
+            sample_rate=self.sample_rate,
+        )
+
+    @torch.no_grad()
+    def _emissions(self, waveform: Tensor) -> Padded:
+        """(1, T, V) of a waveform (S,)."""
+        return self.pipeline.emissions(Padded.stack([waveform]).to(self.device))
 
     def run(
         self, loader: SpeechLoader, on_result: Callable[[Recognized], None], *, title: str

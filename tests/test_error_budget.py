@@ -1,0 +1,102 @@
+"""What errors are owed to, on emissions made for each cause."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from src.decoding import BeamSearchDecoder, GreedyDecoder
+from src.evaluation import ErrorBudget, Recognized
+from src.evaluation.budget import acoustic_scores, add_to_budgets
+from src.text import TextEncoder
+from src.types import Hypothesis, Padded, Utterance
+
+ENCODER = TextEncoder("ab ")
+
+
+def frames(path: str, *, certainty: float = 0.9) -> torch.Tensor:
+    """(T, V) with one token a frame; ``-`` is the blank."""
+    tokens = [0 if each == "-" else ENCODER.encode(f"{each}")[0] if each != " " else 3
+              for each in path]  # fmt: skip
+    data = torch.full((len(tokens), 4), (1 - certainty) / 3)
+    data[torch.arange(len(tokens)), torch.tensor(tokens)] = certainty
+    return data.log()
+
+
+@dataclass
+class Stub:
+    """A decoder that prefers some texts and does not know one word."""
+
+    liking: dict[str, float]
+    name: str = "Stub"
+
+    def language_score(self, text: str) -> float:
+        return self.liking.get(text, 0.0)
+
+    def knows(self, word: str) -> bool:
+        return word != "bb"
+
+
+def budget(emissions: torch.Tensor, reference: str, heard: str, **liking: float) -> ErrorBudget:
+    utterance = Utterance("u", Path("u.wav"), 1.0, reference)
+    result = Recognized(utterance, reference, {"Stub": [Hypothesis(heard, 0.0)]})
+    budgets = {"Stub": ErrorBudget()}
+    log_probs = Padded(emissions[None], torch.tensor([len(emissions)]))
+    stub = Stub({key.replace("_", " "): value for key, value in liking.items()})
+    add_to_budgets(budgets, log_probs, [result], [stub], ENCODER)  # type: ignore[list-item]
+    return budgets["Stub"]
+
+
+def test_each_cause() -> None:
+    clear = frames("a-a-b")
+    assert budget(clear, "aab", "aab") == ErrorBudget(words=1)
+    # what was meant was said, and another text was found: the search
+    assert budget(clear, "aab", "ab") == ErrorBudget(search=1, words=1)
+    assert budget(clear, "aab", "ab", ab=50.0) == ErrorBudget(language=1, words=1)
+    assert budget(clear, "ab", "aab") == ErrorBudget(acoustic=1, words=1)
+    assert budget(clear, "ab", "aab", ab=0.1) == ErrorBudget(acoustic=1, words=1)
+    assert budget(clear, "ab", "aab", aab=0.1) == ErrorBudget(both=1, words=1)
+    # a word outside the vocabulary is its own cause, whatever else is wrong
+    assert budget(clear, "bb ab", "aab ab ab") == ErrorBudget(unknown=1, acoustic=1, words=2)
+
+
+def test_a_reference_outside_the_alphabet_and_one_too_long() -> None:
+    assert budget(frames("a-b"), "xyz", "ab") == ErrorBudget(acoustic=1, words=1)
+    assert budget(frames("a-b"), "aaaa", "ab") == ErrorBudget(acoustic=1, words=1)
+
+
+def test_sums_to_the_edits_of_the_corpus() -> None:
+    first, second = ErrorBudget(1, 2, 3, 4, 5, 30), ErrorBudget(5, 4, 3, 2, 1, 10)
+    whole = first + second
+    assert whole == ErrorBudget(6, 6, 6, 6, 6, 40)
+    assert whole.share("search") == pytest.approx(0.15)
+    assert ErrorBudget().share("search") == 0.0
+
+
+def test_acoustic_scores_are_those_of_a_beam_that_holds_all() -> None:
+    random = torch.Generator().manual_seed(0)
+    batch = Padded(
+        torch.randn(5, 5, 4, generator=random).log_softmax(-1), torch.tensor([5, 5, 4, 3, 1])
+    )
+    decoder = BeamSearchDecoder(ENCODER, beam_size=1000, nbest=1000)
+    for row, hypotheses in zip(batch.unpad(), decoder(batch), strict=True):
+        alone = Padded(row[None], torch.tensor([len(row)]))
+        for each in hypotheses:
+            text = "".join(ENCODER.alphabet[label - 1] for label in each.labels)
+            if text == " ".join(text.split()):
+                [score] = acoustic_scores(alone, [text], ENCODER)
+                assert score == pytest.approx(each.score, abs=1e-4)
+    assert acoustic_scores(alone, ["xyz"], ENCODER) == [-math.inf]
+
+
+def test_without_references_there_is_nothing() -> None:
+    utterance = Utterance("u", Path("u.wav"), 1.0)
+    result = Recognized(utterance, None, {"Argmax": [Hypothesis("a", 0.0)]})
+    budgets = {"Argmax": ErrorBudget()}
+    log_probs = Padded(frames("a")[None], torch.tensor([1]))
+    add_to_budgets(budgets, log_probs, [result], [GreedyDecoder(ENCODER)], ENCODER)
+    assert budgets == {"Argmax": ErrorBudget()}
