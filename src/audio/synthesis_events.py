@@ -99,8 +99,10 @@ def spoken_words(
     current, start, end = -1, 0, 0
     for index, event in enumerate(events):
         if event.character is None:
-            # What follows a pause within a word belongs to the word again.
-            end = event.sample if event.is_pause and not end else end * event.is_pause
+            if not event.is_pause:
+                end = 0  # the word goes on after a pause
+            elif not end:
+                end = event.sample
             continue
         # A number is several words to eSpeak NG, and a place may be that of the space before.
         token = bisect.bisect_right(token_ends, event.character)

@@ -12,7 +12,7 @@ import soxr
 import torch
 from torch import Tensor
 
-from src.audio.synthesis import SpokenWord
+from src.audio.synthesis_events import SpokenWord
 from src.datasets.spoken.recording import SAMPLE_RATE, render, word_times
 from src.datasets.spoken.script import Line, script
 from src.decoding.align import align
@@ -48,7 +48,7 @@ def emission_delay(
     trained. The loss does not tell, so it is measured: on 24 sentences of the part ``val``, of
     which eSpeak NG knows when each word begins and ends. The first and last boundary of a
     sentence, where a network may be ruled by the silence, do not count. A network that learnt
-    from AN4, whose words these are not, gave 43 ms early, and 50 ms early on AN4's own
+    from AN4, whose words these are not, is 43 ms early by them, and 50 ms early by AN4's own
     transcripts, spoken by eSpeak NG: the delay belongs to the network more than to the text.
 
     Returns:

@@ -18,7 +18,8 @@ import soxr
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from src.audio.synthesis import SpokenWord, Synthesizer
+from src.audio.synthesis import Synthesizer
+from src.audio.synthesis_events import SpokenWord
 from src.datasets.spoken.script import VERSION, Line, script
 from src.errors import ConfigError, SpeechError
 from src.paths import move_aside
@@ -111,7 +112,7 @@ def word_times(line: Line) -> tuple[SpokenWord, ...]:
     """
     spoken, sample_rate, words = Synthesizer().speak_timed(line.text, line.voice)
     _, audible = _audible(line, spoken, sample_rate)
-    first, last = audible.start / SAMPLE_RATE, audible.stop / SAMPLE_RATE
+    first, last = float(audible.start) / SAMPLE_RATE, float(audible.stop) / SAMPLE_RATE
     shift = round(line.silence[0] * SAMPLE_RATE) / SAMPLE_RATE - first
 
     def moved(seconds: float) -> float:
