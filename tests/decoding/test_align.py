@@ -84,13 +84,12 @@ def test_times_ascend_inside_of_the_audio(text: str, delay: float) -> None:
 
 
 def test_a_gap_is_shared_and_a_pause_is_left_out() -> None:
-    #          0123456789012345678
-    path = "__ab_ c_a_______ bb"
-    first, second, third, last = aligned(certain(path), "ab c a b", duration=20).words
-    assert (first.start, first.end) == (2 - 1.5, 4.5)  # labels end at 3.5, the next begin at 5.5
-    assert (second.start, second.end) == (5 - 0.5, 7)
-    assert (third.start, third.end) == (7, 8.5 + 1)
-    assert (last.start, last.end) == (16.5 - 1, 18.5 + 1)
+    path = "__ab_ _c a_______ bb"  # middles of frames: a 2, b 3, c 7, a 9, b 18 and 19
+    first, second, third, last = aligned(certain(path), "ab c a b", duration=22).words
+    assert (first.start, first.end) == (1.5 - 0.75, 3.5 + 0.75)
+    assert (second.start, second.end) == (6.5 - 0.75, 8)
+    assert (third.start, third.end) == (8, 9.5 + 0.75)
+    assert (last.start, last.end) == (17.5 - 0.75, 19.5 + 0.75)
 
 
 def test_a_delay_is_taken_off_and_fades_at_the_end_to_which_times_move() -> None:
@@ -166,6 +165,12 @@ def test_audio_that_is_too_short_is_refused(n_frames: int, text: str) -> None:
 def test_text_that_cannot_be_said_is_refused(text: str, message: str) -> None:
     with pytest.raises(ManifestError, match=message):
         aligned(random_log_probs(9, 0), text)
+
+
+def test_what_would_end_the_process_is_refused() -> None:
+    log_probs = torch.zeros(60000, ENCODER.n_tokens)
+    with pytest.raises(AudioError, match=r"20000 characters in 40 minutes .* are too many"):
+        aligned(log_probs, "ab" * 10000, seconds_per_frame=0.04)
 
 
 @pytest.mark.parametrize("value", [-math.inf, math.nan])

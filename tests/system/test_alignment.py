@@ -43,16 +43,14 @@ def tone_words(text: str, seed: int) -> list[tuple[float, float]]:
     return list(zip(starts, [*(ends[index - 1] for index in spaces), ends[-1]], strict=True))
 
 
-def tone_errors(
-    recognizer: Recognizer, seeds: range, folder: Path, delay: float | None = None
-) -> list[float]:
-    """Found minus known, for starts and ends of the words of random tones."""
+def tone_errors(recognizer: Recognizer, seeds: range, folder: Path) -> list[float]:
+    """Found minus known: starts and ends, in turns, of the words of tones."""
     errors = []
     for seed in seeds:
         text = ("cab ba abc", "ab ca", "bc cab ab")[seed % 3]
         wave = speak(text, seed)
         soundfile.write(folder / "tones.wav", wave, RATE)
-        found = recognizer.align(folder / "tones.wav", text, delay=delay)
+        found = recognizer.align(folder / "tones.wav", text)
         check(found, text, len(wave) / RATE)
         for word, (start, end) in zip(found.words, tone_words(text, seed), strict=True):
             errors += [word.start - start, word.end - end]
@@ -63,11 +61,10 @@ def tone_errors(
 def test_tones_are_found_where_they_sound(toy_run: Path, tmp_path: Path) -> None:
     recognizer = Recognizer.from_checkpoint(toy_run / "model_best.pth", device="cpu")
     assert recognizer.delay == 0.0  # it knows tones, not the speech that delays are measured on
-    plain = tone_errors(recognizer, range(1000, 1020), tmp_path)
-    delay = statistics.median(plain)
-    moved = tone_errors(recognizer, range(2000, 2020), tmp_path, delay)
-    assert statistics.median(map(abs, plain)) < 0.06
-    assert statistics.median(map(abs, moved)) < 0.04  # a frame
+    errors = tone_errors(recognizer, range(1000, 1020), tmp_path)
+    assert statistics.median(map(abs, errors)) < 0.06
+    middles = [(start + end) / 2 for start, end in zip(errors[::2], errors[1::2], strict=True)]
+    assert statistics.median(map(abs, middles)) < 0.02  # half a frame
 
 
 @pytest.mark.slow
@@ -84,7 +81,7 @@ def test_words_of_the_built_in_corpus_are_found_within_60_ms(tmp_path: Path) -> 
         starts, ends = boundaries(result.words, word_times(line))
         pairs += [*starts, *ends]
     assert len(pairs) > 1000
-    # measured: 19 ms
+    # measured: 19 ms; what the product promises is 60
     assert statistics.median(abs(pair.found - pair.known) for pair in pairs) < 0.03
 
 
