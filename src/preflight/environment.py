@@ -144,7 +144,7 @@ def judge_machine(
 
 
 def judge_pair(machine: Machine) -> Finding:
-    """Whether torchaudio belongs to torch; only the tests need it."""
+    """Whether torchaudio belongs to torch; only alignment and the tests need it."""
     cuda = f"CUDA {machine.torch_cuda}" if machine.torch_cuda else "the CPU alone"
     found = f"torch {machine.torch} for {cuda}, torchaudio {machine.torchaudio or 'absent'}"
     check = "machine: torch and torchaudio"
