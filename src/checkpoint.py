@@ -25,13 +25,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from src.decoding import (
-    BeamSearchDecoder,
-    Decoder,
-    FlashlightDecoder,
-    GreedyDecoder,
-    LanguageModelDecoder,
-)
+from src import decoding
 from src.errors import CheckpointError, ConfigError, SpeechError
 from src.model import DeepSpeech2
 from src.pipeline import Pipeline
@@ -58,10 +52,10 @@ _PARTS: tuple[type, ...] = (
     UtteranceNormalization,
     GlobalNormalization,
     TextEncoder,
-    GreedyDecoder,
-    BeamSearchDecoder,
-    LanguageModelDecoder,
-    FlashlightDecoder,
+    decoding.GreedyDecoder,
+    decoding.BeamSearchDecoder,
+    decoding.LanguageModelDecoder,
+    decoding.FlashlightDecoder,
 )
 COMPONENTS: dict[str, type] = {part.__name__: part for part in _PARTS}
 
@@ -72,7 +66,7 @@ class Restored:
 
     pipeline: Pipeline
     text_encoder: TextEncoder
-    decoder: Decoder
+    decoder: decoding.Decoder
     metrics: dict[str, float]
 
 
@@ -140,16 +134,13 @@ def restore(
     content: Mapping[str, Any],
     path: Path,
     *,
-    decoder: Callable[[TextEncoder], Decoder] | None = None,
+    decoder: Callable[[TextEncoder], decoding.Decoder] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Restored:
-    """Build what inference needs from a loaded checkpoint.
+    """Build what inference needs from the ``content`` of the checkpoint ``path``.
 
-    Args:
-        content: of the file.
-        path: the file, for messages.
-        decoder: makes the decoder; None takes the one that the checkpoint names.
-        options: of the latter that take the place of the checkpoint's own.
+    ``decoder`` makes the decoder; None takes the one that the checkpoint names, with ``options``
+    in the place of its own.
 
     Raises:
         CheckpointError: a part is unknown, or the weights do not fit it; names the key.
@@ -216,7 +207,7 @@ def _decoder(
     path: Path,
     text_encoder: TextEncoder,
     options: Mapping[str, Any] | None,
-) -> Decoder:
+) -> decoding.Decoder:
     own = recipe.get("decoder")
     if not isinstance(own, dict):
         raise CheckpointError(f"{path} lacks recipe key 'decoder'")
@@ -229,10 +220,10 @@ def _decoder(
             )
     part = {"decoder": {**own, **(options or {})}}
     try:
-        decoder: Decoder = _create(part, "decoder", path, text_encoder)
-    except CheckpointError:
-        raise
+        decoder: decoding.Decoder = _create(part, "decoder", path, text_encoder)
     except SpeechError as error:
+        if isinstance(error, CheckpointError):
+            raise
         raise type(error)(
             f"the decoder of {path} cannot be made: {error}; decoder=beam needs nothing else"
         ) from error

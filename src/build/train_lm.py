@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from src.errors import ConfigError, ManifestError
-from src.text.ngram.arpa import write_arpa
+from src.text.ngram.arpa_writing import write_arpa
 from src.text.ngram.kneser_ney import Estimate, check_options, estimate
 from src.text.ngram.model import NGramModel
 from src.text.ngram.pruning import check_threshold, entropy_prune

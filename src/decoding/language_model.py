@@ -11,8 +11,8 @@ from src.decoding.spelling import Spellings, normalized, spellings
 from src.errors import ConfigError, ManifestError
 from src.kernels.fusion import Fusion
 from src.text import TextEncoder
-from src.text.ngram.arpa import open_text
 from src.text.ngram.cache import load_ngram
+from src.text.ngram.files import open_text
 from src.text.ngram.model import NGramModel
 
 _log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from src.decoding import BeamSearchDecoder, LanguageModelDecoder
 from src.errors import ConfigError, ManifestError
 from src.seeding import generator
 from src.text import TextEncoder
-from src.text.ngram.arpa import write_arpa
+from src.text.ngram.arpa_writing import write_arpa
 from src.types import Padded
 
 ENCODER = TextEncoder("ab ")

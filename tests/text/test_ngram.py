@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from src.errors import ManifestError
-from src.text.ngram.arpa import read_arpa, write_arpa
+from src.text.ngram.arpa import read_arpa
+from src.text.ngram.arpa_writing import write_arpa
 from src.text.ngram.cache import cache_path, load_ngram
 from src.text.ngram.model import NGramModel
 

@@ -1,4 +1,4 @@
-"""Language models as text: the ARPA format, read in blocks and written.
+"""Language models as text: reading the ARPA format, in blocks.
 
 The format is that of D. Paul, "ngram-format(5)" of SRILM: a header with the number of n-grams of
 each order, then a section for each, with base-10 logarithms. Lines of the highest order, and of
@@ -8,21 +8,19 @@ n-grams that nothing follows, may leave the back-off weight out.
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import lzma
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from src.errors import ManifestError
+from src.text.ngram.files import open_text
 from src.text.ngram.tables import BEGIN, END, UNKNOWN, NGramOrder, NGramTables
 
 _BLOCK = 1 << 25
@@ -52,51 +50,6 @@ def read_arpa(
         ) from None
     except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} cannot be read as an ARPA file: {error}") from error
-
-
-def write_arpa(tables: NGramTables, path: Path) -> None:
-    """Write a model, whole or not at all; a name that ends in ``.gz`` is compressed."""
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    words = np.array(tables.words, dtype=object)
-    try:
-        with open_text(temporary, "wb") as file:
-            file.write(b"\\data\\\n")
-            for n, order in enumerate(tables.orders, start=1):
-                file.write(f"ngram {n}={len(order.ids)}\n".encode())
-            for n, order in enumerate(tables.orders, start=1):
-                file.write(f"\n\\{n}-grams:\n".encode())
-                _write_order(file, order, words, with_backoff=n < len(tables.orders))
-            file.write(b"\n\\end\\\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def open_text(path: Path, mode: str) -> IO[bytes]:
-    """Open a file for bytes, through gzip or xz if its name ends so."""
-    if path.suffix == ".gz":
-        return cast("IO[bytes]", gzip.open(path, mode))
-    if path.suffix == ".xz":
-        return cast("IO[bytes]", lzma.open(path, mode))
-    return cast("IO[bytes]", path.open(mode))
-
-
-def _write_order(
-    file: IO[bytes], order: NGramOrder, words: NDArray[np.object_], *, with_backoff: bool
-) -> None:
-    for start in range(0, len(order.ids), 1 << 18):
-        rows = slice(start, start + (1 << 18))
-        phrases = words[order.ids[rows, 0]]
-        for column in order.ids[rows, 1:].T:
-            phrases = phrases + " " + words[column]
-        probabilities = order.log10_probability[rows].tolist()
-        if with_backoff:
-            weights = order.log10_backoff[rows].tolist()
-            lines = zip(probabilities, phrases, weights, strict=True)
-            file.write("".join(f"{p:.7g}\t{w}\t{b:.7g}\n" for p, w, b in lines).encode())
-        else:
-            pairs = zip(probabilities, phrases, strict=True)
-            file.write("".join(f"{p:.7g}\t{w}\n" for p, w in pairs).encode())
 
 
 def _read(

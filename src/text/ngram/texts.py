@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.errors import ManifestError
-from src.text.ngram.arpa import open_text
+from src.text.ngram.files import open_text
 from src.text.ngram.tables import BEGIN, END, UNKNOWN
 
 RESERVED = frozenset({UNKNOWN, BEGIN, END})
