@@ -48,7 +48,7 @@ class BeamSearchDecoder:
         beam_threshold: float | None = None,
         blank_threshold: float | None = None,
         threads: int | None = None,
-        hotwords: Hotwords = (),
+        hotwords: Hotwords = None,
         hotword_weight: float = 10.0,
     ) -> None:
         self.text_encoder = text_encoder

@@ -65,7 +65,7 @@ class LanguageModelDecoder:
         beam_threshold: float | None = 20.0,
         blank_threshold: float | None = None,
         threads: int | None = None,
-        hotwords: Hotwords = (),
+        hotwords: Hotwords = None,
         hotword_weight: float = 10.0,
     ) -> None:
         if not lm:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from src.decoding.host_search import no_fusion
@@ -27,7 +28,7 @@ class Hot:
 
     def __init__(self, hotwords: Hotwords, weight: float, text_encoder: TextEncoder) -> None:
         self.boosts = phrases(hotwords, weight, text_encoder)
-        given = hotwords if isinstance(hotwords, dict) else list(hotwords)
+        given = dict(hotwords) if isinstance(hotwords, Mapping) else list(hotwords or ())
         self.settings: dict[str, Any] = {"hotwords": given, "hotword_weight": weight}
 
     def score(self, text: str) -> float:

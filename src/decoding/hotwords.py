@@ -17,7 +17,7 @@ from src.errors import ConfigError
 from src.kernels.fusion import HOT_STATE
 from src.text import TextEncoder
 
-Hotwords = Sequence[str] | Mapping[str, float]
+Hotwords = Sequence[str] | Mapping[str, float] | None
 
 
 def phrases(
@@ -26,7 +26,7 @@ def phrases(
     """Normalised phrases and their boosts in nats.
 
     Args:
-        hotwords: phrases, or phrases with boosts of their own.
+        hotwords: phrases, or phrases with boosts of their own; None: none.
         default_boost: of those that have none.
         text_encoder: knows case and alphabet.
 
@@ -36,7 +36,7 @@ def phrases(
     """
     if isinstance(hotwords, str):
         raise ConfigError(f"hotwords must be a list of phrases, but is {hotwords!r}")
-    given = dict(hotwords) if isinstance(hotwords, Mapping) else dict.fromkeys(hotwords)
+    given = dict(hotwords) if isinstance(hotwords, Mapping) else dict.fromkeys(hotwords or ())
     found: dict[str, float] = {}
     for phrase, boost in given.items():
         text = text_encoder.normalize(str(phrase))

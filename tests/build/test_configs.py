@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from src.build.components import check_keys, create, group
 from src.build.loading import DataloaderSettings, from_group
+from src.decoding import BeamSearchDecoder
 from src.errors import ConfigError
 from src.inference import InferencerSettings
 from src.inference.tuning import TunerSettings
@@ -80,6 +81,30 @@ def test_every_option_fits_its_group(option: str) -> None:
     for part in cfg:
         if OmegaConf.is_dict(cfg[part]):
             check_keys(group(cfg, str(part)), str(part))
+
+
+@pytest.mark.parametrize("command", ["deepspeech2", "inference"])
+@pytest.mark.parametrize(
+    ("hotwords", "boosts"),
+    [("null", {}), ("[Ada Lovelace, bob]", {"ada lovelace": 10.0, "bob": 10.0}),
+     ("{Ada Lovelace: 3}", {"ada lovelace": 3.0})],
+)  # fmt: skip
+def test_hot_words_as_a_list_or_with_boosts(
+    command: str, hotwords: str, boosts: dict[str, float]
+) -> None:
+    encoder = TextEncoder()
+    for choice in ("beam", "checkpoint") if command == "inference" else ("beam",):
+        node = group(
+            config(command, f"decoder={choice}", f"decoder.hotwords={hotwords}"), "decoder"
+        )
+        node = {key: value for key, value in node.items() if value is not None}
+        made = (
+            create({"_target_": "src.decoding.BeamSearchDecoder"} | node, "decoder", encoder)
+            if (choice == "beam")
+            else BeamSearchDecoder(encoder, hotwords=node.get("hotwords"))
+        )
+        assert made.hotwords == tuple(boosts)
+        assert [made.language_score(phrase) for phrase in boosts] == list(boosts.values())
 
 
 def test_unknown_keys_are_named_with_what_is_allowed() -> None:
