@@ -30,12 +30,18 @@ def cache_folder() -> Path:
     return resolve(os.environ.get("NUMBA_CACHE_DIR") or CACHE) / digest.hexdigest()[:16]
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function``, to be compiled at its first call with arguments of some types."""
+def compiled(function: Callable[..., Any], *, fused: bool = False) -> Callable[..., Any]:
+    """``function``, to be compiled at its first call with arguments of some types.
+
+    Args:
+        fused: whether a product may be added without being rounded first; infinities and
+            values that are not a number stay what they are.
+    """
     config: Any = numba.config
     before = config.CACHE_DIR
     config.CACHE_DIR = str(cache_folder())
+    options: Any = {"fastmath": {"contract"}, "error_model": "numpy"} if fused else {}
     try:
-        return cast("Callable[..., Any]", numba.njit(nogil=True, cache=True)(function))
+        return cast("Callable[..., Any]", numba.njit(nogil=True, cache=True, **options)(function))
     finally:
         config.CACHE_DIR = before

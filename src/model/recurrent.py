@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from src.errors import ConfigError
 from src.model.normalization import MaskedBatchNorm
+from src.model.sweep import suits, sweep
 from src.types import Padded
 
 CELLS: dict[str, type[nn.GRU | nn.LSTM | nn.RNN]] = {
@@ -69,9 +70,16 @@ class RecurrentLayer(nn.Module):
             reverse: (B, T, 1) int64 from :func:`reversal`.
         """
         data = self.norm(x.data, mask, channel_dim=2)
-        out, _ = self.ahead(data)
-        if self.back is not None:
-            flipped, _ = self.back(data.gather(1, reverse.expand_as(data)))
-            backward = flipped.gather(1, reverse.expand_as(flipped))
-            out = out + backward if self.merge == "sum" else torch.cat((out, backward), dim=2)
+        cells = [self.ahead] if self.back is None else [self.ahead, self.back]
+        if suits(cells, data):
+            outs = sweep(cells, data, x.lengths)
+        else:
+            outs = [self.ahead(data)[0]]
+            if self.back is not None:
+                flipped, _ = self.back(data.gather(1, reverse.expand_as(data)))
+                outs.append(flipped.gather(1, reverse.expand_as(flipped)))
+        if len(outs) == 1:
+            out = outs[0]
+        else:
+            out = outs[0] + outs[1] if self.merge == "sum" else torch.cat(outs, dim=2)
         return Padded(self.dropout(out) * mask.to(out.dtype), x.lengths)

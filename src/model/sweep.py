@@ -1,0 +1,179 @@
+"""Training a gated recurrent unit on the CPU in about half the time of ``nn.GRU``.
+
+``nn.GRU`` records every small operation of every frame and sums the gradient of its weights
+frame by frame. Here a pass over the frames is one operation with a gradient of its own: what is
+left in a frame is one matrix product and one compiled loop (:mod:`src.kernels.gru`), and the
+weights' gradient is one product over all frames of an utterance. The backward direction starts
+at each utterance's own end, so that nothing is turned around in memory. With two threads or more
+the two directions run side by side.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from src.kernels import cache_folder
+from src.kernels.gru import advance, retreat
+
+_log = logging.getLogger(__name__)
+
+
+def suits(layers: Sequence[nn.Module], data: Tensor) -> bool:
+    """Whether ``sweep`` can take the place of ``layers``: training, float32, on the CPU."""
+    return (
+        data.device.type == "cpu"
+        and data.dtype == torch.float32
+        and torch.is_grad_enabled()
+        and not torch.is_autocast_enabled("cpu")
+        and all(isinstance(layer, nn.GRU) for layer in layers)
+    )
+
+
+def sweep(layers: Sequence[nn.RNNBase], data: Tensor, lengths: Tensor) -> list[Tensor]:
+    """States of one layer a direction: the first runs forwards, the second backwards.
+
+    Args:
+        layers: one or two, of one layer each, batch first.
+        data: (B, T, I) float32 on the CPU.
+        lengths: (B,) frames before the padding.
+
+    Returns:
+        (B, T, H) for each direction, zero in the padding; equal to ``nn.GRU`` on each utterance
+        alone to float32's accuracy.
+    """
+    _compile()
+    projected, recurrent = [], []
+    for layer in layers:
+        of_input, of_state, input_bias, state_bias = layer.all_weights[0]
+        projected.append(nn.functional.linear(data, of_input, input_bias))
+        recurrent += [of_state, state_bias]
+    return list(_Sweep.apply(lengths, *projected, *recurrent))  # type: ignore[no-untyped-call]
+
+
+class _Sweep(torch.autograd.Function):
+    """The recurrences alone: projections of the input in, states out."""
+
+    @staticmethod
+    def forward(ctx: Any, lengths: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        count = len(tensors) // 3
+        projected, weights, biases = tensors[:count], tensors[count::2], tensors[count + 1 :: 2]
+        passes = [
+            (_forward, (projected[k], weights[k], biases[k], lengths, k == 1)) for k in range(count)
+        ]
+        results = side_by_side(passes)
+        ctx.save_for_backward(lengths, *weights, *(each for result in results for each in result))
+        ctx.count = count
+        return tuple(states for states, _, _ in results)
+
+    @staticmethod
+    def backward(ctx: Any, *above: Tensor) -> tuple[Tensor | None, ...]:
+        lengths, *rest = ctx.saved_tensors
+        count = ctx.count
+        weights, saved = rest[:count], rest[count:]
+        passes = [
+            (
+                _backward,
+                (above[k].contiguous(), weights[k], *saved[3 * k : 3 * k + 3], lengths, k == 1),
+            )
+            for k in range(count)
+        ]
+        results = side_by_side(passes)
+        inputs = [result[0] for result in results]
+        return (None, *inputs, *(each for result in results for each in result[1:]))
+
+
+@torch.no_grad()
+def _forward(
+    projected: Tensor, weight: Tensor, bias: Tensor, lengths: Tensor, backwards: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """States (B, T, H), gates (B, T, 3 H) and the candidates' recurrent parts (B, T, H)."""
+    n_rows, n_frames, width = projected.shape
+    size = width // 3
+    gates = projected.clone()
+    states, candidates = (projected.new_empty(n_rows, n_frames, size) for _ in range(2))
+    recurrent = projected.new_empty(n_rows, width)
+    arrays = [each.numpy() for each in (gates, recurrent, states, candidates, lengths)]
+    across = weight.t()
+    before, earlier = projected.new_zeros(n_rows, size), -1
+    for frame in _order(n_frames, backwards):
+        torch.addmm(bias, before, across, out=recurrent)
+        advance(*arrays, frame, earlier)
+        before, earlier = states[:, frame], frame
+    return states, gates, candidates
+
+
+@torch.no_grad()
+def _backward(
+    above: Tensor,
+    weight: Tensor,
+    states: Tensor,
+    gates: Tensor,
+    candidates: Tensor,
+    lengths: Tensor,
+    backwards: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of the projections (B, T, 3 H), the recurrent weight and its bias."""
+    n_rows, n_frames, size = states.shape
+    inputs, resets = torch.empty_like(gates), torch.empty_like(candidates)
+    carried, recurrent = gates.new_zeros(n_rows, size), gates.new_empty(n_rows, 3 * size)
+    tensors = (gates, candidates, states, above, carried, inputs, resets, recurrent, lengths)
+    arrays = [each.numpy() for each in tensors]
+    step = 1 if backwards else -1
+    for frame in _order(n_frames, not backwards):
+        earlier = frame + step
+        retreat(*arrays, frame, earlier if earlier < n_frames else -1)
+        carried.addmm_(recurrent, weight)
+    now, last = slice(1, n_frames), slice(0, n_frames - 1)
+    if backwards:
+        now, last = last, now
+    of_weight = torch.zeros_like(weight)
+    for row in range(n_rows):
+        of_weight[: 2 * size].addmm_(inputs[row, now, : 2 * size].t(), states[row, last])
+        of_weight[2 * size :].addmm_(resets[row, now].t(), states[row, last])
+    of_bias = torch.cat((inputs[..., : 2 * size].sum((0, 1)), resets.sum((0, 1))))
+    return inputs, of_weight, of_bias
+
+
+def _order(n_frames: int, backwards: bool) -> range:
+    return range(n_frames - 1, -1, -1) if backwards else range(n_frames)
+
+
+def side_by_side(
+    passes: Sequence[tuple[Callable[..., tuple[Tensor, ...]], tuple[Any, ...]]],
+) -> list[tuple[Tensor, ...]]:
+    """The results of all passes; with threads to spare each has one of its own."""
+    threads = torch.get_num_threads()
+    if threads == 1 or len(passes) == 1:
+        return [function(*arguments) for function, arguments in passes]
+    # MKL's threads are set for the whole process: within a direction there is one
+    torch.set_num_threads(1)
+    try:
+        pool = _pool()
+        waiting = [pool.submit(function, *arguments) for function, arguments in passes]
+        return [each.result() for each in waiting]
+    finally:
+        torch.set_num_threads(threads)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(2, "direction", initializer=torch.set_num_threads, initargs=(1,))
+
+
+@cache
+def _compile() -> None:
+    """Compile what is not in Numba's cache, and say so, for it takes a while."""
+    if not list(cache_folder().rglob("gru.retreat-*.nbc")):
+        _log.info("compiling the recurrent layers for this machine, which is done once")
+    gates, states = np.zeros((1, 1, 3), np.float32), np.zeros((1, 1, 1), np.float32)
+    lengths = np.ones(1, np.int64)
+    advance(gates, gates[0], states, states, lengths, 0, -1)
+    retreat(gates, states, states, states, states[0], gates, states, gates[0], lengths, 0, -1)
