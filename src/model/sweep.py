@@ -50,61 +50,59 @@ def sweep(layers: Sequence[nn.RNNBase], data: Tensor, lengths: Tensor) -> list[T
         alone to float32's accuracy.
     """
     _compile()
-    projected, recurrent = [], []
-    for layer in layers:
-        of_input, of_state, input_bias, state_bias = layer.all_weights[0]
-        projected.append(nn.functional.linear(data, of_input, input_bias))
-        recurrent += [of_state, state_bias]
-    return list(_Sweep.apply(lengths, *projected, *recurrent))  # type: ignore[no-untyped-call]
+    weights = [each for layer in layers for each in layer.all_weights[0]]
+    return list(_Sweep.apply(lengths, data, *weights))  # type: ignore[no-untyped-call]
 
 
 class _Sweep(torch.autograd.Function):
-    """The recurrences alone: projections of the input in, states out."""
+    """Input (B, T, I) and the weights of ``nn.GRU`` in, states out."""
 
     @staticmethod
-    def forward(ctx: Any, lengths: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        count = len(tensors) // 3
-        projected, weights, biases = tensors[:count], tensors[count::2], tensors[count + 1 :: 2]
+    def forward(ctx: Any, lengths: Tensor, data: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
         passes = [
-            (_forward, (projected[k], weights[k], biases[k], lengths, k == 1)) for k in range(count)
+            (_forward, (data, *weights[4 * k : 4 * k + 4], lengths, k == 1))
+            for k in range(len(weights) // 4)
         ]
         results = side_by_side(passes)
-        ctx.save_for_backward(lengths, *weights, *(each for result in results for each in result))
-        ctx.count = count
+        ctx.save_for_backward(lengths, data, *weights, *(each for one in results for each in one))
         return tuple(states for states, _, _ in results)
 
     @staticmethod
     def backward(ctx: Any, *above: Tensor) -> tuple[Tensor | None, ...]:
-        lengths, *rest = ctx.saved_tensors
-        count = ctx.count
-        weights, saved = rest[:count], rest[count:]
-        passes = [
-            (
-                _backward,
-                (above[k].contiguous(), weights[k], *saved[3 * k : 3 * k + 3], lengths, k == 1),
-            )
-            for k in range(count)
-        ]
+        lengths, data, *rest = ctx.saved_tensors
+        count = len(above)
+        weights, saved = rest[: 4 * count], rest[4 * count :]
+        passes = []
+        for k in range(count):
+            of_input, of_state = weights[4 * k : 4 * k + 2]
+            given = (data, of_input, of_state, *saved[3 * k : 3 * k + 3], lengths, k == 1)
+            passes.append((_backward, (above[k].contiguous(), *given)))
         results = side_by_side(passes)
-        inputs = [result[0] for result in results]
-        return (None, *inputs, *(each for result in results for each in result[1:]))
+        of_data = results[0][0] if count == 1 else results[0][0] + results[1][0]
+        return (None, of_data, *(each for one in results for each in one[1:]))
 
 
 @torch.no_grad()
 def _forward(
-    projected: Tensor, weight: Tensor, bias: Tensor, lengths: Tensor, backwards: bool
+    data: Tensor,
+    of_input: Tensor,
+    of_state: Tensor,
+    input_bias: Tensor,
+    state_bias: Tensor,
+    lengths: Tensor,
+    backwards: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """States (B, T, H), gates (B, T, 3 H) and the candidates' recurrent parts (B, T, H)."""
-    n_rows, n_frames, width = projected.shape
+    gates = nn.functional.linear(data, of_input, input_bias)
+    n_rows, n_frames, width = gates.shape
     size = width // 3
-    gates = projected.clone()
-    states, candidates = (projected.new_empty(n_rows, n_frames, size) for _ in range(2))
-    recurrent = projected.new_empty(n_rows, width)
+    states, candidates = (gates.new_empty(n_rows, n_frames, size) for _ in range(2))
+    recurrent = gates.new_empty(n_rows, width)
     arrays = [each.numpy() for each in (gates, recurrent, states, candidates, lengths)]
-    across = weight.t()
-    before, earlier = projected.new_zeros(n_rows, size), -1
+    across = of_state.t()
+    before, earlier = gates.new_zeros(n_rows, size), -1
     for frame in _order(n_frames, backwards):
-        torch.addmm(bias, before, across, out=recurrent)
+        torch.addmm(state_bias, before, across, out=recurrent)
         advance(*arrays, frame, earlier)
         before, earlier = states[:, frame], frame
     return states, gates, candidates
@@ -113,14 +111,16 @@ def _forward(
 @torch.no_grad()
 def _backward(
     above: Tensor,
-    weight: Tensor,
+    data: Tensor,
+    of_input: Tensor,
+    of_state: Tensor,
     states: Tensor,
     gates: Tensor,
     candidates: Tensor,
     lengths: Tensor,
     backwards: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of the projections (B, T, 3 H), the recurrent weight and its bias."""
+) -> tuple[Tensor, ...]:
+    """Gradients of the input (B, T, I) and of the four weights."""
     n_rows, n_frames, size = states.shape
     inputs, resets = torch.empty_like(gates), torch.empty_like(candidates)
     carried, recurrent = gates.new_zeros(n_rows, size), gates.new_empty(n_rows, 3 * size)
@@ -130,16 +130,18 @@ def _backward(
     for frame in _order(n_frames, not backwards):
         earlier = frame + step
         retreat(*arrays, frame, earlier if earlier < n_frames else -1)
-        carried.addmm_(recurrent, weight)
+        carried.addmm_(recurrent, of_state)
     now, last = slice(1, n_frames), slice(0, n_frames - 1)
     if backwards:
         now, last = last, now
-    of_weight = torch.zeros_like(weight)
+    gradient = torch.zeros_like(of_state)
     for row in range(n_rows):
-        of_weight[: 2 * size].addmm_(inputs[row, now, : 2 * size].t(), states[row, last])
-        of_weight[2 * size :].addmm_(resets[row, now].t(), states[row, last])
-    of_bias = torch.cat((inputs[..., : 2 * size].sum((0, 1)), resets.sum((0, 1))))
-    return inputs, of_weight, of_bias
+        gradient[: 2 * size].addmm_(inputs[row, now, : 2 * size].t(), states[row, last])
+        gradient[2 * size :].addmm_(resets[row, now].t(), states[row, last])
+    rows = inputs.flatten(0, 1)
+    input_bias = rows.sum(0)
+    state_bias = torch.cat((input_bias[: 2 * size], resets.sum((0, 1))))
+    return inputs @ of_input, rows.t() @ data.flatten(0, 1), gradient, input_bias, state_bias
 
 
 def _order(n_frames: int, backwards: bool) -> range:
