@@ -20,6 +20,7 @@ import torch
 from benchmarks.learners import make_learner, noise_batch
 from benchmarks.plain_deepspeech2 import Plain, parameters_in
 from benchmarks.report import report
+from src.model import recurrent
 from src.seeding import generator
 from src.trainer import Learner
 from src.types import Batch
@@ -48,6 +49,18 @@ class Ours:
         for batch in self.batches:
             self.learner.step([batch], self._number)
             self._number += 1
+
+
+class OursWithTorchGru(Ours):
+    """The same with ``nn.GRU`` and a gather for the backward direction, as on a GPU."""
+
+    def __call__(self) -> None:
+        suits = recurrent.suits
+        recurrent.suits = lambda cells, data: False
+        try:
+            super().__call__()
+        finally:
+            recurrent.suits = suits
 
 
 def interleaved(
@@ -151,6 +164,8 @@ def main() -> None:
         "plain with its features": plain[1],
         "ours without augmentation": Ours(learner(*NO_AUGMENTATION), batches),
     }
+    if engine.device.type == "cpu":
+        contenders["ours with nn.GRU"] = OursWithTorchGru(learner(), batches)
     speeds = interleaved(contenders, audio, chosen.repeats, engine.device)
     print(rows(speeds))
     details: dict[str, Any] = padding(product, batches)
