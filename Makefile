@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
+BENCH_OPTIONS = $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)") $(if $(LM),--lm "$(LM)") \
+	$(if $(ONLY),--only $(ONLY))
 
-.PHONY: demo test check install clean
+.PHONY: demo test check bench install clean
 
 # Synthesise the built-in corpus, train on it, recognise its test part, score that.
 demo: .venv/installed
@@ -20,6 +22,11 @@ check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Measure and render benchmarks/RESULTS.md. Optional: CHECKPOINT=PATH, LM=PATH of an ARPA file,
+# SPEECH_DATA=folder with LibriSpeech/, ONLY="planning ranks".
+bench: .venv/installed
+	$(BIN)/python -m benchmarks.bench $(BENCH_OPTIONS)
 
 install: .venv/installed
 

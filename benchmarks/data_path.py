@@ -32,7 +32,6 @@ from src.text import TextEncoder
 from src.transforms import FrontEnd
 from src.types import Batch
 
-PART = "LibriSpeech/test-clean-35m"
 MAX_BATCH_DURATION = 640.0  # as in configs/dataloader/default.yaml
 SECONDS = 5.0  # that each loader is timed, and the front end twice as long
 WORKERS = (0, 1, 2)
@@ -40,10 +39,11 @@ N_MADE_UP = 120
 CACHES: tuple[CacheKind, ...] = ("none", "disk")
 
 
-def corpus(data: Path, scratch: Path) -> tuple[Corpus, str]:
-    """LibriSpeech's part below ``data``, or noise in FLAC files, and what it is."""
-    if (data / PART).is_dir():
-        return LibriSpeechCorpus(PART, data, index_dir=scratch / "index", download=False), PART
+def corpus(data: Path, part: str, scratch: Path) -> tuple[Corpus, str]:
+    """A part of LibriSpeech below ``data``, or noise in FLAC files, and what it is."""
+    part = f"LibriSpeech/{part}"
+    if (data / part).is_dir():
+        return LibriSpeechCorpus(part, data, index_dir=scratch / "index", download=False), part
     rng = np.random.default_rng(0)
     folder = scratch / "made up"
     folder.mkdir()
@@ -104,10 +104,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     default = ROOT / os.environ.get("SPEECH_DATA", "../shared/data")
     parser.add_argument("--data", type=Path, default=default, help="folder with LibriSpeech/")
-    data = parser.parse_args().data.absolute()
+    parser.add_argument("--part", default="test-clean-35m", help="of LibriSpeech")
+    chosen = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        measured, name = corpus(data, Path(folder))
+        measured, name = corpus(chosen.data.absolute(), chosen.part, Path(folder))
         cache_dir = Path(folder) / "cache"
         start = time.perf_counter()
         loader(measured, "disk", cache_dir, 0)

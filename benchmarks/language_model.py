@@ -104,6 +104,7 @@ def main() -> None:
             theirs=rows[f"flashlight, beam {last}"]["utterances_per_second"],
             unit="utterances/s",
             packages=("torch", "numba", "flashlight-text"),
+            against="flashlight-text with KenLM",
             lm=Path(lm).name,
             utterances=len(log_probs),
             all=rows,
