@@ -5,6 +5,7 @@ from src.trainer.feed import epoch_ends
 from src.trainer.keeping import Keeper, training_plan
 from src.trainer.learner import Learner
 from src.trainer.logs import logging_to
+from src.trainer.muon import Muon
 from src.trainer.progress import Progress
 from src.trainer.run_folder import RunFolder
 from src.trainer.settings import TrainerSettings
@@ -16,6 +17,7 @@ __all__ = [
     "EpochEnd",
     "Keeper",
     "Learner",
+    "Muon",
     "Progress",
     "RunFolder",
     "Showroom",
