@@ -13,6 +13,8 @@ from src.transforms.normalization import (
     NoNormalization,
     UtteranceNormalization,
 )
+from src.transforms.recordings import NoiseFolder
+from src.transforms.reverberation import Reverberation
 from src.transforms.spec_augment import SpecAugment
 from src.transforms.speed import SpeedPerturbation
 
@@ -31,9 +33,11 @@ __all__ = [
     "LogSpectrogram",
     "LowPassFilter",
     "NoNormalization",
+    "NoiseFolder",
     "OneOf",
     "RandomApply",
     "RecordedNoise",
+    "Reverberation",
     "SpecAugment",
     "Spectrogram",
     "SpeedPerturbation",

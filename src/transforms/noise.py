@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from abc import abstractmethod
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from src.audio.reading import AUDIO_SUFFIXES, read_audio
-from src.errors import AudioError, ConfigError
-from src.paths import resolve
 from src.transforms.base import Augmentation, uniform
 from src.transforms.checks import require_positive, require_range
 from src.transforms.fourier import bin_frequencies, fast_size
+from src.transforms.recordings import Clips, NoiseFolder, Part
 from src.types import Padded
-
-logger = logging.getLogger(__name__)
 
 # Below the lowest audible frequency a spectrum stays level: a power that grows without bound
 # towards 0 Hz would leave nothing of the ratio for what can be heard.
@@ -110,20 +102,6 @@ class ColoredNoise(AdditiveNoise):
         return noise[:, :width]
 
 
-@dataclass(frozen=True, slots=True)
-class _Recordings:
-    """Clips end to end in ``samples`` (N,), with ``starts`` and ``lengths`` (C,)."""
-
-    samples: Tensor
-    starts: Tensor
-    lengths: Tensor
-
-    def to(self, device: torch.device) -> _Recordings:
-        if self.samples.device == device:
-            return self
-        return _Recordings(self.samples.to(device), self.starts.to(device), self.lengths.to(device))
-
-
 class RecordedNoise(AdditiveNoise):
     """Noise recorded elsewhere: for each utterance a random stretch of a random recording.
 
@@ -133,10 +111,12 @@ class RecordedNoise(AdditiveNoise):
 
     Args:
         folder: relative to the repository's root, or absolute.
+        part: "train" or "test" for recordings that the other never hears, by the rule of
+            :mod:`src.transforms.recordings`; "all" for all of them.
 
     Raises:
-        ConfigError: the range is empty, the folder is missing or holds no file of audio; and
-            when noise is first drawn, none of the files is of use.
+        ConfigError: the range is empty, the folder is missing, or it holds no file of audio or
+            none of this part; and when noise is first drawn, none of the files is of use.
     """
 
     def __init__(
@@ -145,48 +125,20 @@ class RecordedNoise(AdditiveNoise):
         min_snr_db: float,
         max_snr_db: float,
         sample_rate: int = 16000,
+        *,
+        part: Part = "all",
     ) -> None:
         super().__init__(min_snr_db, max_snr_db)
-        require_positive("sample_rate", sample_rate)
-        self.folder = resolve(folder)
-        self.sample_rate = sample_rate
-        if not self.folder.is_dir():
-            raise ConfigError(f"folder must be a folder of audio, but is missing: {self.folder}")
-        self.files = sorted(
-            path for path in self.folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES
-        )
-        if not self.files:
-            raise ConfigError(f"folder must hold audio, but no file in it does: {self.folder}")
-        self._moved: _Recordings | None = None
+        self.recordings = NoiseFolder(folder, part=part, sample_rate=sample_rate)
+        self._moved: Clips | None = None
 
     def noise(self, inputs: Padded, generator: torch.Generator) -> Tensor:
         device = inputs.data.device
-        self._moved = recordings = (self._moved or self._recordings).to(device)
-        clip = uniform(inputs, generator, 0, len(recordings.lengths)).long()
-        clip = clip.clamp_max(len(recordings.lengths) - 1)
-        length = recordings.lengths[clip][:, None]
+        self._moved = clips = (self._moved or self.recordings.clips).to(device)
+        clip = uniform(inputs, generator, 0, len(clips)).long()
+        clip = clip.clamp_max(len(clips) - 1)
+        length = clips.lengths[clip][:, None]
         drawn = uniform(inputs, generator, 0, 1)[:, None]
         start = torch.minimum((drawn * length).long(), length - 1)
         within = (start + torch.arange(inputs.data.shape[1], device=device)) % length
-        return recordings.samples[within + recordings.starts[clip][:, None]]
-
-    @cached_property
-    def _recordings(self) -> _Recordings:
-        # Decoders release the interpreter lock; map keeps the order of the files.
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            clips = [clip for clip in pool.map(self._clip, self.files) if clip is not None]
-        if not clips:
-            raise ConfigError(f"folder must hold audio that is not silent, unlike {self.folder}")
-        lengths = torch.tensor([len(clip) for clip in clips])
-        return _Recordings(torch.cat(clips), lengths.cumsum(0) - lengths, lengths)
-
-    def _clip(self, path: Path) -> Tensor | None:
-        try:
-            clip = read_audio(path, sample_rate=self.sample_rate)
-        except AudioError as error:
-            logger.warning("noise left out: %s", error)
-            return None
-        if not clip.any():
-            logger.warning("noise left out: %s is silent", path)
-            return None
-        return clip.float()
+        return clips.samples[within + clips.starts[clip][:, None]]

@@ -12,6 +12,7 @@ from src.build.loading import DataloaderSettings, from_group
 from src.decoding import BeamSearchDecoder
 from src.errors import ConfigError
 from src.inference import InferencerSettings
+from src.inference.robustness import RobustnessSettings
 from src.inference.tuning import TunerSettings
 from src.text import TextEncoder
 from src.trainer import TrainerSettings
@@ -30,20 +31,27 @@ GROUPS = {
 
 
 def test_no_config_is_overlooked() -> None:
-    assert len(COMMANDS) == 12
-    assert len(OPTIONS) == 43
+    assert len(COMMANDS) == 14
+    assert len(OPTIONS) == 47
     assert {option.split("/")[0] for option in OPTIONS} == GROUPS
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_command_config_is_whole(name: str, tmp_path: Path) -> None:
-    missing = {"transcribe": "audio=a.wav", "tune_decoder": "decoder.lm=a.arpa"}
+    missing = {
+        "transcribe": "audio=a.wav",
+        "tune_decoder": "decoder.lm=a.arpa",
+        "robustness": "noise_dir=noise",
+    }
     cfg = config(name, *([missing[name]] if name in missing else []))
     OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     for part in cfg:
         if OmegaConf.is_dict(cfg[part]):
             check_keys(group(cfg, str(part)), str(part))
     from_group(DataloaderSettings, group(cfg, "dataloader"), "dataloader")
+    if "robustness" in cfg:
+        from_group(RobustnessSettings, group(cfg, "robustness"), "robustness")
+        return
     if "inferencer" in cfg:
         from_group(InferencerSettings, group(cfg, "inferencer"), "inferencer")
         if "tuner" in cfg:
@@ -76,7 +84,12 @@ def test_every_option_fits_its_group(option: str) -> None:
         command, change = "deepspeech2", f"+experiment={choice}"
     else:
         command, change = "deepspeech2", f"{name}={choice}"
-    extra = {"beam_lm": "decoder.lm=a.arpa", "audio": "+audio=a.wav", "noisy": f"+noise_dir={ROOT}"}
+    extra = {
+        "beam_lm": "decoder.lm=a.arpa",
+        "audio": "+audio=a.wav",
+        "noisy": f"+noise_dir={ROOT}",
+        "robust": f"+noise_dir={ROOT}",
+    }
     cfg = config(command, change, *([extra[choice]] if choice in extra else []))
     for part in cfg:
         if OmegaConf.is_dict(cfg[part]):

@@ -1,0 +1,228 @@
+"""What noise does to recognition: the same speech in the same noise, at one level after another.
+
+The noise of an utterance is a function of a seed and of the utterance's id: one clip, one place
+in it, which every checkpoint hears at every level. So neither the order nor the size of batches
+matters, and levels and checkpoints differ in nothing else. The signal-to-noise ratio is that of
+mean powers over the whole utterance, pauses included.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from src.datasets.loader import SpeechLoader
+from src.errors import ConfigError
+from src.inference.recognizer import Recognizer
+from src.metrics.edits import word_edits
+from src.seeding import generator
+from src.transforms.recordings import PARTS, Clips, Part
+from src.types import Batch, Failure, Padded
+
+CLEAN = "clean"
+
+# A stretch that is more than 20 dB below the mean of its clip is a pause of the noise: raised
+# to the level asked for, it would be the hiss behind it. Other places are tried before.
+_PAUSE = 0.01
+_TRIALS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class RobustnessSettings:
+    """The config group ``robustness``.
+
+    Attributes:
+        save_path: the folder for results; a relative path counts from the repository's root.
+        snrs: signal-to-noise ratios in dB, and "clean" for speech without noise.
+        class_snr: one of them, at which classes of noise are compared; None for none.
+        part: of the noise folder's recordings: "test", "train" or "all".
+        seed: of the noise and of the intervals.
+        device: auto, cpu, cuda or cuda:N.
+        threads: CPU threads; None leaves torch's choice.
+        override: move earlier results aside instead of refusing.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    save_path: str
+    snrs: Sequence[float | str]
+    class_snr: float | None = None
+    part: Part = "test"
+    seed: int = 1
+    device: str = "auto"
+    threads: int | None = None
+    override: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("save_path", "device"):
+            value = getattr(self, name)
+            _require(isinstance(value, str) and bool(value), name, value, "a text")
+        _require(_are_levels(self.snrs), "snrs", self.snrs, "a list of dB and 'clean', each once")
+        known = self.class_snr is None or self.class_snr in self.snrs
+        _require(known, "class_snr", self.class_snr, "one of robustness.snrs, or null")
+        _require(self.part in PARTS, "part", self.part, f"one of {', '.join(PARTS)}")
+        _require(type(self.seed) is int, "seed", self.seed, "an integer")
+        fits = self.threads is None or (type(self.threads) is int and self.threads > 0)
+        _require(fits, "threads", self.threads, "a positive integer, or null")
+        _require(type(self.override) is bool, "override", self.override, "true or false")
+
+    @property
+    def snrs_db(self) -> tuple[float | None, ...]:
+        """``snrs`` with None for clean speech."""
+        return tuple(None if isinstance(snr, str) else float(snr) for snr in self.snrs)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An utterance: its reference's words, its noise, and the word errors at each level."""
+
+    id: str
+    words: int
+    noise: str
+    errors: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Measured:
+    """What one checkpoint heard, utterance by utterance."""
+
+    decoder: str
+    heard: list[Heard] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+
+class FixedNoise:
+    """The noise that belongs to each utterance.
+
+    Args:
+        clips: to choose from.
+        seed: another one gives each utterance another clip and place.
+    """
+
+    def __init__(self, clips: Clips, seed: int) -> None:
+        self.clips = clips
+        self.seed = seed
+
+    def __call__(self, utterance_id: str, waveform: Tensor) -> tuple[Tensor, str]:
+        """(S,) noise of the power of ``waveform`` (S,), and the name of its clip."""
+        random = generator("cpu", self.seed, "robustness", utterance_id)
+        index = int(torch.randint(len(self.clips), (), generator=random))
+        clip = self.clips[index].double()
+        least = _PAUSE * clip.square().mean()
+        best, most = clip[:0], -1.0
+        for place in torch.rand(_TRIALS, generator=random).tolist():
+            start = min(int(place * len(clip)), len(clip) - 1)
+            stretch = clip[(start + torch.arange(len(waveform))) % len(clip)]
+            power = float(stretch.square().mean())
+            if power > most:
+                best, most = stretch, power
+            if power >= least:
+                break
+        scale = math.sqrt(float(waveform.double().square().mean()) / most) if most > 0 else 0.0
+        return (scale * best).float(), self.clips.names[index]
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A recogniser with the corpus and the noise at its sample rate."""
+
+    recognizer: Recognizer
+    loader: SpeechLoader
+    noise: FixedNoise
+
+
+@torch.no_grad()
+def measure(
+    listeners: Mapping[str, Listener],
+    snrs_db: Sequence[float | None],
+    *,
+    progress: bool = True,
+) -> dict[str, Measured]:
+    """Recognise a corpus at each level, each checkpoint with its own decoder.
+
+    Args:
+        listeners: by the names of their checkpoints, of one corpus in one order, every utterance
+            of which has a reference.
+        snrs_db: dB; None is speech without noise.
+    """
+    found = {name: Measured(each.recognizer.decoder.name) for name, each in listeners.items()}
+    seconds = sum(float(each.loader.sampler.durations.sum()) for each in listeners.values())
+    total = seconds * len(snrs_db)
+    layout = "{l_bar}{bar}| {n:.0f}/{total:.0f} s of audio [{elapsed}<{remaining}, {rate_fmt}]"
+    with tqdm(
+        total=total,
+        unit="s",
+        bar_format=layout,
+        leave=False,
+        dynamic_ncols=True,
+        disable=not progress,
+    ) as bar:
+
+        def done(audio: float) -> None:
+            bar.update(min(audio, total - bar.n))  # sums round
+
+        for name, listener in listeners.items():
+            bar.set_description(name)
+            for batch in listener.loader.pass_once():
+                found[name].failures.extend(batch.failures)
+                if len(batch):
+                    found[name].heard.extend(_listen(listener, batch, snrs_db, done))
+                done(len(snrs_db) * sum(each.utterance.duration for each in batch.failures))
+    return found
+
+
+def _listen(
+    listener: Listener,
+    batch: Batch,
+    snrs_db: Sequence[float | None],
+    done: Callable[[float], object],
+) -> list[Heard]:
+    """Recognise a batch at each level; ``done`` is told of the seconds of audio."""
+    recognizer = listener.recognizer
+    pairs = zip(batch.utterances, batch.waveforms.unpad(), strict=True)
+    noises, clips = zip(*(listener.noise(each.id, row) for each, row in pairs), strict=True)
+    speech = batch.waveforms.to(recognizer.device)
+    noise = Padded.stack(noises).to(recognizer.device).data
+    normalize = recognizer.text_encoder.normalize
+    references = [normalize(each.text or "") for each in batch.utterances]
+    errors = []
+    for snr in snrs_db:
+        gain = 0.0 if snr is None else 10.0 ** (-snr / 20.0)
+        mixed = Padded(torch.add(speech.data, noise, alpha=gain), speech.lengths)
+        hypotheses = recognizer.decoder(recognizer.pipeline.emissions(mixed))
+        texts = [best.text for best, *_ in hypotheses]
+        errors.append([word_edits(a, b).errors for a, b in zip(references, texts, strict=True)])
+        done(batch.duration)
+    rows = zip(batch.utterances, references, clips, zip(*errors, strict=True), strict=True)
+    return [
+        Heard(utterance.id, len(reference.split()), clip, counts)
+        for utterance, reference, clip, counts in rows
+    ]
+
+
+def level_name(snr: float | None) -> str:
+    """A level as people read it: "clean", "5 dB"."""
+    return CLEAN if snr is None else f"{snr:g} dB"
+
+
+def _are_levels(values: object) -> bool:
+    """Whether ``values`` is a list of finite numbers and "clean", each at most once."""
+    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+        return False
+    numbers = [value for value in values if value != CLEAN]
+    finite = all(
+        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        for value in numbers
+    )
+    return finite and len(set(values)) == len(values)
+
+
+def _require(condition: bool, name: str, value: object, allowed: str) -> None:
+    if not condition:
+        raise ConfigError(f"robustness.{name} must be {allowed}, but is {value!r}")
