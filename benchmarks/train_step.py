@@ -124,7 +124,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto", help="auto, 32 or bf16")
     parser.add_argument("--seconds", type=float, help="of audio in a batch")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, help="of the CPU; all if not given")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--variants", action=argparse.BooleanOptionalAction, default=None)
     chosen = parser.parse_args()
