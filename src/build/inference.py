@@ -8,22 +8,20 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from src.build.components import create, group
+from src.build.components import group
 from src.build.loading import DataloaderSettings, corpora, from_group
+from src.build.recognition import recognizer_from
 from src.datasets.corpus import Corpus
-from src.decoding import Decoder
 from src.errors import ConfigError
 from src.evaluation import Evaluation
 from src.inference import (
     InferencerSettings,
     PredictionFolder,
-    Recognizer,
     budget_table,
     hot_word_table,
     score_table,
 )
 from src.paths import resolve
-from src.text import TextEncoder
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +36,9 @@ def infer(config: DictConfig) -> int:
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
-    recognizer = _recognizer(config, settings)
+    recognizer = recognizer_from(
+        settings.from_pretrained, settings.device, group(config, "decoder")
+    )
     dataloader = DataloaderSettings.from_config(group(config, "dataloader"))
     root = _folder(settings.save_path)
     evaluations: dict[str, Evaluation] = {}
@@ -61,22 +61,6 @@ def infer(config: DictConfig) -> int:
         if text:
             print(f"\n{text}")
     return 1 if n_failed else 0
-
-
-def _recognizer(config: DictConfig, settings: InferencerSettings) -> Recognizer:
-    """The checkpoint's model with the configured decoder, or its own if none is configured."""
-    node = group(config, "decoder")
-
-    def configured(text_encoder: TextEncoder) -> Decoder:
-        decoder: Decoder = create(node, "decoder", text_encoder)
-        return decoder
-
-    return Recognizer.from_checkpoint(
-        settings.from_pretrained,
-        device=settings.device,
-        decoder=configured if "_target_" in node else None,
-        options={name: value for name, value in node.items() if value is not None},
-    )
 
 
 def _folder(save_path: str) -> Path:

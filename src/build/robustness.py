@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from src.build.components import create, group, plain
+from src.build.components import group, plain
 from src.build.loading import DataloaderSettings, corpora, from_group
+from src.build.recognition import recognizer_from
 from src.datasets.corpus import Corpus
-from src.decoding import Decoder
 from src.errors import ConfigError, ManifestError
 from src.inference import Recognizer
 from src.inference.robustness import (
@@ -24,7 +24,6 @@ from src.inference.robustness import (
 )
 from src.inference.robustness_report import claim, report, tables, write
 from src.paths import resolve
-from src.text import TextEncoder
 from src.transforms import NoiseFolder
 from src.types import Utterance
 
@@ -43,7 +42,7 @@ def robustness(config: DictConfig) -> int:
         torch.set_num_threads(settings.threads)
     recordings = NoiseFolder(str(config.noise_dir), part=settings.part)
     recognizers = {
-        name: _recognizer(path, settings.device, group(config, "decoder"))
+        name: recognizer_from(path, settings.device, group(config, "decoder"))
         for name, path in paths.items()
     }
     parts = corpora(group(config, "datasets"))
@@ -100,21 +99,6 @@ def _checkpoints(config: DictConfig) -> dict[str, str]:
     for name, path in wrong.items():
         raise ConfigError(f"checkpoints.{name} must be the path of a file, but is {path!r}")
     return {str(name): path for name, path in node.items()}
-
-
-def _recognizer(path: str, device: str, node: dict[str, Any]) -> Recognizer:
-    """A checkpoint's model with the configured decoder, or its own if none is configured."""
-
-    def configured(text_encoder: TextEncoder) -> Decoder:
-        decoder: Decoder = create(node, "decoder", text_encoder)
-        return decoder
-
-    return Recognizer.from_checkpoint(
-        path,
-        device=device,
-        decoder=configured if "_target_" in node else None,
-        options={name: value for name, value in node.items() if value is not None},
-    )
 
 
 def _with_reference(parts: Mapping[str, Corpus]) -> tuple[Utterance, ...]:
