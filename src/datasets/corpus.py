@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path, PurePath
 from typing import overload
 
+from src.datasets.subset import nested_hours
 from src.errors import AudioError, ConfigError, ManifestError
 from src.types import Utterance
 
@@ -22,7 +23,8 @@ class Exclusion:
     """Something that was left out of a corpus.
 
     Attributes:
-        name: an utterance's id, or a file; for what is beyond ``limit``, only how many.
+        name: an utterance's id, or a file; for what is beyond ``hours`` or ``limit``, only how
+            many.
         reason: why; word for word the same for all that one filter left out.
         utterance: where its recording could not be read, what it would have been, with a
             duration of 0 and an id that no other utterance of the corpus has; otherwise None.
@@ -36,47 +38,55 @@ class Exclusion:
 def select(
     utterances: Iterable[Utterance],
     *,
+    hours: float | None = None,
     limit: int | None = None,
     max_audio_length: float | None = None,
     max_text_length: int | None = None,
 ) -> tuple[tuple[Utterance, ...], tuple[Exclusion, ...]]:
-    """Keep what passes the filters, and of that the first ``limit``, in the given order.
+    """Keep what passes the filters, of that ``hours``, of that the first ``limit``.
+
+    What is kept stays in the given order.
 
     Args:
+        hours: how many hours to keep, see :func:`src.datasets.subset.nested_hours`.
         limit: how many utterances to keep.
         max_audio_length: seconds; an utterance of just that length is kept.
         max_text_length: characters of the transcript as the corpus writes it; an utterance
             without one is kept.
 
     Raises:
-        ConfigError: an option is not positive.
+        ConfigError: an option is not positive, or there are fewer hours.
     """
     options = {
+        "hours": hours,
         "limit": limit,
         "max_audio_length": max_audio_length,
         "max_text_length": max_text_length,
     }
     for key, value in options.items():
-        if value is not None and value <= 0:
+        if value is not None and not value > 0:
             raise ConfigError(f"{key} must be positive or null, but is {value}")
-    kept: list[Utterance] = []
+    passed: list[Utterance] = []
     exclusions: list[Exclusion] = []
-    beyond = 0
     for utterance in utterances:
         if max_audio_length is not None and utterance.duration > max_audio_length:
             reason = f"longer than max_audio_length={max_audio_length:g} s"
         elif max_text_length is not None and len(utterance.text or "") > max_text_length:
             reason = f"transcript longer than max_text_length={max_text_length}"
-        elif limit is not None and len(kept) >= limit:
-            beyond += 1
-            continue
         else:
-            kept.append(utterance)
+            passed.append(utterance)
             continue
         exclusions.append(Exclusion(utterance.id, reason))
-    if beyond:  # to name them, perhaps 281,000, would bury what matters
-        exclusions.append(Exclusion(f"{beyond} utterances", f"beyond limit={limit}"))
-    return tuple(kept), tuple(exclusions)
+    chosen = tuple(passed) if hours is None else nested_hours(passed, hours)
+    kept = chosen if limit is None else chosen[:limit]
+    # To name them, perhaps 281,000, would bury what matters.
+    for beyond, bound in (
+        (len(passed) - len(chosen), f"hours={hours}"),
+        (len(chosen) - len(kept), f"limit={limit}"),
+    ):
+        if beyond:
+            exclusions.append(Exclusion(f"{beyond} utterances", f"beyond {bound}"))
+    return kept, tuple(exclusions)
 
 
 class Corpus(Sequence[Utterance]):

@@ -34,6 +34,7 @@ class DirectoryCorpus(Corpus):
 
     Args:
         directory: the folder or file; a relative path counts from the repository's root.
+        hours: how many hours to keep, by a hash of the ids: a subset of more hours.
         limit: how many utterances to keep, counted after the other filters.
         max_audio_length: seconds; longer utterances are left out.
         max_text_length: characters; utterances with longer transcripts are left out.
@@ -41,7 +42,7 @@ class DirectoryCorpus(Corpus):
         transcripts: a folder of ``<stem>.txt``, flat or with the subfolders of ``directory``.
 
     Raises:
-        ConfigError: an option is not positive.
+        ConfigError: an option is not positive, or there are fewer hours.
         ManifestError: a folder is missing, or no utterance is left.
     """
 
@@ -49,6 +50,7 @@ class DirectoryCorpus(Corpus):
         self,
         directory: str | Path,
         *,
+        hours: float | None = None,
         limit: int | None = None,
         max_audio_length: float | None = None,
         max_text_length: int | None = None,
@@ -63,6 +65,7 @@ class DirectoryCorpus(Corpus):
         utterances, unreadable = _utterances(recordings)
         kept, filtered = select(
             utterances,
+            hours=hours,
             limit=limit,
             max_audio_length=max_audio_length,
             max_text_length=max_text_length,

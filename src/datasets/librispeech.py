@@ -32,6 +32,7 @@ class LibriSpeechCorpus(Corpus):
         part: a split, a key of ``GROUPS``, a folder below ``data_dir``, or a list of these.
         data_dir: where splits lie, themselves or below ``LibriSpeech``; a relative path counts
             from the repository's root.
+        hours: how many hours to keep over all parts, by a hash of the ids: a subset of more hours.
         limit: how many utterances to keep, counted over all parts after the other filters.
         max_audio_length: seconds; longer utterances are left out.
         max_text_length: characters; utterances with longer transcripts are left out.
@@ -50,6 +51,7 @@ class LibriSpeechCorpus(Corpus):
         part: str | Sequence[str],
         data_dir: str | Path,
         *,
+        hours: float | None = None,
         limit: int | None = None,
         max_audio_length: float | None = None,
         max_text_length: int | None = None,
@@ -71,6 +73,7 @@ class LibriSpeechCorpus(Corpus):
                 exclusions.extend(index[1])
             kept, filtered = select(
                 utterances,
+                hours=hours,
                 limit=limit,
                 max_audio_length=max_audio_length,
                 max_text_length=max_text_length,

@@ -40,6 +40,7 @@ class ManifestCorpus(Corpus):
         manifest: the file; a relative path counts from ``data_dir`` if that is given,
             otherwise from the repository's root.
         data_dir: a folder; a relative path counts from the repository's root.
+        hours: how many hours to keep, by a hash of the ids: a subset of more hours.
         limit: how many utterances to keep, counted after the other filters.
         max_audio_length: seconds; longer utterances are left out.
         max_text_length: characters; utterances with longer transcripts are left out.
@@ -48,7 +49,7 @@ class ManifestCorpus(Corpus):
         exclude_speakers: take all but these.
 
     Raises:
-        ConfigError: an option is not positive, or a speaker does not occur.
+        ConfigError: an option is not positive, there are fewer hours, or a speaker does not occur.
         ManifestError: the manifest is missing or malformed, which names file and line, or no
             utterance is left.
     """
@@ -58,6 +59,7 @@ class ManifestCorpus(Corpus):
         manifest: str | Path,
         data_dir: str | Path | None = None,
         *,
+        hours: float | None = None,
         limit: int | None = None,
         max_audio_length: float | None = None,
         max_text_length: int | None = None,
@@ -70,6 +72,7 @@ class ManifestCorpus(Corpus):
         utterances, exclusions = _utterances(lines, path.parent)
         kept, filtered = select(
             utterances,
+            hours=hours,
             limit=limit,
             max_audio_length=max_audio_length,
             max_text_length=max_text_length,

@@ -39,6 +39,7 @@ class SpokenCorpus(LibriSpeechCorpus):
         part: str,
         data_dir: str | Path = "data/datasets/spoken",
         *,
+        hours: float | None = None,
         limit: int | None = None,
         max_audio_length: float | None = None,
         max_text_length: int | None = None,
@@ -51,6 +52,7 @@ class SpokenCorpus(LibriSpeechCorpus):
         super().__init__(
             part,
             data_dir,
+            hours=hours,
             limit=limit,
             max_audio_length=max_audio_length,
             max_text_length=max_text_length,

@@ -1,0 +1,41 @@
+"""WER over hours of training: python scripts/learning_curve.py --where test_set=test-clean"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from src.errors import ConfigError, SpeechError
+from src.paths import resolve
+from src.results import curve, published, rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--where", nargs="+", default=[], metavar="KEY=VALUE", help="that the runs must have")
+    add("--recipe", help="what the names of the runs begin with")
+    add("--hours", type=float, nargs="+", default=curve.FORETOLD, help="to foretell the WER for")
+    add("--results", default="results/results.jsonl", help="(default: %(default)s)")
+    add("--published", default="docs/published.yaml", help="(default: %(default)s)")
+    add("--output", default="results/learning_curve", help=".png and .md (default: %(default)s)")
+    options = parser.parse_args()
+    pairs = [each.partition("=") for each in options.where]
+    if not all(equals for _, equals, _ in pairs):
+        raise ConfigError(f"--where takes KEY=VALUE, but is {' '.join(options.where)}")
+    if min(options.hours) <= 0:
+        raise ConfigError(f"--hours must be positive, but is {min(options.hours):g}")
+    where = {key: value for key, _, value in pairs}
+    chosen = curve.choose(rows.read(resolve(options.results)), where, options.recipe)
+    found = curve.fit(chosen, published.read(resolve(options.published)), options.hours)
+    curve.write(found, resolve(options.output))
+    print(curve.tables(found))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SpeechError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,226 @@
+"""From a training run and its transcripts to a row, a page, and a checkpoint that fits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from src.build import inference
+from src.build.training import train
+from src.errors import ConfigError
+from src.results import decoding, page
+from src.results.recording import RunLog
+from src.results.rows import read
+from tests.results.conftest import Done
+from tests.toy import config, overrides, write_corpus
+
+COMMAND = "python train.py -cn=an4 writer.run_name=toy"
+OWN = {"name": "LanguageModelDecoder", "lm": "a.arpa", "beam_size": 50, "threads": 1}
+MACHINE = ["--processor", "AMD EPYC", "--cpus", "2"]
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run in ``saved/toy`` on part of the toy corpus, and transcripts in ``heard/toy/val``."""
+    folder = tmp_path_factory.mktemp("toy")
+    data = write_corpus(folder / "speech", {"train": 24, "val": 8})
+    more = ["trainer.n_epochs=1", "datasets.train.hours=0.003", "decoder=beam"]
+    assert train(config("an4", *overrides(data, folder / "saved", *more))) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inference, "PREDICTIONS", str(folder / "heard"))
+        changes = [
+            "datasets=manifest",
+            "~datasets.train",
+            f"data_dir={data}",
+            f"inferencer.from_pretrained={folder / 'saved/toy/model_best.pth'}",
+            "inferencer.device=cpu",
+            "dataloader.num_workers=0",
+        ]
+        assert inference.infer(config("inference", *changes, "inferencer.save_path=toy")) == 0
+        changes += ["decoder=greedy", "inferencer.save_path=greedy"]
+        assert inference.infer(config("inference", *changes)) == 0
+    return folder
+
+
+@pytest.fixture
+def record(toy: Path, tmp_path: Path, quick_script: Callable[..., Done]) -> Callable[..., Done]:
+    def run(*words: str, folder: str = "toy", evaluation: str = "python inference.py") -> Done:
+        return quick_script(
+            "scripts/record_result.py",
+            str(toy / "saved/toy/model_best.pth"),
+            str(toy / "heard" / folder / "val"),
+            f"--command={COMMAND}",
+            f"--evaluation={evaluation}",
+            f"--results={tmp_path / 'results.jsonl'}",
+            *words,
+        )
+
+    return run
+
+
+def test_the_row_of_a_run(toy: Path, tmp_path: Path, record: Callable[..., Done]) -> None:
+    done = record(*MACHINE)
+    assert done.status == 0, done.err
+    (row,) = read(tmp_path / "results.jsonl")
+    log = (toy / "saved/toy/info.log").read_text()
+    training = row.training
+    assert f"{training.utterances} utterances, {training.hours:.2f} h to train on" in log
+    assert 5 <= training.utterances < 24
+    assert (row.recipe, row.command, training.corpus) == ("toy", COMMAND, "speech/train")
+    assert (training.epochs, training.seed, training.weights) == (1, 1, "plain")
+    assert f"({60 * training.took_hours:.1f} min)" in log
+    assert f"{row.parameters / 1e6:.2f} M parameters on cpu" in log
+    assert (training.machine.processor, training.machine.cpus) == ("AMD EPYC", 2)
+    assert (row.decoder, row.decoder_options["beam_size"]) == ("BeamSearch", 10)
+    assert row.language_model is None
+    assert (row.test_set, row.utterances) == ("val", 8)
+    texts = [json.loads(file.read_text()) for file in (toy / "heard/toy/val").glob("*.json")]
+    assert row.wer.reference == sum(len(text["text"].split()) for text in texts)
+    content = (toy / "saved/toy/model_best.pth").read_bytes()
+    assert row.checkpoint_sha256 == hashlib.sha256(content).hexdigest()
+    assert f"toy, val: WER {page.percent(row.wer)} %" in done.out
+    line = (tmp_path / "results.jsonl").read_text()
+    assert str(tmp_path) not in line
+    assert str(toy) not in line
+
+
+def test_rendered_twice_the_same(
+    tmp_path: Path, record: Callable[..., Done], quick_script: Callable[..., Done]
+) -> None:
+    assert record("--trained-here").status == 0
+    for more in ((), ("--hours", "2", "--took-hours", "3", "--corpus", "tones", "--utterances=9")):
+        assert record(*MACHINE, *more).status == 0
+    readme = tmp_path / "README.md"
+    readme.write_text(f"a\n{page.BEGIN}\n{page.END}\nz\n")
+    words = [f"--results={tmp_path / 'results.jsonl'}", f"--page={tmp_path / 'RESULTS.md'}"]
+    seen = []
+    for _ in range(2):
+        done = quick_script("scripts/render_results.py", *words, f"--readme={readme}")
+        assert (done.status, done.err) == (0, "")
+        assert "1 results and 10 published" in done.out
+        seen.append([(tmp_path / "RESULTS.md").read_bytes(), readme.read_bytes()])
+    assert seen[0] == seen[1]
+    assert b"| 2 h of tones |" in seen[0][1]  # the later of two of the same
+    assert b"| DeepSpeech 2 | 5.33 | 13.25 |" in seen[0][1]
+
+
+def test_another_decoder_must_be_in_the_command(
+    tmp_path: Path, record: Callable[..., Done]
+) -> None:
+    done = record(*MACHINE, folder="greedy")
+    assert done.status == 2
+    assert done.err.startswith("error: the transcripts were made by Argmax, but the evaluation")
+    assert (
+        record(*MACHINE, folder="greedy", evaluation="python inference.py decoder=greedy").status
+        == 0
+    )
+    (row,) = read(tmp_path / "results.jsonl")
+    assert (row.decoder, row.decoder_options) == ("Argmax", {})
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "error: give either --trained-here or --processor and --cpus"),
+        (["--trained-here", *MACHINE], "error: give either --trained-here or"),
+        (["--processor", "AMD EPYC"], "error: --processor needs --cpus"),
+        ([*MACHINE, "--lm-perplexity", "90"], "error: a perplexity of 90 is given, but"),
+        ([*MACHINE, "--test-set", "test-clean"], "error: "),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(
+    tmp_path: Path, record: Callable[..., Done], words: list[str], message: str
+) -> None:
+    done = record(*words)
+    assert done.status == 2
+    assert done.err.startswith(message)
+    assert done.err.count("\n") == 1
+    assert not (tmp_path / "results.jsonl").exists()
+
+
+def test_a_checkpoint_away_from_its_run(
+    toy: Path, tmp_path: Path, quick_script: Callable[..., Done]
+) -> None:
+    moved = tmp_path / "model_best.pth"
+    shutil.copy(toy / "saved/toy/model_best.pth", moved)
+    words = [str(moved), str(toy / "heard/toy/val"), "--command=c", "--evaluation=e", *MACHINE]
+    words.append(f"--results={tmp_path / 'results.jsonl'}")
+    done = quick_script("scripts/record_result.py", *words)
+    assert done.err.startswith(
+        "error: neither the checkpoint nor the run's info.log beside it tells"
+    )
+    told = ["--utterances=9", "--hours=0.5", "--took-hours=0.1"]
+    assert quick_script("scripts/record_result.py", *words, *told).status == 0
+    (tmp_path / "info.log").write_text("9.99 M parameters on cpu; 9 utterances, 0.50 h to train on")
+    done = quick_script("scripts/record_result.py", *words, *told)
+    assert "tells of 9.99 M parameters, but model_best.pth has" in done.err
+    (tmp_path / "info.log").write_text(
+        (toy / "saved/toy/info.log").read_text().replace("on cpu;", "on cuda:0;")
+    )
+    done = quick_script("scripts/record_result.py", *words)
+    assert "says that it ran on cuda:0: name it with --gpu" in done.err
+    assert quick_script("scripts/record_result.py", *words, "--gpu=H100").status == 0
+    assert read(tmp_path / "results.jsonl")[-1].training.machine.gpu == "H100"
+
+
+def test_of_a_resumed_run_the_last_start_counts(tmp_path: Path) -> None:
+    file = tmp_path / "info.log"
+    file.write_text(
+        "INFO x: 1.00 M parameters on cpu; 9 utterances, 0.50 h to train on, 2.0 % padding\n"
+        "INFO x: epoch 1/2  val/loss 1.000  (30.0 min)  best so far\n"
+        "INFO x: 1.00 M parameters on cuda:0; 8 utterances, 0.40 h to train on, 2.0 % padding\n"
+        "INFO x: epoch 2/2  val/loss 0.900  (90.0 min)\n"
+    )
+    assert RunLog.read(file) == RunLog("1.00", "cuda:0", 8, 0.4, 1.5)
+    assert RunLog.read(tmp_path / "none") == RunLog()
+
+
+class TestDecoding:
+    def test_the_command_changes_the_checkpoints_own(self) -> None:
+        found = decoding.options(
+            OWN, "python inference.py decoder.beam_size=20 decoder.nbest=3", "BeamSearchLM"
+        )
+        assert found == {"lm": "a.arpa", "beam_size": 20, "nbest": 3}
+
+    def test_a_config_takes_its_place(self) -> None:
+        command = "python inference.py decoder=beam 'decoder.hotwords=[ada lovelace]'"
+        found = decoding.options(OWN, command, "BeamSearch")
+        assert found == {
+            "beam_size": 10,
+            "nbest": 1,
+            "hotword_weight": 10.0,
+            "hotwords": ["ada lovelace"],
+        }
+
+    def test_every_config_names_its_decoder(self) -> None:
+        names = {"greedy": "Argmax", "beam": "BeamSearch", "beam_lm": "BeamSearchLM",
+                 "flashlight": "Flashlight"}  # fmt: skip
+        for config_name, name in names.items():
+            decoding.options({}, f"python inference.py decoder={config_name}", name)
+
+    @pytest.mark.parametrize(
+        ("command", "message"),
+        [
+            ("python inference.py decoder=greedy", "made by BeamSearchLM, but .* gives Argmax"),
+            ("python inference.py decoder=beem", "decoder=beem does not exist"),
+            ("python inference.py 'decoder=", "is no command"),
+        ],
+    )
+    def test_what_does_not_fit(self, command: str, message: str) -> None:
+        with pytest.raises(ConfigError, match=message):
+            decoding.options(OWN, command, "BeamSearchLM")
+
+    def test_the_language_model(self, tmp_path: Path) -> None:
+        file = tmp_path / "own.arpa"
+        file.write_text("x" * 10)
+        found = decoding.language_model({"lm": str(file)}, 90.5)
+        assert found is not None
+        assert (found.name, found.size_bytes, found.perplexity) == ("own.arpa", 10, 90.5)
+        named = decoding.language_model({"lm": "3-gram.pruned.1e-7"}, None)
+        assert named is not None
+        assert named.size_bytes is None
