@@ -135,6 +135,17 @@ def arguments() -> argparse.Namespace:
     return chosen
 
 
+def more_about(product: Learner, batches: Sequence[Batch]) -> dict[str, Any]:
+    """Padding, and on a GPU where its time goes and the most memory."""
+    details: dict[str, Any] = padding(product, batches)
+    if product.engine.device.type == "cuda":
+        from benchmarks import step_variants
+
+        details |= step_variants.kernel_share(Ours(product, batches))
+        details["peak_memory_gib"] = round(product.engine.peak_memory(), 2)
+    return details
+
+
 def main() -> None:
     """Measure and print."""
     chosen = arguments()
@@ -168,16 +179,11 @@ def main() -> None:
         contenders["ours with nn.GRU"] = OursWithTorchGru(learner(), batches)
     speeds = interleaved(contenders, audio, chosen.repeats, engine.device)
     print(rows(speeds))
-    details: dict[str, Any] = padding(product, batches)
+    details = more_about(product, batches)
     if chosen.variants:
         from benchmarks import step_variants
 
         details["variants"] = step_variants.table(learner, batches, audio, chosen.repeats)
-    if engine.device.type == "cuda":
-        from benchmarks import step_variants
-
-        details |= step_variants.kernel_share(Ours(product, batches))
-        details["peak_memory_gib"] = round(engine.peak_memory(), 2)
     middle = {name: round(statistics.median(found), 2) for name, found in speeds.items()}
     print(
         report(
