@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from src.datasets.corpus import Corpus, Exclusion, select
 from src.datasets.download import SPLITS, download_split
 from src.datasets.index import open_index, uncollected
+from src.datasets.shares import SHARES, take_share
 from src.errors import ConfigError, ManifestError
 from src.paths import resolve
 from src.types import Utterance
@@ -29,7 +30,8 @@ class LibriSpeechCorpus(Corpus):
     within a part sorted by path. Transcripts are left as the corpus writes them.
 
     Args:
-        part: a split, a key of ``GROUPS``, a folder below ``data_dir``, or a list of these.
+        part: a split, a key of ``GROUPS`` or of ``SHARES``, a folder below ``data_dir``, or a
+            list of these.
         data_dir: where splits lie, themselves or below ``LibriSpeech``; a relative path counts
             from the repository's root.
         hours: how many hours to keep over all parts, by a hash of the ids: a subset of more hours.
@@ -68,7 +70,11 @@ class LibriSpeechCorpus(Corpus):
             exclusions: list[Exclusion] = []
             for split in chain.from_iterable(GROUPS.get(name, (name,)) for name in names):
                 folder = find_part(split, root, download=download)
-                index = open_index(folder, resolve(index_dir), split, n_workers=n_workers)
+                shared = split in SHARES and folder.name != split
+                name = SHARES[split] if shared else split
+                index = open_index(folder, resolve(index_dir), name, n_workers=n_workers)
+                if shared:
+                    index = take_share(split, *index, folder)
                 utterances.extend(index[0])
                 exclusions.extend(index[1])
             kept, filtered = select(
@@ -86,6 +92,8 @@ class LibriSpeechCorpus(Corpus):
 def find_part(part: str, data_dir: Path, *, download: bool) -> Path:
     """The folder of ``part``, downloaded first if it is a known split that is missing.
 
+    For a share without a folder of its own it is that of the split which the share is part of.
+
     Raises:
         ConfigError: ``part`` is absolute or leads out of ``data_dir``.
         ManifestError: there is no such folder and nothing to download.
@@ -97,6 +105,8 @@ def find_part(part: str, data_dir: Path, *, download: bool) -> Path:
     for folder in (data_dir / part, data_dir / "LibriSpeech" / part):
         if folder.is_dir():
             return folder
+    if part in SHARES:
+        return find_part(SHARES[part], data_dir, download=download)
     if part not in SPLITS:
         raise ManifestError(
             f"{data_dir / part} does not exist and {part!r} is no split of LibriSpeech "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from src.datasets.download import SPLITS
 from src.datasets.librispeech import GROUPS, find_part
+from src.datasets.shares import SHARES
 from src.errors import ManifestError
 from src.preflight.disk import Demand
 from src.preflight.finding import Finding
@@ -20,8 +21,11 @@ def present_and_missing(part: str | Sequence[str], root: Path) -> tuple[list[str
     """
     names = [part] if isinstance(part, str) else list(part)
     parts = [split for name in names for split in GROUPS.get(name, (name,))]
-    missing = [split for split in parts if split in SPLITS and not _there(split, root)]
-    return [split for split in parts if split not in missing], missing
+    absent = [
+        split for split in parts if (split in SPLITS or split in SHARES) and not _there(split, root)
+    ]
+    missing = list(dict.fromkeys(SHARES.get(split, split) for split in absent))
+    return [split for split in parts if split not in absent], missing
 
 
 def _there(split: str, root: Path) -> bool:

@@ -11,6 +11,7 @@ import soundfile
 
 import src.datasets.librispeech as librispeech
 from src.datasets.librispeech import GROUPS, SPLITS, LibriSpeechCorpus
+from src.datasets.shares import SHARES, listed
 from src.errors import ConfigError, ManifestError
 
 
@@ -132,3 +133,56 @@ def test_real_speech(speech_data: Path, index_dir: Path) -> None:
     start = time.process_time()
     assert load().utterances == corpus.utterances
     assert time.process_time() - start < 0.5
+
+
+def test_a_share_is_picked_from_its_split(
+    tmp_path: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_split(tmp_path / "LibriSpeech/train-clean-100", 1, count=4)
+    (tmp_path / "LibriSpeech/train-clean-100/1/7/1-7-0002.flac").write_bytes(b"")
+    wanted = {"train-clean-8h": {"1-7-0001", "1-7-0002"}, "dev-clean-70m": {"1-7-0003"}}
+    monkeypatch.setattr("src.datasets.shares.listed", lambda name: frozenset(wanted[name]))
+    train = LibriSpeechCorpus("train-clean-8h", tmp_path, index_dir=index_dir)
+    assert train.name == "train-clean-8h"
+    assert [item.id for item in train] == ["1-7-0001"]
+    assert [Path(item.name).stem for item in train.exclusions] == ["1-7-0002"]
+    dev = LibriSpeechCorpus("dev-clean-70m", tmp_path, index_dir=index_dir)
+    assert [item.id for item in dev] == ["1-7-0003"]
+    assert dev.exclusions == ()
+    assert len(list(index_dir.iterdir())) == 1
+
+    wanted["dev-clean-70m"].add("9-9-0000")
+    with pytest.raises(ManifestError, match=r"lacks 1 of the 2 .* dev-clean-70m \(9-9-0000"):
+        LibriSpeechCorpus("dev-clean-70m", tmp_path, index_dir=index_dir)
+    make_split(tmp_path / "dev-clean-70m", 5)
+    assert len(LibriSpeechCorpus("dev-clean-70m", tmp_path, index_dir=index_dir)) == 3
+
+
+def test_a_missing_share_downloads_its_split(
+    tmp_path: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fake(split: str, data_dir: Path) -> Path:
+        assert split == "test-clean"
+        return make_split(data_dir / "LibriSpeech" / split, 1)
+
+    monkeypatch.setattr(librispeech, "download_split", fake)
+    monkeypatch.setattr("src.datasets.shares.listed", lambda _: frozenset({"1-7-0001"}))
+    corpus = LibriSpeechCorpus("test-clean-35m", tmp_path, index_dir=index_dir)
+    assert [item.id for item in corpus] == ["1-7-0001"]
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_the_lists_of_shares_are_those_of_their_folders(
+    speech_data: Path, index_dir: Path, share: str
+) -> None:
+    corpus = LibriSpeechCorpus(
+        share, speech_data / "LibriSpeech", index_dir=index_dir, download=False
+    )
+    assert {item.id for item in corpus} == listed(share)
+
+
+def test_shares_have_no_speaker_in_common() -> None:
+    speakers = [{name.split("-")[0] for name in listed(share)} for share in SHARES]
+    assert [len(each) for each in speakers] == [231, 20, 8]
+    assert len(set.union(*speakers)) == 231 + 20 + 8
+    assert set(SHARES.values()) <= set(SPLITS)

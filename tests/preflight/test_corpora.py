@@ -232,3 +232,6 @@ def test_missing_splits_are_not_downloaded(tmp_path: Path) -> None:
     check(finding, "warning", "training downloads 53.6 GB first", "Set data_dir")
     assert demand.needed == 2 * (23_049_477_885 + 30_593_501_606)
     assert present_and_missing(["mine", "dev-clean"], tmp_path) == (["mine"], ["dev-clean"])
+    # two shares of the same split are one download
+    shares = ["train-clean-8h", "dev-clean-70m"]
+    assert present_and_missing(shares, tmp_path / "none") == ([], ["train-clean-100"])
