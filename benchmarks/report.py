@@ -9,16 +9,16 @@ from importlib.metadata import version
 
 import torch
 
+from src.hardware import cpus, processor
+
 
 def machine() -> dict[str, object]:
     """What the figures depend on: processor, load, threads, accelerator."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "platform": platform.platform(),
-        "processor": _processor(),
-        "cpus": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "processor": processor(),
+        "cpus": cpus(),
         "load": round(os.getloadavg()[0], 2),
         "threads": torch.get_num_threads(),
         "gpu": gpu,
@@ -49,14 +49,3 @@ def report(
     versions = {"python": platform.python_version()} | {each: version(each) for each in packages}
     result = {"name": name, "ours": ours, "theirs": theirs, "ratio": round(ratio, 3), "unit": unit}
     return json.dumps(result | details | {"versions": versions, "machine": machine()})
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-    except OSError:
-        return platform.processor()
-    return platform.processor()

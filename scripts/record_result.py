@@ -16,10 +16,12 @@ from src.results.rows import Machine, append
 from src.results.scoring import score
 
 
-def trained_on(options: argparse.Namespace) -> Machine:
-    """The machine of the command line, or this one."""
-    if options.trained_here == (options.processor is not None):
+def trained_on(options: argparse.Namespace) -> Machine | None:
+    """The machine of the command line, this one, or None for that of the run's log."""
+    if options.trained_here and options.processor is not None:
         raise ConfigError("give either --trained-here or --processor and --cpus, with --gpu if any")
+    if not options.trained_here and options.processor is None:
+        return None
     if options.trained_here:
         here = machine()
         return Machine(str(here["processor"]), int(str(here["cpus"])), here["gpu"])  # type: ignore[arg-type]
@@ -37,7 +39,7 @@ def arguments() -> argparse.Namespace:
     add("--command", required=True, help="that trained: 'python train.py -cn=... KEY=VALUE'")
     add("--evaluation", required=True, help="that made the transcripts: 'python inference.py ...'")
     add("--trained-here", action="store_true", help="the training ran on this machine")
-    add("--processor", help="that the training ran on")
+    add("--processor", help="that the training ran on (default: from info.log)")
     add("--cpus", type=int, help="its cores")
     add("--gpu", help="that the training ran on, if any")
     add("--test-set", help="what FOLDER holds (default: its name)")

@@ -18,8 +18,10 @@ from src.datasets.loader import SpeechLoader
 from src.decoding import Decoder, GreedyDecoder
 from src.engine import Engine
 from src.errors import CheckpointError, SpeechError
+from src.hardware import cpus, processor
 from src.paths import resolve
 from src.pipeline import Pipeline
+from src.ranks import n_ranks
 from src.text import TextEncoder
 from src.trainer import (
     EpochEnd,
@@ -201,4 +203,13 @@ def _describe(pipeline: Pipeline, data: TrainingData, engine: Engine) -> None:
         len(utterances),
         hours,
         100 * data.train.padding(),
+    )
+    gpu = torch.cuda.get_device_name(engine.device) if engine.device.type == "cuda" else None
+    log.info(
+        "machine: %s, %d cores; %s; torch %s, %d threads",
+        processor(),
+        cpus(),
+        f"{n_ranks()} x {gpu}" if gpu else "no GPU",
+        torch.__version__,
+        torch.get_num_threads(),
     )

@@ -21,6 +21,7 @@ from src.results.scoring import Scored
 
 LOG = "info.log"
 _STARTED = re.compile(r"([\d.]+) M parameters on (\S+); (\d+) utterances, ([\d.]+) h to train on")
+_MACHINE = re.compile(r"machine: (.*), (\d+) cores; (?:no GPU|(?:1 x )?(.+?)); torch ")
 _EPOCH = re.compile(r"epoch \d+/\d+  .*\(([\d.]+) min\)")
 
 
@@ -30,7 +31,7 @@ class Given:
 
     Attributes:
         command, evaluation: see :class:`src.results.rows.Result`.
-        machine: that trained.
+        machine: that trained; None: from the run's log.
         recipe: None: the run's name in its config.
         corpus: None: from the config.
         utterances, hours: of training speech; None: from the run's log.
@@ -40,7 +41,7 @@ class Given:
 
     command: str
     evaluation: str
-    machine: Machine
+    machine: Machine | None = None
     recipe: str | None = None
     corpus: str | None = None
     utterances: int | None = None
@@ -58,6 +59,7 @@ class RunLog:
         device: cpu, cuda:0 ...
         utterances, hours: of training speech.
         took_hours: of training up to the last epoch.
+        machine: that trained.
     """
 
     parameters: str | None = None
@@ -65,6 +67,7 @@ class RunLog:
     utterances: int | None = None
     hours: float | None = None
     took_hours: float | None = None
+    machine: Machine | None = None
 
     @classmethod
     def read(cls, path: Path) -> RunLog:
@@ -77,7 +80,9 @@ class RunLog:
         if not started:
             return cls(took_hours=took)
         parameters, device, utterances, hours = started[-1]
-        return cls(parameters, device, int(utterances), float(hours), took)
+        named = _MACHINE.findall(text)
+        machine = Machine(named[-1][0], int(named[-1][1]), named[-1][2] or None) if named else None
+        return cls(parameters, device, int(utterances), float(hours), took, machine)
 
 
 def record(path: Path, test_set: str, scored: Scored, given: Given) -> Result:
@@ -123,7 +128,12 @@ def record(path: Path, test_set: str, scored: Scored, given: Given) -> Result:
 def _training(
     content: Mapping[str, Any], config: Mapping[str, Any], log: RunLog, given: Given
 ) -> Training:
-    machine = given.machine
+    machine = given.machine or log.machine
+    if machine is None:
+        raise ConfigError(
+            f"the run's {LOG} does not name its machine: give --processor and --cpus, with --gpu"
+            " if any, or --trained-here"
+        )
     if log.device == "cpu":
         machine = Machine(machine.processor, machine.cpus, None)
     elif log.device is not None and machine.gpu is None:

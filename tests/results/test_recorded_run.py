@@ -13,9 +13,10 @@ import pytest
 from src.build import inference
 from src.build.training import train
 from src.errors import ConfigError
+from src.hardware import cpus, processor
 from src.results import decoding, page
 from src.results.recording import RunLog
-from src.results.rows import read
+from src.results.rows import Machine, read
 from tests.results.conftest import Done
 from tests.toy import config, overrides, write_corpus
 
@@ -89,6 +90,26 @@ def test_the_row_of_a_run(toy: Path, tmp_path: Path, record: Callable[..., Done]
     assert str(toy) not in line
 
 
+def test_the_machine_is_in_the_log(tmp_path: Path, record: Callable[..., Done]) -> None:
+    assert record().status == 0
+    (row,) = read(tmp_path / "results.jsonl")
+    machine = row.training.machine
+    assert (machine.processor, machine.cpus, machine.gpu) == (processor(), cpus(), None)
+
+
+def test_a_log_of_several_gpus(tmp_path: Path) -> None:
+    line = (
+        "INFO src.build.training: machine: Intel(R) Xeon(R), 26 cores; {}; torch 2.13.0, 1 threads"
+    )
+    log = tmp_path / "info.log"
+    started = "3.20 M parameters on cuda:0; 20 utterances, 0.10 h to train on, 1.0 % padding\n"
+    for text, gpu in (("1 x NVIDIA H100", "NVIDIA H100"), ("8 x NVIDIA H100", "8 x NVIDIA H100")):
+        log.write_text(started + line.format(text))
+        assert RunLog.read(log).machine == Machine("Intel(R) Xeon(R)", 26, gpu)
+    log.write_text(started)
+    assert RunLog.read(log).machine is None
+
+
 def test_rendered_twice_the_same(
     tmp_path: Path, record: Callable[..., Done], quick_script: Callable[..., Done]
 ) -> None:
@@ -126,7 +147,6 @@ def test_another_decoder_must_be_in_the_command(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "error: give either --trained-here or --processor and --cpus"),
         (["--trained-here", *MACHINE], "error: give either --trained-here or"),
         (["--processor", "AMD EPYC"], "error: --processor needs --cpus"),
         ([*MACHINE, "--lm-perplexity", "90"], "error: a perplexity of 90 is given, but"),
