@@ -11,7 +11,7 @@ from src.errors import ConfigError, SpeechError
 from src.metrics.report import locate
 from src.paths import resolve
 from src.results.page import percent
-from src.results.recording import Given, record
+from src.results.recording import Given, keep_curves, record
 from src.results.rows import Machine, append
 from src.results.scoring import score
 
@@ -67,6 +67,7 @@ def main() -> None:
         for warning in scored.warnings:
             print(warning, file=sys.stderr)
         rows.append(record(resolve(options.checkpoint), test_set, scored, given))
+    keep_curves(resolve(options.checkpoint), resolve(options.results).parent)
     for row in rows:  # all or none
         append(resolve(options.results), row)
         print(f"{row.recipe}, {row.test_set}: WER {percent(row.wer)} %, CER {percent(row.cer)} %")

@@ -32,6 +32,8 @@ def write(results: Sequence[Result], published: Sequence[Published], page: Path)
     parts = [TOP + summary(rows, published)]
     if rows:
         parts.append(f"## Where ours come from\n\n{provenance(rows)}")
+    if any(row.curves for row in rows):
+        parts.append(f"## How training went\n\n{curves(rows)}")
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text("\n".join(parts), encoding="utf-8")
 
@@ -114,6 +116,20 @@ def provenance(rows: Sequence[Result]) -> str:
             "recorded",
         ),
         [_origin(row) for row in rows],
+    )
+
+
+def curves(rows: Sequence[Result]) -> str:
+    """The pictures of each training, once."""
+    pictures = {tuple(row.curves): row.recipe for row in rows if row.curves}
+    wide = max(map(len, pictures))
+    return _table(
+        ("recipe", *[""] * wide),
+        [
+            [f"`{recipe}`", *(f"![{Path(each).stem.partition('-')[2]}]({each})" for each in shown)]
+            + [""] * (wide - len(shown))
+            for shown, recipe in sorted(pictures.items(), key=lambda item: (item[1], item[0]))
+        ],
     )
 
 

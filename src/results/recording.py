@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,12 +15,16 @@ from typing import Any
 
 from src import checkpoint
 from src.decoding import GreedyDecoder
-from src.errors import CheckpointError, ConfigError
+from src.errors import CheckpointError, ConfigError, ManifestError
 from src.results.decoding import language_model, options
 from src.results.rows import Machine, Result, Training
 from src.results.scoring import Scored
 
 LOG = "info.log"
+PICTURES = ("loss", "error_rates")
+"""Of a run's ``plots``."""
+CURVES = "curves"
+"""The folder beside the results where they are kept."""
 _STARTED = re.compile(r"([\d.]+) M parameters on (\S+); (\d+) utterances, ([\d.]+) h to train on")
 _MACHINE = re.compile(r"machine: (.*), (\d+) cores; (?:no GPU|(?:1 x )?(.+?)); torch ")
 _EPOCH = re.compile(r"epoch \d+/\d+  .*\(([\d.]+) min\)")
@@ -122,7 +127,34 @@ def record(path: Path, test_set: str, scored: Scored, given: Given) -> Result:
         checkpoint_sha256=_sha256(path),
         transcripts_sha256=scored.sha256,
         versions={"python": platform.python_version(), "torch": version("torch")},
+        curves=[
+            f"{CURVES}/{_curve(path, name)}" for name in PICTURES if _plot(path, name).is_file()
+        ],
     )
+
+
+def keep_curves(path: Path, folder: Path) -> None:
+    """Copy the pictures of the run that ``path`` lies in to where its row looks for them.
+
+    Raises:
+        ManifestError: one cannot be copied.
+    """
+    for name in PICTURES:
+        if _plot(path, name).is_file():
+            target = folder / CURVES / _curve(path, name)
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(_plot(path, name), target)
+            except OSError as error:
+                raise ManifestError(f"{target} cannot be written ({error.strerror})") from error
+
+
+def _plot(path: Path, name: str) -> Path:
+    return path.parent / "plots" / f"{name}.png"
+
+
+def _curve(path: Path, name: str) -> str:
+    return f"{_sha256(path)[:12]}-{name}.png"
 
 
 def _training(

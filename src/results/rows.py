@@ -94,6 +94,7 @@ class Result:
         checkpoint_sha256: of the file.
         transcripts_sha256: of references and hypotheses, see :mod:`src.results.scoring`.
         versions: of packages when it was recorded.
+        curves: pictures of the training, below the folder of ``results.jsonl``.
     """
 
     recipe: str
@@ -114,6 +115,7 @@ class Result:
     checkpoint_sha256: str
     transcripts_sha256: str
     versions: dict[str, str]
+    curves: list[str]
 
 
 def append(path: Path, result: Result) -> None:

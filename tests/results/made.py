@@ -44,6 +44,7 @@ def result(hours: float = 2.0, wer: float = 0.5, **changes: Any) -> Result:
         checkpoint_sha256=f"{hours:g}".rjust(64, "0"),
         transcripts_sha256="f" * 64,
         versions={"python": "3.11.7", "torch": "2.11.0"},
+        curves=[],
     )
     return replace(made, **changes)
 

@@ -77,6 +77,16 @@ def test_nothing_recorded(tmp_path: Path) -> None:
     assert "Where ours come from" not in text
 
 
+def test_the_curves_of_each_training_once(tmp_path: Path) -> None:
+    shown = ["curves/1a-loss.png", "curves/1a-error_rates.png"]
+    ours = [replace(row, curves=shown if row.training.hours > 1 else []) for row in OURS]
+    page.write(ours, THEIRS, tmp_path / "RESULTS.md")
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert rows(text, "`hours_") == [["`hours_4`", *(f"![{Path(x).stem[3:]}]({x})" for x in shown)]]
+    page.write(OURS, THEIRS, tmp_path / "RESULTS.md")
+    assert "How training went" not in (tmp_path / "RESULTS.md").read_text()
+
+
 def test_the_gpu_stands_for_the_machine() -> None:
     row = result()
     training = replace(row.training, machine=Machine("AMD EPYC", 16, "NVIDIA H100"))

@@ -15,7 +15,7 @@ from src.build.training import train
 from src.errors import ConfigError
 from src.hardware import cpus, processor
 from src.results import decoding, page
-from src.results.recording import RunLog
+from src.results.recording import PICTURES, RunLog
 from src.results.rows import Machine, read
 from tests.results.conftest import Done
 from tests.toy import config, overrides, write_corpus
@@ -85,6 +85,10 @@ def test_the_row_of_a_run(toy: Path, tmp_path: Path, record: Callable[..., Done]
     content = (toy / "saved/toy/model_best.pth").read_bytes()
     assert row.checkpoint_sha256 == hashlib.sha256(content).hexdigest()
     assert f"toy, val: WER {page.percent(row.wer)} %" in done.out
+    assert len(row.curves) == 2
+    for name, curve in zip(PICTURES, row.curves, strict=True):
+        plot = toy / f"saved/toy/plots/{name}.png"
+        assert (tmp_path / curve).read_bytes() == plot.read_bytes()
     line = (tmp_path / "results.jsonl").read_text()
     assert str(tmp_path) not in line
     assert str(toy) not in line
