@@ -20,6 +20,7 @@ from src.inference import (
     budget_table,
     hot_word_table,
     score_table,
+    transcript_lines,
 )
 from src.paths import resolve
 
@@ -55,11 +56,13 @@ def infer(config: DictConfig) -> int:
             evaluation = recognizer.run(loader, folder.write, title=corpus.name)
         n_failed += _write_failures(corpus, evaluation, folder)
         evaluations[corpus.name] = evaluation
+        if folder.unreferenced:
+            print(transcript_lines(folder.unreferenced))
         print(f"{corpus.name}: {len(corpus)} utterances, predictions in {folder.folder}")
-    print(score_table(evaluations))
-    for text in (budget_table(evaluations), hot_word_table(evaluations)):
+    for table in (score_table, budget_table, hot_word_table):
+        text = table(evaluations)
         if text:
-            print(f"\n{text}")
+            print(f"{text}\n")
     return 1 if n_failed else 0
 
 

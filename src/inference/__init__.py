@@ -2,7 +2,7 @@
 
 from src.inference.recognizer import Recognizer
 from src.inference.settings import InferencerSettings
-from src.inference.table import budget_table, hot_word_table, score_table
+from src.inference.table import budget_table, hot_word_table, score_table, transcript_lines
 from src.inference.transcripts import PredictionFolder
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "budget_table",
     "hot_word_table",
     "score_table",
+    "transcript_lines",
 ]

@@ -7,21 +7,34 @@ from collections.abc import Mapping, Sequence
 from src.evaluation import Evaluation
 from src.metrics import CorpusScore
 
+SHOWN = 20
+"""Transcripts that are printed; the files hold all."""
+
+
+def transcript_lines(heard: Sequence[tuple[str, str]]) -> str:
+    """What was heard, from (utterance id, text) pairs: a line each, sorted, as far as ``SHOWN``."""
+    lines = [f"{name}: {text or '(nothing heard)'}" for name, text in sorted(heard)[:SHOWN]]
+    if len(heard) > SHOWN:
+        lines.append(f"... and {len(heard) - SHOWN} more")
+    return "\n".join(lines)
+
 
 def score_table(evaluations: Mapping[str, Evaluation]) -> str:
-    """WER and CER of each part under each decoder, as aligned text.
+    """WER and CER of each part under each decoder, as aligned text; empty without references.
 
-    Rates are corpus level. A part without references has dashes. Where a decoder gave several
+    Rates are corpus level. Where a decoder gave several
     hypotheses, a line says what the best of them would have had.
     """
     rows: list[tuple[str, ...]] = [("part", "decoder", "utterances", "WER", "CER")]
     for part, evaluation in evaluations.items():
         for name, score in evaluation.scores.items():
+            if not score.utterances:
+                continue
             rows.append(_rates(part, name, score))
             oracle = evaluation.oracles.get(name)
             if oracle is not None and oracle.utterances and evaluation.several[name]:
                 rows.append(_rates(part, f"{name}, best of n-best", oracle))
-    return _aligned(rows, n_left=2)
+    return _aligned(rows, n_left=2) if len(rows) > 1 else ""
 
 
 def budget_table(evaluations: Mapping[str, Evaluation]) -> str:
@@ -57,14 +70,7 @@ def hot_word_table(evaluations: Mapping[str, Evaluation]) -> str:
 
 
 def _rates(part: str, name: str, score: CorpusScore) -> tuple[str, ...]:
-    known = score.utterances > 0
-    return (
-        part,
-        name,
-        str(score.utterances) if known else "no reference",
-        f"{100 * score.wer:.2f} %" if known else "-",
-        f"{100 * score.cer:.2f} %" if known else "-",
-    )
+    return part, name, str(score.utterances), f"{100 * score.wer:.2f} %", f"{100 * score.cer:.2f} %"
 
 
 def _aligned(rows: Sequence[tuple[str, ...]], *, n_left: int) -> str:

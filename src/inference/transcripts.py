@@ -23,6 +23,9 @@ class PredictionFolder:
         recognizer: what makes the predictions; ``pred_text`` is what its decoder heard.
         override: move earlier predictions aside instead of refusing.
 
+    Attributes:
+        unreferenced: id and ``pred_text`` of what was written without a reference.
+
     Raises:
         ConfigError: the folder holds predictions and ``override`` is not asked for.
     """
@@ -43,6 +46,7 @@ class PredictionFolder:
             move_aside(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.unreferenced: list[tuple[str, str]] = []
         self._recognizer = recognizer
 
     def write(self, result: Recognized) -> None:
@@ -69,6 +73,8 @@ class PredictionFolder:
                 for each in nbest
             ]
         self._write(result.utterance.id, content)
+        if result.reference is None:
+            self.unreferenced.append((result.utterance.id, best.text))
 
     def _details(self, hypothesis: Hypothesis, offset: float) -> dict[str, Any]:
         recognizer = self._recognizer

@@ -79,7 +79,9 @@ def test_the_layer_is_the_same_with_and_without(
             monkeypatch.setattr(recurrent, "suits", lambda cells, data: False)
         out = layer(Padded(batch.data * mask, lengths), mask, reverse).data
         gradients = torch.autograd.grad(out.square().sum(), list(layer.parameters()))
-        results.append((out, *gradients))
+        with torch.inference_mode():
+            inferred = layer(Padded(batch.data * mask, lengths), mask, reverse).data
+        results.append((out, inferred, *gradients))
     assert "_Sweep" in graph(results[0][0])
     assert "_Sweep" not in graph(results[1][0])
     for ours, theirs in zip(*results, strict=True):
@@ -97,15 +99,15 @@ def graph(out: Tensor) -> str:
     return " ".join(sorted({type(node).__name__ for node in seen}))
 
 
-def test_training_on_the_cpu_uses_it_and_nothing_else_does() -> None:
+def test_float32_on_the_cpu_uses_it_and_nothing_else_does() -> None:
     torch.manual_seed(0)
     data = torch.zeros(1, 2, 4)
     gru, lstm = cells(4, 3, 2), [nn.LSTM(4, 3, batch_first=True)]
     assert suits(gru, data)
     assert not suits(lstm, data)
     assert not suits(gru, data.double())
-    with torch.no_grad():
-        assert not suits(gru, data)
+    with torch.inference_mode():
+        assert suits(gru, data)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert not suits(gru, data)
     layer = RecurrentLayer(4, 3, cell="gru", bidirectional=True, merge="sum", dropout=0.0)
