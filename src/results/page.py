@@ -69,7 +69,7 @@ def ordered(results: Sequence[Result]) -> list[Result]:
 
 def summary(rows: Sequence[Result], published: Sequence[Published]) -> str:
     """Ours, and beside them what others have published."""
-    ours = _table(
+    ours = table(
         (
             "test set",
             "WER, % (95 %)",
@@ -82,7 +82,7 @@ def summary(rows: Sequence[Result], published: Sequence[Published]) -> str:
         ),
         [_ours(row) for row in rows],
     )
-    theirs = _table(
+    theirs = table(
         (
             "published",
             *(f"{split}, WER %" for split in _SPLITS),
@@ -101,7 +101,7 @@ def summary(rows: Sequence[Result], published: Sequence[Published]) -> str:
 
 def provenance(rows: Sequence[Result]) -> str:
     """Counts, commands and checksums."""
-    return _table(
+    return table(
         (
             "recipe",
             "test set",
@@ -123,7 +123,7 @@ def curves(rows: Sequence[Result]) -> str:
     """The pictures of each training, once."""
     pictures = {tuple(row.curves): row.recipe for row in rows if row.curves}
     wide = max(map(len, pictures))
-    return _table(
+    return table(
         ("recipe", *[""] * wide),
         [
             [f"`{recipe}`", *(f"![{Path(each).stem.partition('-')[2]}]({each})" for each in shown)]
@@ -211,7 +211,7 @@ def _counts(rate: Rate) -> str:
     )
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A Markdown table that ends with a line break."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "".join(f"| {' | '.join(_cell(each) for each in line)} |\n" for line in lines)

@@ -1,0 +1,46 @@
+"""What each change of a recipe brings: python scripts/ablation.py saved/BASE saved/RUN ..."""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from src.errors import SpeechError
+from src.paths import resolve
+from src.results.ablation import read_run, read_runs, rows, write_runs
+from src.results.ablation_page import draw, page
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("base", metavar="BASE", help="folder of the run that the others are compared with")
+    add("runs", nargs="*", metavar="RUN", help="folders of finished runs, those of seeds too")
+    add("--about", help="a sentence that says what the base is (default: as the page has it)")
+    add("--results", default="results/ablations.jsonl", help="(default: %(default)s)")
+    options = parser.parse_args()
+    path = resolve(options.results)
+    base = resolve(options.base)
+    new = [read_run(resolve(folder), base) for folder in (options.base, *options.runs)]
+    names = {run.name for run in new}
+    runs = [run for run in read_runs(path) if run.name not in names] + new
+    found = rows(runs)
+    about = options.about or _about(path.with_suffix(".txt"))
+    write_runs(path, sorted(runs, key=lambda run: run.name))
+    path.with_suffix(".txt").write_text(f"{about}\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(page(found, about, f"{path.stem}.png"), encoding="utf-8")
+    draw(found, path.with_suffix(".png"))
+    print(page(found, about, f"{path.stem}.png"))
+
+
+def _about(path: Path) -> str:
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else "The base."
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SpeechError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
