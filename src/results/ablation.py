@@ -196,8 +196,8 @@ def rows(runs: Iterable[Run]) -> list[Row]:
         groups[json.dumps(run.changes, sort_keys=True)].append(run)
     if "{}" not in groups:
         raise ManifestError("no run is the base: name a run without changes first")
-    found = [
-        Row(group[0].name, group[0].changes, sorted(group, key=lambda run: run.seed or 0))
-        for group in groups.values()
-    ]
+    found = []
+    for group in groups.values():
+        by_seed = sorted(group, key=lambda run: (run.seed or 0, run.name))
+        found.append(Row(by_seed[0].name, by_seed[0].changes, by_seed))
     return sorted(found, key=lambda row: (bool(row.changes), row.mean("wer"), row.name))
