@@ -1,6 +1,10 @@
-"""Render results/RESULTS.md, and the results in the README: python scripts/render_results.py"""
+"""Render results/RESULTS.md, and the results in the README and in the model's card:
+
+python scripts/render_results.py
+"""
 
 import argparse
+import hashlib
 import sys
 from pathlib import Path
 
@@ -10,20 +14,37 @@ from src.errors import SpeechError
 from src.paths import resolve
 from src.results import page, published, rows
 
-if __name__ == "__main__":
+
+def of_model(ours: list[rows.Result], model: Path) -> list[rows.Result]:
+    """The results of the checkpoint ``model``, whose bytes say which they are."""
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    return [row for row in ours if row.checkpoint_sha256 == digest]
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", default="results/results.jsonl", help="(default: %(default)s)")
     parser.add_argument("--published", default="docs/published.yaml", help="(default: %(default)s)")
     parser.add_argument("--page", default="results/RESULTS.md", help="(default: %(default)s)")
     parser.add_argument("--readme", default="README.md", help="(default: %(default)s)")
+    parser.add_argument("--model", default="models/english.pth", help="(default: %(default)s)")
+    parser.add_argument("--card", default="models/README.md", help="(default: %(default)s)")
     options = parser.parse_args()
+    ours = rows.read(resolve(options.results))
+    theirs = published.read(resolve(options.published))
+    page.write(ours, theirs, resolve(options.page))
+    print(f"{options.page}: {len(page.ordered(ours))} results and {len(theirs)} published")
+    told = f"what stands between {page.BEGIN} and {page.END}"
+    if page.insert(ours, theirs, resolve(options.readme)):
+        print(f"{options.readme}: {told}")
+    model, card = resolve(options.model), resolve(options.card)
+    if model.exists() and card.exists() and page.insert(of_model(ours, model), [], card):
+        print(f"{options.card}: {told}")
+
+
+if __name__ == "__main__":
     try:
-        ours = rows.read(resolve(options.results))
-        theirs = published.read(resolve(options.published))
-        page.write(ours, theirs, resolve(options.page))
-        print(f"{options.page}: {len(page.ordered(ours))} results and {len(theirs)} published")
-        if page.insert(ours, theirs, resolve(options.readme)):
-            print(f"{options.readme}: what stands between {page.BEGIN} and {page.END}")
+        main()
     except SpeechError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

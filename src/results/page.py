@@ -68,7 +68,7 @@ def ordered(results: Sequence[Result]) -> list[Result]:
 
 
 def summary(rows: Sequence[Result], published: Sequence[Published]) -> str:
-    """Ours, and beside them what others have published."""
+    """Ours, and beside them what others have published, where that is given."""
     ours = table(
         (
             "test set",
@@ -96,7 +96,7 @@ def summary(rows: Sequence[Result], published: Sequence[Published]) -> str:
     )
     if not rows:
         ours = "None of ours has been recorded yet.\n"
-    return f"{ours}\n{theirs}"
+    return f"{ours}\n{theirs}" if published else ours
 
 
 def provenance(rows: Sequence[Result]) -> str:
