@@ -29,6 +29,7 @@ class DataloaderSettings:
         cache_dir: where the cache on the disk lies; a relative path counts from the
             repository's root.
         pin_memory: page-locked batches for a GPU.
+        sorted_epochs: how many epochs of training go from the shortest to the longest utterances.
 
     Raises:
         ConfigError: ``cache`` or ``cache_dir`` is something else.
@@ -40,6 +41,7 @@ class DataloaderSettings:
     cache: CacheKind | bool = "none"
     cache_dir: str = "data/cache"
     pin_memory: bool = True
+    sorted_epochs: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.cache, bool) and self.cache not in CACHE_KINDS:
@@ -94,6 +96,7 @@ class DataloaderSettings:
             rank=rank,
             world_size=world_size,
             pin_memory=self.pin_memory,
+            sorted_epochs=self.sorted_epochs if shuffle else 0,
         )
 
 

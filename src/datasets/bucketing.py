@@ -129,8 +129,13 @@ class BucketBatchSampler(Sampler[list[int]]):
 
     Iterating delivers epoch 0; :meth:`batches` delivers any.
 
+    Args:
+        sorted_epochs: how many epochs of a shuffled sampler begin with the shortest batches and
+            end with the longest (SortaGrad, Amodei et al. 2016, section 3.2).
+
     Raises:
-        ConfigError: a limit is not positive, or ``rank`` is not below ``world_size``.
+        ConfigError: a limit is not positive, ``sorted_epochs`` is negative, or ``rank`` is not
+            below ``world_size``.
         ManifestError: a duration is negative or not finite.
     """
 
@@ -144,8 +149,11 @@ class BucketBatchSampler(Sampler[list[int]]):
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        sorted_epochs: int = 0,
     ) -> None:
         _check_limits(max_batch_duration, max_batch_size)
+        if sorted_epochs < 0:
+            raise ConfigError(f"sorted_epochs must not be negative, but is {sorted_epochs}")
         if world_size < 1:
             raise ConfigError(f"world_size must be at least 1, but is {world_size}")
         if not 0 <= rank < world_size:
@@ -157,6 +165,7 @@ class BucketBatchSampler(Sampler[list[int]]):
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self.sorted_epochs = sorted_epochs
         self._options: _Options = {
             "max_batch_duration": max_batch_duration,
             "max_batch_size": max_batch_size,
@@ -186,14 +195,17 @@ class BucketBatchSampler(Sampler[list[int]]):
     def batches(self, epoch: int) -> list[Indices]:
         """The batches of this rank in ``epoch``, in the order in which they are trained."""
         plan = self.plan(epoch)
-        if self.world_size == 1:
-            return plan
         if not self.shuffle:
             return plan[self.rank :: self.world_size]
+        shortest_first = epoch < self.sorted_epochs
+        if self.world_size == 1 and not shortest_first:
+            return plan
         whole = _halve_until_divisible(plan, self.world_size)
         # Ranks wait for each other in every step: give them batches of like length.
         whole.sort(key=lambda batch: (-float(self.durations[batch].max()), -len(batch)))
         share = whole[self.rank :: self.world_size]
+        if shortest_first:
+            return share[::-1]
         rng = np.random.default_rng(derive_seed(self.seed, "steps", epoch))
         return [share[step] for step in rng.permutation(len(share))]
 

@@ -44,6 +44,7 @@ class SpeechLoader:
         rank, world_size: which share of the batches is delivered; see
             :class:`~src.datasets.bucketing.BucketBatchSampler`.
         pin_memory: page-locked batches, for transfers to a GPU; without one it has no effect.
+        sorted_epochs: how many epochs begin with the shortest batches.
 
     Raises:
         ConfigError: a number is out of range.
@@ -62,6 +63,7 @@ class SpeechLoader:
         rank: int = 0,
         world_size: int = 1,
         pin_memory: bool = False,
+        sorted_epochs: int = 0,
     ) -> None:
         if num_workers < 0:
             raise ConfigError(f"num_workers must not be negative, but is {num_workers}")
@@ -78,6 +80,7 @@ class SpeechLoader:
             seed=seed,
             rank=rank,
             world_size=world_size,
+            sorted_epochs=sorted_epochs,
         )
         self._counts: dict[int, int] = {}  # epoch -> batches, since counting all takes seconds
 

@@ -17,6 +17,9 @@ from src.trainer.learner import Learner
 from src.trainer.progress import Progress
 from src.trainer.settings import TrainerSettings
 
+_BEFORE = {"dataloader.sorted_epochs": 0}
+"""What a checkpoint was trained with that is older than a key of the plan."""
+
 
 def training_plan(
     loader: SpeechLoader, settings: TrainerSettings, n_ranks: int
@@ -30,6 +33,7 @@ def training_plan(
         "datasets.train": f"{len(loader.dataset)} utterances {digest.hexdigest()}",
         "dataloader.max_batch_duration": float(loader.sampler.max_batch_duration),
         "dataloader.max_batch_size": loader.sampler.max_batch_size,
+        "dataloader.sorted_epochs": loader.sampler.sorted_epochs,
         "trainer.epoch_len": settings.epoch_len,
         "trainer.accumulate": settings.accumulate,
         "trainer.seed": settings.seed,
@@ -108,9 +112,10 @@ class Keeper:
                 f"{path} lacks key 'plan': start from its weights with trainer.from_pretrained"
             )
         for key, ours in self.plan.items():
-            if saved.get(key) != ours:
+            theirs = saved.get(key, _BEFORE.get(key))
+            if theirs != ours:
                 raise CheckpointError(
-                    f"{path} was trained with other data or batches, {key}={saved.get(key)}"
+                    f"{path} was trained with other data or batches, {key}={theirs}"
                     f" where this run has {ours}: resume with the same, or start a new run with"
                     " trainer.from_pretrained"
                 )

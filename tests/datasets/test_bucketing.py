@@ -176,9 +176,23 @@ def test_one_rank_gets_the_plan() -> None:
     assert len(sampler(0, 1)) == len(plan(epoch=0))
 
 
+@pytest.mark.parametrize("world_size", [1, 3])
+def test_sorted_epochs_go_from_short_to_long(world_size: int) -> None:
+    for rank in range(world_size):
+        ours = sampler(rank, world_size, sorted_epochs=2)
+        plain = sampler(rank, world_size)
+        for epoch in range(3):
+            batches, usual = ours.batches(epoch), plain.batches(epoch)
+            assert sorted(map(tuple, batches)) == sorted(map(tuple, usual))
+            assert len(batches) == ours.n_batches(epoch)
+            longest = [DURATIONS[batch].max() for batch in batches]
+            assert (longest == sorted(longest)) == (epoch < 2)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"sorted_epochs": -1}, "sorted_epochs must not be negative, but is -1"),
         ({"max_batch_duration": -3}, "max_batch_duration must be positive, but is -3"),
         ({"max_batch_duration": float("inf")}, "max_batch_duration must be positive"),
         ({"max_batch_size": 0}, "max_batch_size must be at least 1 or null, but is 0"),
@@ -190,7 +204,7 @@ def test_values_out_of_range_are_refused(changes: dict[str, float], message: str
     options = {"max_batch_duration": 10.0} | changes
     with pytest.raises(ConfigError, match=message):
         BucketBatchSampler([1.0], **options)  # type: ignore[arg-type]
-    if "world_size" not in changes:
+    if not {"world_size", "sorted_epochs"} & set(changes):
         with pytest.raises(ConfigError, match=message):
             plan(**changes)
 

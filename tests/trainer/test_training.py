@@ -124,6 +124,7 @@ def test_resuming_with_other_plans_is_refused(data: Path, tmp_path: Path) -> Non
         ("model.rnn_size=32", r"model.rnn_size=48, but the config says 32"),
         ("dataloader.max_batch_duration=9", "dataloader.max_batch_duration=8.0 where .* 9.0"),
         ("trainer.accumulate=2", "trainer.accumulate=1 where this run has 2"),
+        ("dataloader.sorted_epochs=1", "dataloader.sorted_epochs=0 where this run has 1"),
         ("datasets.train.limit=50", "datasets.train=60 utterances"),
         ("trainer.n_epochs=5", "total_steps="),
         ("trainer.resume_from=model_best.pth", "holds weights alone"),
@@ -131,6 +132,11 @@ def test_resuming_with_other_plans_is_refused(data: Path, tmp_path: Path) -> Non
         with pytest.raises(CheckpointError, match=message):
             run(data, tmp_path, *base, change)
         assert (tmp_path / "toy" / "metrics.jsonl").read_bytes() == written
+    last = tmp_path / "toy" / "checkpoint-last.pth"
+    content = checkpoint.load(last)
+    del content["training"]["plan"]["dataloader.sorted_epochs"]  # as an older version wrote it
+    torch.save(content, last)
+    assert run(data, tmp_path, *base) == 0
 
 
 def test_weights_of_another_run_are_a_start(data: Path, tmp_path: Path) -> None:
