@@ -104,6 +104,33 @@ def read_audio(
     return torch.from_numpy(np.clip(samples, -1.0, 1.0, out=samples))
 
 
+def from_samples(
+    samples: npt.ArrayLike | Tensor, sample_rate: int, wanted_rate: int = 16000
+) -> Tensor:
+    """Samples (S,) of ``sample_rate`` as :func:`read_audio` gives them, at ``wanted_rate``.
+
+    Raises:
+        AudioError: there are none, they are not one channel, or they are not finite.
+        ConfigError: a rate is not positive.
+    """
+    for name, rate in (("sample_rate", sample_rate), ("wanted_rate", wanted_rate)):
+        if rate <= 0:
+            raise ConfigError(f"{name} must be positive, but is {rate}")
+    array = np.asarray(samples.cpu() if isinstance(samples, Tensor) else samples)
+    if array.ndim != 1 or not len(array):
+        raise AudioError(f"samples must be (S,) with at least one, but are {array.shape}")
+    if not np.issubdtype(array.dtype, np.floating):
+        raise AudioError(f"samples must be floats in [-1, 1], but are {array.dtype}")
+    array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise AudioError("samples must be finite, but are not")
+    if sample_rate != wanted_rate:
+        array = soxr.resample(array, sample_rate, wanted_rate)
+        if not len(array):
+            raise AudioError(f"samples must reach one at {wanted_rate} Hz, but are too few")
+    return torch.from_numpy(np.clip(array, -1.0, 1.0))
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     try:

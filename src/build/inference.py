@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import torch
@@ -22,9 +21,9 @@ from src.inference import (
     score_table,
     transcript_lines,
 )
+from src.inference.prediction_files import recall
 from src.paths import resolve
-
-log = logging.getLogger(__name__)
+from src.types import Utterance
 
 PREDICTIONS = "data/saved"
 
@@ -45,25 +44,48 @@ def infer(config: DictConfig) -> int:
     evaluations: dict[str, Evaluation] = {}
     parts = corpora(group(config, "datasets"))
     folders = _folders(parts, root)
-    n_failed = 0
+    failed: list[tuple[Utterance, str]] = []
     for name, corpus in parts.items():
-        folder = PredictionFolder(folders[name], recognizer, override=settings.override)
-        evaluation = Evaluation({})
-        if len(corpus):
-            loader = dataloader.loader(
-                corpus.utterances, _no_labels, recognizer.sample_rate, shuffle=False
-            )
+        folder = PredictionFolder(
+            folders[name],
+            recognizer,
+            formats=settings.formats,
+            output=None if settings.output is None else resolve(settings.output),
+            overwrite=settings.overwrite,
+            override=settings.override,
+        )
+        earlier = folder.finished(corpus.utterances)
+        rest = [each for each in corpus.utterances if each.id not in earlier]
+        evaluation = Evaluation.of(recognizer.decoders)
+        if rest:
+            loader = dataloader.loader(rest, _no_labels, recognizer.sample_rate, shuffle=False)
             evaluation = recognizer.run(loader, folder.write, title=corpus.name)
-        n_failed += _write_failures(corpus, evaluation, folder)
+        recall(evaluation, earlier.values(), recognizer.decoder.name)
+        failed += _write_failures(corpus, evaluation, folder)
+        folder.finish()
         evaluations[corpus.name] = evaluation
-        if folder.unreferenced:
-            print(transcript_lines(folder.unreferenced))
-        print(f"{corpus.name}: {len(corpus)} utterances, predictions in {folder.folder}")
+        _tell(corpus, folder, len(earlier))
     for table in (score_table, budget_table, hot_word_table):
         text = table(evaluations)
         if text:
             print(f"{text}\n")
-    return 1 if n_failed else 0
+    for utterance, reason in failed:
+        print(f"could not be read: {utterance.audio}: {reason}")
+    return 1 if failed else 0
+
+
+def _tell(corpus: Corpus, folder: PredictionFolder, n_earlier: int) -> None:
+    if folder.unreferenced:
+        print(transcript_lines(folder.unreferenced))
+    kept = f", {n_earlier} of them from an earlier run" if n_earlier else ""
+    print(f"{corpus.name}: {len(corpus)} utterances{kept}, predictions in {folder.folder}")
+    if folder.output != folder.folder:
+        print(f"other formats in {folder.output}")
+    if folder.spared:
+        print(
+            f"{len(folder.spared)} files that were there already were kept, among them"
+            f" {folder.spared[0]}: inferencer.overwrite=true replaces them"
+        )
 
 
 def _folder(save_path: str) -> Path:
@@ -86,14 +108,15 @@ def _folders(parts: dict[str, Corpus], root: Path) -> dict[str, Path]:
     }
 
 
-def _write_failures(corpus: Corpus, evaluation: Evaluation, folder: PredictionFolder) -> int:
-    """A prediction file for each utterance that could not be read; returns how many."""
+def _write_failures(
+    corpus: Corpus, evaluation: Evaluation, folder: PredictionFolder
+) -> list[tuple[Utterance, str]]:
+    """A prediction file for each utterance that could not be read; returns which, and why."""
     broken = [(failure.utterance, failure.reason) for failure in evaluation.failures]
     broken += [(e.utterance, e.reason) for e in corpus.exclusions if e.utterance is not None]
     for utterance, reason in broken:
         folder.write_error(utterance, reason)
-        log.error("%s: %s", utterance.audio, reason)
-    return len(broken)
+    return broken
 
 
 def _no_labels(text: str) -> list[int]:

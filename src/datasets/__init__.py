@@ -8,9 +8,11 @@ from src.datasets.directory import DirectoryCorpus
 from src.datasets.librispeech import LibriSpeechCorpus
 from src.datasets.loader import Position, SpeechLoader
 from src.datasets.manifest import ManifestCorpus
+from src.datasets.sources import AudioCorpus
 from src.datasets.spoken import SpokenCorpus
 
 __all__ = [
+    "AudioCorpus",
     "BucketBatchSampler",
     "Corpus",
     "DirectoryCorpus",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from src.audio.probing import probe_all
@@ -73,6 +74,24 @@ class DirectoryCorpus(Corpus):
         if name is None:
             name = place.stem if place.is_file() else place.resolve().name
         super().__init__(name, kept, (*faults, *unreadable, *filtered), place=place)
+
+
+def recordings_corpus(paths: Sequence[Path], *, name: str) -> Corpus:
+    """The recordings ``paths`` in their order, each with the transcript that lies beside it.
+
+    What does not exist or cannot be read is left out, with its reason.
+
+    Raises:
+        ManifestError: none of them can be used.
+    """
+    found: list[_Recording] = []
+    faults: list[Exclusion] = []
+    for path in paths:
+        recordings, exclusions = _recordings(Folder(path.parent, "", (path.name,), (), ""), None)
+        found += [replace(each, relative=str(path)) for each in recordings]
+        faults += exclusions
+    utterances, unreadable = _utterances(found)
+    return Corpus(name, utterances, (*faults, *unreadable))
 
 
 def _find(place: Path, texts: Path | None) -> tuple[list[_Recording], list[Exclusion]]:

@@ -59,7 +59,10 @@ def evaluate(
         results = _recognized(batch, heard, text_encoder)
         for result in results:
             if result.reference is not None:
-                evaluation.score(result.reference, result.hypotheses)
+                evaluation.score(
+                    result.reference,
+                    {name: [h.text for h in nbest] for name, nbest in result.hypotheses.items()},
+                )
             _note_hot_words(evaluation, result, decoders)
             take(result)
         if budget:

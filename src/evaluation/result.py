@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from src.decoding import Decoder
@@ -66,13 +66,13 @@ class Evaluation:
             hot={decoder.name: Counter() for decoder in decoders if decoder.hotwords},
         )
 
-    def score(self, reference: str, hypotheses: dict[str, list[Hypothesis]]) -> None:
-        """Count an utterance: for each decoder's name its n-best list."""
-        for name, nbest in hypotheses.items():
-            self.scores[name].add(reference, nbest[0].text)
-            best = min(nbest, key=lambda each: word_edits(reference, each.text).errors)
-            self.oracles[name].add(reference, best.text)
-            self.several[name] |= len(nbest) > 1
+    def score(self, reference: str, heard: Mapping[str, Sequence[str]]) -> None:
+        """Count an utterance: for each decoder's name the texts of its n-best list."""
+        for name, texts in heard.items():
+            self.scores[name].add(reference, texts[0])
+            best = min(texts, key=lambda text: word_edits(reference, text).errors)
+            self.oracles[name].add(reference, best)
+            self.several[name] |= len(texts) > 1
 
     @classmethod
     def merged(cls, parts: Sequence[Evaluation]) -> Evaluation:

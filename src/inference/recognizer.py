@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from src import checkpoint
-from src.audio.reading import read_audio
+from src.audio.reading import from_samples, read_audio
 from src.datasets.loader import SpeechLoader
 from src.decoding import (
     BeamSearchDecoder,
@@ -19,6 +23,8 @@ from src.decoding import (
     FlashlightDecoder,
     GreedyDecoder,
     LanguageModelDecoder,
+    utterance_confidence,
+    words,
 )
 from src.decoding.align import Alignment, align
 from src.engine import pick_device
@@ -27,7 +33,11 @@ from src.inference.delay import emission_delay
 from src.paths import resolve
 from src.pipeline import Pipeline
 from src.text import TextEncoder
-from src.types import Hypothesis, Padded
+from src.transcripts import Transcript
+from src.types import Padded
+
+Audio = str | Path | npt.NDArray[np.floating[Any]] | Tensor
+"""A file, or samples (S,) in [-1, 1]."""
 
 
 class Recognizer:
@@ -43,11 +53,13 @@ class Recognizer:
         text_encoder: TextEncoder,
         decoder: Decoder,
         device: torch.device,
+        origin: str | None = None,
     ) -> None:
         self.pipeline = pipeline.to(device).eval()
         self.text_encoder = text_encoder
         self.decoder = decoder
         self.device = device
+        self._origin = origin
 
     @classmethod
     def from_checkpoint(
@@ -75,7 +87,10 @@ class Recognizer:
         restored = checkpoint.restore(
             checkpoint.load(place), place, decoder=decoder, options=options
         )
-        return cls(restored.pipeline, restored.text_encoder, restored.decoder, pick_device(device))
+        with place.open("rb") as file:
+            origin = hashlib.file_digest(file, "sha256").hexdigest()
+        parts = (restored.pipeline, restored.text_encoder, restored.decoder)
+        return cls(*parts, pick_device(device), origin)
 
     @property
     def sample_rate(self) -> int:
@@ -86,14 +101,55 @@ class Recognizer:
         """Seconds between two output frames."""
         return self.pipeline.seconds_per_frame
 
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What its transcripts depend on, as plain values: the checkpoint and the decoder."""
+        settings = {k: v for k, v in self.decoder.settings.items() if k != "threads"}
+        made = {"checkpoint": self._origin, "decoder": self.decoder.name, "settings": settings}
+        return dict(json.loads(json.dumps(made, default=str)))
+
+    @overload
+    def transcribe(self, audio: Audio, *, sample_rate: int | None = None) -> Transcript: ...
+    @overload
+    def transcribe(
+        self, audio: list[Any], *, sample_rate: int | None = None
+    ) -> list[Transcript]: ...
     @torch.no_grad()
-    def transcribe(self, audio: str | Path) -> Hypothesis:
-        """The best hypothesis for one file of any rate and number of channels.
+    def transcribe(
+        self, audio: Audio | list[Any], *, sample_rate: int | None = None
+    ) -> Transcript | list[Transcript]:
+        """What is said in a recording, or in each of several, which are recognised together.
+
+        Args:
+            audio: a file of any rate and number of channels, or samples (S,) in [-1, 1].
+            sample_rate: of samples, in Hz; None: the model's own.
 
         Raises:
-            AudioError: it cannot be read.
+            AudioError: a file cannot be read, or samples are none, not one channel or not finite.
         """
-        return self.decoder(self._emissions(read_audio(audio, sample_rate=self.sample_rate)))[0][0]
+        if isinstance(audio, list):
+            return self._transcribe(audio, sample_rate) if audio else []
+        return self._transcribe([audio], sample_rate)[0]
+
+    def _transcribe(self, items: Sequence[Audio], sample_rate: int | None) -> list[Transcript]:
+        waveforms = [self._waveform(item, sample_rate) for item in items]
+        heard = self.decoder(self.pipeline.emissions(Padded.stack(waveforms).to(self.device)))
+        return [
+            Transcript(
+                text=nbest[0].text,
+                words=words(nbest[0], self.seconds_per_frame, text_encoder=self.text_encoder),
+                confidence=utterance_confidence(nbest[0]),
+                duration=len(waveform) / self.sample_rate,
+                id=Path(item).stem if isinstance(item, str | Path) else "audio",
+                audio=str(item) if isinstance(item, str | Path) else None,
+            )
+            for item, waveform, nbest in zip(items, waveforms, heard, strict=True)
+        ]
+
+    def _waveform(self, item: Audio, sample_rate: int | None) -> Tensor:
+        if isinstance(item, str | Path):
+            return read_audio(item, sample_rate=self.sample_rate)
+        return from_samples(item, sample_rate or self.sample_rate, self.sample_rate)
 
     def align(self, audio: str | Path, text: str, *, delay: float | None = None) -> Alignment:
         """When each word and character of ``text`` is said in a file.
@@ -134,11 +190,15 @@ class Recognizer:
     def run(
         self, loader: SpeechLoader, on_result: Callable[[Recognized], None], *, title: str
     ) -> Evaluation:
-        """Recognise a whole loader; results go to ``on_result`` one by one."""
+        """Recognise a whole loader; results go to ``on_result`` one by one.
+
+        Without a reference there is nothing to compare: only the chosen decoder listens.
+        """
+        scored = any(each.text is not None for each in loader.dataset.utterances)
         return evaluate(
             self.pipeline,
             loader,
-            self.decoders,
+            self.decoders if scored else [self.decoder],
             self.text_encoder,
             self.device,
             title=title,

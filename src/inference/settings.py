@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from src.errors import ConfigError
+from src.inference.transcripts import WHOLE
+from src.transcripts import FORMATS
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,10 @@ class InferencerSettings:
         device: auto, cpu, cuda or cuda:N.
         seed: of everything that is random; recognition is deterministic without it.
         threads: CPU threads; None leaves torch's choice.
-        override: move earlier predictions of the same place aside instead of refusing.
+        override: move earlier predictions of the same place aside.
+        overwrite: recognise again what is there already, and replace it.
+        formats: what is written besides JSON.
+        output: the folder for these; None: that of the predictions.
     """
 
     from_pretrained: str
@@ -26,6 +32,9 @@ class InferencerSettings:
     seed: int = 1
     threads: int | None = None
     override: bool = False
+    overwrite: bool = False
+    formats: Sequence[str] = ()
+    output: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("from_pretrained", "save_path", "device"):
@@ -35,7 +44,13 @@ class InferencerSettings:
                 )
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise ConfigError(f"inferencer.seed must be an integer, but is {self.seed!r}")
-        if not isinstance(self.override, bool):
+        for name in ("override", "overwrite"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(
+                    f"inferencer.{name} must be true or false, but is {getattr(self, name)!r}"
+                )
+        known = list(dict.fromkeys(("json", *WHOLE, *FORMATS)))
+        if isinstance(self.formats, str) or not set(self.formats) <= set(known):
             raise ConfigError(
-                f"inferencer.override must be true or false, but is {self.override!r}"
+                f"inferencer.formats must be a list of {', '.join(known)}, but is {self.formats!r}"
             )

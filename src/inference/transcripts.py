@@ -1,33 +1,48 @@
-"""Predictions on disk: one JSON file for each utterance."""
+"""Predictions on disk: a JSON file for each utterance, and other formats made from it."""
 
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from src.decoding import fired, utterance_confidence, words
 from src.errors import ConfigError
 from src.evaluation import Recognized
+from src.inference.prediction_files import read_prediction, transcript_of, write_whole
 from src.inference.recognizer import Recognizer
 from src.paths import move_aside
+from src.transcripts import FORMATS
 from src.types import Hypothesis, Utterance
+
+MADE_WITH = ".made_with"
+"""Says which checkpoint and decoder made the predictions of a folder."""
+WHOLE = ("jsonl", "ctm")
+"""Formats of which one file holds all recordings."""
 
 
 class PredictionFolder:
     """Writes ``<folder>/<utterance id>.json``, each file whole or not at all.
 
+    Predictions that the same checkpoint and decoder made earlier are kept, so that a run which
+    was interrupted goes on where it stopped.
+
     Args:
         folder: made if missing.
         recognizer: what makes the predictions; ``pred_text`` is what its decoder heard.
-        override: move earlier predictions aside instead of refusing.
+        formats: more files for each utterance, keys of ``FORMATS``, or one for all of ``WHOLE``.
+        output: the folder for these; None: ``folder``.
+        overwrite: make and write again what is there.
+        override: move earlier predictions aside.
 
     Attributes:
-        unreferenced: id and ``pred_text`` of what was written without a reference.
+        unreferenced: id and ``pred_text`` of what was heard without a reference.
+        spared: files of other formats that were there with another content, and were kept.
 
     Raises:
-        ConfigError: the folder holds predictions and ``override`` is not asked for.
+        ConfigError: the folder holds predictions of another checkpoint or decoder, and neither
+            ``overwrite`` nor ``override`` is asked for.
     """
 
     def __init__(
@@ -35,31 +50,68 @@ class PredictionFolder:
         folder: Path,
         recognizer: Recognizer,
         *,
+        formats: Sequence[str] = (),
+        output: Path | None = None,
+        overwrite: bool = False,
         override: bool = False,
     ) -> None:
-        if folder.exists() and any(folder.iterdir()):
-            if not override:
-                raise ConfigError(
-                    f"{folder} holds predictions already: choose another inferencer.save_path,"
-                    " or move them aside with inferencer.override=true"
-                )
-            move_aside(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.output = output or folder
         self.unreferenced: list[tuple[str, str]] = []
+        self.spared: list[Path] = []
         self._recognizer = recognizer
+        self._formats = [name for name in formats if name != "json"]
+        self._overwrite = overwrite
+        self._written: set[str] = set()
+        if override:
+            move_aside(folder)
+        self._claim()
+
+    def _claim(self) -> None:
+        """Hold the folder against what is about to write into it."""
+        mark = self.folder / MADE_WITH
+        wanted = self._recognizer.fingerprint
+        used = self.folder.exists() and any(self.folder.iterdir())
+        same = mark.is_file() and json.loads(mark.read_text(encoding="utf-8")) == wanted
+        if used and not same and not self._overwrite:
+            raise ConfigError(
+                f"{self.folder} holds predictions already, of another model or decoder: choose"
+                " another inferencer.save_path, replace them with inferencer.overwrite=true, or"
+                " move them aside with inferencer.override=true"
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.output.mkdir(parents=True, exist_ok=True)
+        write_whole(mark, json.dumps(wanted, ensure_ascii=False))
+
+    def finished(self, utterances: Sequence[Utterance]) -> dict[str, dict[str, Any]]:
+        """What an earlier run has heard of ``utterances``, by id; errors are tried again."""
+        if self._overwrite:
+            return {}
+        found = {}
+        for utterance in utterances:
+            content = read_prediction(self.folder / f"{utterance.id}.json")
+            if (
+                content is not None
+                and "error" not in content
+                and content.get("audio_path") == str(utterance.audio)
+                and content.get("duration") == round(utterance.duration, 3)
+            ):
+                found[utterance.id] = content
+                self._deliver(content, keep=True)
+        return found
 
     def write(self, result: Recognized) -> None:
         """Write what was heard."""
         recognizer = self._recognizer
         nbest = result.hypotheses[recognizer.decoder.name]
         best = nbest[0]
+        offset = result.utterance.offset
         content = {
             "pred_text": best.text,
             "text": result.reference,
             **_origin(result.utterance),
             "decoder": recognizer.decoder.name,
-            **self._details(best, result.utterance.offset),
+            **self._details(best, offset),
         }
         if recognizer.decoder.hotwords:
             content["hotwords"] = list(fired(best.text, recognizer.decoder.hotwords))
@@ -68,13 +120,19 @@ class PredictionFolder:
                 {
                     "pred_text": each.text,
                     "score": round(each.score, 4),
-                    **self._details(each, result.utterance.offset),
+                    **self._details(each, offset),
                 }
                 for each in nbest
             ]
-        self._write(result.utterance.id, content)
-        if result.reference is None:
-            self.unreferenced.append((result.utterance.id, best.text))
+        others = {
+            name: hypotheses[0].text
+            for name, hypotheses in result.hypotheses.items()
+            if name != recognizer.decoder.name
+        }
+        if others:
+            content["others"] = others
+        self._write_json(content)
+        self._deliver(content, keep=not self._overwrite)
 
     def _details(self, hypothesis: Hypothesis, offset: float) -> dict[str, Any]:
         recognizer = self._recognizer
@@ -98,16 +156,47 @@ class PredictionFolder:
         """Write that an utterance could not be read, and why."""
         normalize = self._recognizer.text_encoder.normalize
         reference = None if utterance.text is None else normalize(utterance.text)
-        self._write(
-            utterance.id,
-            {"pred_text": "", "text": reference, **_origin(utterance), "error": reason},
+        self._write_json(
+            {"pred_text": "", "text": reference, **_origin(utterance), "error": reason}
+        )
+        self._written.add(utterance.id)
+
+    def finish(self) -> None:
+        """Write the formats of which one file holds all recordings."""
+        chosen = [name for name in self._formats if name in WHOLE]
+        if not chosen:
+            return
+        contents = [
+            read_prediction(self.folder / f"{name}.json") or {} for name in sorted(self._written)
+        ]
+        for name in chosen:
+            lines = (
+                [json.dumps(content, ensure_ascii=False) + "\n" for content in contents]
+                if name == "jsonl"
+                else [FORMATS[name](transcript_of(content)) for content in contents]
+            )
+            write_whole(self.output / f"transcripts.{name}", "".join(lines))
+
+    def _write_json(self, content: Mapping[str, Any]) -> None:
+        write_whole(
+            self.folder / f"{content['id']}.json",
+            json.dumps(content, ensure_ascii=False, indent=1),
         )
 
-    def _write(self, name: str, content: dict[str, Any]) -> None:
-        path = self.folder / f"{name}.json"
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-        os.replace(temporary, path)
+    def _deliver(self, content: Mapping[str, Any], *, keep: bool) -> None:
+        """Note what was heard, and write it in the other formats."""
+        self._written.add(content["id"])
+        if content["text"] is None:
+            self.unreferenced.append((content["id"], content["pred_text"]))
+        for name in self._formats:
+            if name in WHOLE:
+                continue
+            path = self.output / f"{content['id']}.{name}"
+            text = FORMATS[name](transcript_of(content))
+            if not (keep and path.exists()):
+                write_whole(path, text)
+            elif path.read_text(encoding="utf-8", errors="replace") != text:
+                self.spared.append(path)
 
 
 def _origin(utterance: Utterance) -> dict[str, Any]:

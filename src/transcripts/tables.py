@@ -1,0 +1,33 @@
+"""Plain text, and one line for each word: .txt, .tsv, .ctm."""
+
+from __future__ import annotations
+
+from src.transcripts.transcript import Transcript
+
+
+def txt(transcript: Transcript) -> str:
+    """The text on one line."""
+    return f"{transcript.text}\n"
+
+
+def tsv(transcript: Transcript) -> str:
+    """Start and end in milliseconds, confidence and word, under a line that names them."""
+    lines = ["start\tend\tconfidence\tword"]
+    lines += [
+        f"{1000 * word.start:.0f}\t{1000 * word.end:.0f}\t{word.confidence:.4f}\t{word.word}"
+        for word in transcript.words
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def ctm(transcript: Transcript) -> str:
+    """NIST's time-marked conversation: recording, channel, start, duration, word, confidence.
+
+    The order within the file is that of ``sclite``: by recording, then by time.
+    """
+    name = "_".join(transcript.id.split())  # a blank would begin the next column
+    return "".join(
+        f"{name} 1 {word.start:.3f} {max(word.end - word.start, 0.0):.3f} {word.word}"
+        f" {word.confidence:.4f}\n"
+        for word in transcript.words
+    )
