@@ -57,7 +57,7 @@ def probe(path: Path | str) -> AudioInfo:
         AudioError: the file is missing, unreadable or empty, or cut off in a way that shows
             without decoding; a cut FLAC or MP3 file is only found by :func:`read_audio`.
     """
-    with _opened(Path(path)) as file:
+    with opened(Path(path)) as file:
         return AudioInfo(file.frames / file.samplerate, file.samplerate, file.channels)
 
 
@@ -89,9 +89,9 @@ def read_audio(
     if duration is not None and duration <= 0:
         raise ConfigError(f"duration must be positive, but is {duration}")
     path = Path(path)
-    with _opened(path) as file:
+    with opened(path) as file:
         rate = file.samplerate
-        samples = _decode(file, path, *_span(file, path, offset, duration))
+        samples = _decode(file, path, *span(file, path, offset, duration))
     if samples.ndim > 1:
         samples = samples.mean(axis=1)
     if not np.isfinite(samples).all():
@@ -132,7 +132,12 @@ def from_samples(
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+def opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    """The file, if it can be read and holds something.
+
+    Raises:
+        AudioError: says why not.
+    """
     try:
         file = soundfile.SoundFile(path)
     except TypeError as error:  # soundfile's answer to the ending .raw
@@ -168,7 +173,7 @@ def _why_not_opened(path: Path, error: soundfile.SoundFileError) -> str:
     return "is no audio that libsndfile can read"
 
 
-def _span(
+def span(
     file: soundfile.SoundFile, path: Path, offset: float, duration: float | None
 ) -> tuple[int, int]:
     """First frame and number of frames, checked against the file's length."""

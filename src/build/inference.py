@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,12 +18,14 @@ from src.evaluation import Evaluation
 from src.inference import (
     InferencerSettings,
     PredictionFolder,
+    Recognizer,
     budget_table,
     hot_word_table,
     score_table,
     transcript_lines,
 )
 from src.inference.prediction_files import recall
+from src.inference.running import run_long, run_short
 from src.paths import resolve
 from src.types import Utterance
 
@@ -56,10 +60,7 @@ def infer(config: DictConfig) -> int:
         )
         earlier = folder.finished(corpus.utterances)
         rest = [each for each in corpus.utterances if each.id not in earlier]
-        evaluation = Evaluation.of(recognizer.decoders)
-        if rest:
-            loader = dataloader.loader(rest, _no_labels, recognizer.sample_rate, shuffle=False)
-            evaluation = recognizer.run(loader, folder.write, title=corpus.name)
+        evaluation = _recognize(recognizer, rest, folder, dataloader, settings, corpus.name)
         recall(evaluation, earlier.values(), recognizer.decoder.name)
         failed += _write_failures(corpus, evaluation, folder)
         folder.finish()
@@ -72,6 +73,27 @@ def infer(config: DictConfig) -> int:
     for utterance, reason in failed:
         print(f"could not be read: {utterance.audio}: {reason}")
     return 1 if failed else 0
+
+
+def _recognize(
+    recognizer: Recognizer,
+    utterances: Sequence[Utterance],
+    folder: PredictionFolder,
+    dataloader: DataloaderSettings,
+    settings: InferencerSettings,
+    title: str,
+) -> Evaluation:
+    """Short utterances in batches, then the long ones by themselves."""
+    longest = math.inf if settings.max_segment is None else settings.max_segment
+    short = [each for each in utterances if each.duration <= longest]
+    long = [each for each in utterances if each.duration > longest]
+    evaluation = Evaluation.of(recognizer.decoders)
+    if short:
+        loader = dataloader.loader(short, _no_labels, recognizer.sample_rate, shuffle=False)
+        evaluation = run_short(recognizer, loader, folder.write, title=title)
+    if long:
+        run_long(recognizer, long, evaluation, folder.write, max_segment=longest, title=title)
+    return evaluation
 
 
 def _tell(corpus: Corpus, folder: PredictionFolder, n_earlier: int) -> None:

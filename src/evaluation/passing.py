@@ -15,6 +15,9 @@ from src.pipeline import Pipeline
 from src.text import TextEncoder
 from src.types import Batch, Hypothesis
 
+LAYOUT = "{l_bar}{bar}| {n:.0f}/{total:.0f} s of audio [{elapsed}<{remaining}, {rate_fmt}]"
+"""Of a progress bar that counts seconds of audio."""
+
 
 @torch.no_grad()
 def evaluate(
@@ -98,12 +101,11 @@ def _with_progress(loader: SpeechLoader, title: str | None) -> Iterator[Batch]:
     """The batches under a bar that counts seconds of audio."""
     sampler = loader.sampler
     seconds = sum(float(sampler.durations[batch].sum()) for batch in sampler.batches(0))
-    layout = "{l_bar}{bar}| {n:.0f}/{total:.0f} s of audio [{elapsed}<{remaining}, {rate_fmt}]"
     bar = tqdm(
         total=seconds,
         desc=title,
         unit="s",
-        bar_format=layout,
+        bar_format=LAYOUT,
         leave=False,
         dynamic_ncols=True,
         disable=title is None,

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from src import checkpoint
-from src.audio.reading import from_samples, read_audio
-from src.datasets.loader import SpeechLoader
+from src.audio.blocks import blocks
+from src.audio.reading import from_samples, probe, read_audio
 from src.decoding import (
     BeamSearchDecoder,
     Decoder,
@@ -28,13 +28,13 @@ from src.decoding import (
 )
 from src.decoding.align import Alignment, align
 from src.engine import pick_device
-from src.evaluation import Evaluation, Recognized, evaluate
 from src.inference.delay import emission_delay
+from src.inference.long import MAX_SEGMENT, decoded, long_emissions, nobody
 from src.paths import resolve
 from src.pipeline import Pipeline
 from src.text import TextEncoder
 from src.transcripts import Transcript
-from src.types import Padded
+from src.types import Hypothesis, Padded, Utterance
 
 Audio = str | Path | npt.NDArray[np.floating[Any]] | Tensor
 """A file, or samples (S,) in [-1, 1]."""
@@ -109,47 +109,98 @@ class Recognizer:
         return dict(json.loads(json.dumps(made, default=str)))
 
     @overload
-    def transcribe(self, audio: Audio, *, sample_rate: int | None = None) -> Transcript: ...
+    def transcribe(
+        self, audio: Audio, *, sample_rate: int | None = None, max_segment: float = MAX_SEGMENT
+    ) -> Transcript: ...
     @overload
     def transcribe(
-        self, audio: list[Any], *, sample_rate: int | None = None
+        self, audio: list[Any], *, sample_rate: int | None = None, max_segment: float = MAX_SEGMENT
     ) -> list[Transcript]: ...
     @torch.no_grad()
     def transcribe(
-        self, audio: Audio | list[Any], *, sample_rate: int | None = None
+        self,
+        audio: Audio | list[Any],
+        *,
+        sample_rate: int | None = None,
+        max_segment: float = MAX_SEGMENT,
     ) -> Transcript | list[Transcript]:
         """What is said in a recording, or in each of several, which are recognised together.
 
         Args:
-            audio: a file of any rate and number of channels, or samples (S,) in [-1, 1].
+            audio: a file of any length, rate and number of channels, or samples (S,) in [-1, 1].
             sample_rate: of samples, in Hz; None: the model's own.
+            max_segment: seconds; a longer file is cut where it is quiet, samples never are.
 
         Raises:
             AudioError: a file cannot be read, or samples are none, not one channel or not finite.
         """
-        if isinstance(audio, list):
-            return self._transcribe(audio, sample_rate) if audio else []
-        return self._transcribe([audio], sample_rate)[0]
+        if not isinstance(audio, list):
+            return self.transcribe([audio], sample_rate=sample_rate, max_segment=max_segment)[0]
+        long = {
+            place: self._hear_file(Path(item), max_segment)
+            for place, item in enumerate(audio)
+            if isinstance(item, str | Path) and probe(item).duration > max_segment
+        }
+        short = [item for place, item in enumerate(audio) if place not in long]
+        rest = iter(self._transcribe(short, sample_rate) if short else [])
+        return [long[place] if place in long else next(rest) for place in range(len(audio))]
 
     def _transcribe(self, items: Sequence[Audio], sample_rate: int | None) -> list[Transcript]:
         waveforms = [self._waveform(item, sample_rate) for item in items]
         heard = self.decoder(self.pipeline.emissions(Padded.stack(waveforms).to(self.device)))
         return [
-            Transcript(
-                text=nbest[0].text,
-                words=words(nbest[0], self.seconds_per_frame, text_encoder=self.text_encoder),
-                confidence=utterance_confidence(nbest[0]),
-                duration=len(waveform) / self.sample_rate,
-                id=Path(item).stem if isinstance(item, str | Path) else "audio",
-                audio=str(item) if isinstance(item, str | Path) else None,
-            )
+            self._transcript(nbest[0], len(waveform) / self.sample_rate, item)
             for item, waveform, nbest in zip(items, waveforms, heard, strict=True)
         ]
+
+    def _hear_file(self, path: Path, max_segment: float) -> Transcript:
+        utterance = Utterance(path.stem, path, probe(path).duration)
+        (best,) = self.hear(utterance, [self.decoder], max_segment=max_segment).values()
+        return self._transcript(best, utterance.duration, path)
+
+    def _transcript(self, best: Hypothesis, duration: float, item: Audio) -> Transcript:
+        return Transcript(
+            text=best.text,
+            words=words(best, self.seconds_per_frame, text_encoder=self.text_encoder),
+            confidence=utterance_confidence(best),
+            duration=duration,
+            id=Path(item).stem if isinstance(item, str | Path) else "audio",
+            audio=str(item) if isinstance(item, str | Path) else None,
+        )
 
     def _waveform(self, item: Audio, sample_rate: int | None) -> Tensor:
         if isinstance(item, str | Path):
             return read_audio(item, sample_rate=self.sample_rate)
         return from_samples(item, sample_rate or self.sample_rate, self.sample_rate)
+
+    @torch.no_grad()
+    def hear(
+        self,
+        utterance: Utterance,
+        decoders: Sequence[Decoder],
+        *,
+        max_segment: float = MAX_SEGMENT,
+        heard: Callable[[float], None] = nobody,
+    ) -> dict[str, Hypothesis]:
+        """What each decoder makes of a recording of any length; memory grows by some MB an hour.
+
+        Args:
+            max_segment: seconds that the network hears at a time, at most.
+            heard: is told the seconds that were heard, again and again.
+
+        Raises:
+            AudioError: it cannot be read.
+        """
+        part = {"offset": utterance.offset, "duration": utterance.duration}
+        log_probs = long_emissions(
+            lambda: blocks(utterance.audio, sample_rate=self.sample_rate, **part),
+            lambda waveforms: self.pipeline.emissions(waveforms.to(self.device)),
+            sample_rate=self.sample_rate,
+            step=round(self.seconds_per_frame * self.sample_rate),
+            max_segment=max_segment,
+            heard=heard,
+        )
+        return decoded(log_probs, decoders, self.text_encoder.space, 1 / self.seconds_per_frame)
 
     def align(self, audio: str | Path, text: str, *, delay: float | None = None) -> Alignment:
         """When each word and character of ``text`` is said in a file.
@@ -186,25 +237,6 @@ class Recognizer:
     def _emissions(self, waveform: Tensor) -> Padded:
         """(1, T, V) of a waveform (S,)."""
         return self.pipeline.emissions(Padded.stack([waveform]).to(self.device))
-
-    def run(
-        self, loader: SpeechLoader, on_result: Callable[[Recognized], None], *, title: str
-    ) -> Evaluation:
-        """Recognise a whole loader; results go to ``on_result`` one by one.
-
-        Without a reference there is nothing to compare: only the chosen decoder listens.
-        """
-        scored = any(each.text is not None for each in loader.dataset.utterances)
-        return evaluate(
-            self.pipeline,
-            loader,
-            self.decoders if scored else [self.decoder],
-            self.text_encoder,
-            self.device,
-            title=title,
-            on_result=on_result,
-            budget=True,
-        )
 
     @property
     def decoders(self) -> Sequence[Decoder]:

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from src.errors import ConfigError
+from src.inference.long import MAX_SEGMENT
 from src.inference.transcripts import WHOLE
 from src.transcripts import FORMATS
+
+_SHORTEST = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,7 @@ class InferencerSettings:
         overwrite: recognise again what is there already, and replace it.
         formats: what is written besides JSON.
         output: the folder for these; None: that of the predictions.
+        max_segment: seconds; longer recordings are heard in pieces of at most that. None: never.
     """
 
     from_pretrained: str
@@ -35,6 +39,7 @@ class InferencerSettings:
     overwrite: bool = False
     formats: Sequence[str] = ()
     output: str | None = None
+    max_segment: float | None = MAX_SEGMENT
 
     def __post_init__(self) -> None:
         for name in ("from_pretrained", "save_path", "device"):
@@ -49,6 +54,11 @@ class InferencerSettings:
                 raise ConfigError(
                     f"inferencer.{name} must be true or false, but is {getattr(self, name)!r}"
                 )
+        if self.max_segment is not None and not self.max_segment >= _SHORTEST:
+            raise ConfigError(
+                f"inferencer.max_segment must be null or at least {_SHORTEST:g} s, but is"
+                f" {self.max_segment}"
+            )
         known = list(dict.fromkeys(("json", *WHOLE, *FORMATS)))
         if isinstance(self.formats, str) or not set(self.formats) <= set(known):
             raise ConfigError(

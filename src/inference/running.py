@@ -1,0 +1,70 @@
+"""Recognition of whole corpora: short utterances in batches, long recordings one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tqdm import tqdm
+
+from src.datasets.loader import SpeechLoader
+from src.errors import AudioError
+from src.evaluation import LAYOUT, Evaluation, Recognized, evaluate
+from src.inference.recognizer import Recognizer
+from src.types import Failure, Utterance
+
+
+def run_short(
+    recognizer: Recognizer,
+    loader: SpeechLoader,
+    on_result: Callable[[Recognized], None],
+    *,
+    title: str,
+) -> Evaluation:
+    """Recognise a whole loader; results go to ``on_result`` one by one.
+
+    Without a reference there is nothing to compare: only the chosen decoder listens.
+    """
+    scored = any(each.text is not None for each in loader.dataset.utterances)
+    return evaluate(
+        recognizer.pipeline,
+        loader,
+        recognizer.decoders if scored else [recognizer.decoder],
+        recognizer.text_encoder,
+        recognizer.device,
+        title=title,
+        on_result=on_result,
+        budget=True,
+    )
+
+
+def run_long(
+    recognizer: Recognizer,
+    utterances: Sequence[Utterance],
+    evaluation: Evaluation,
+    on_result: Callable[[Recognized], None],
+    *,
+    max_segment: float,
+    title: str,
+) -> None:
+    """Recognise long recordings one after the other; what is scored goes to ``evaluation``."""
+    scored = any(each.text is not None for each in utterances)
+    decoders = recognizer.decoders if scored else [recognizer.decoder]
+    total = sum(each.duration for each in utterances)
+    with tqdm(total=total, desc=title, unit="s", bar_format=LAYOUT, leave=False) as bar:
+
+        def advance(seconds: float) -> None:
+            bar.update(seconds)
+
+        for utterance in utterances:
+            try:
+                heard = recognizer.hear(utterance, decoders, max_segment=max_segment, heard=advance)
+            except AudioError as error:
+                evaluation.failures.append(Failure(utterance, str(error)))
+                continue
+            reference = None
+            if utterance.text is not None:
+                reference = recognizer.text_encoder.normalize(utterance.text)
+                texts = {name: [best.text] for name, best in heard.items()}
+                evaluation.score(reference, texts)
+            nbest = {name: [best] for name, best in heard.items()}
+            on_result(Recognized(utterance, reference, nbest))

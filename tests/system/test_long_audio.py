@@ -1,0 +1,119 @@
+"""A long recording through the command and from Python, against its utterances one by one."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+from src.build import inference
+from src.decoding import GreedyDecoder
+from src.inference import Recognizer
+from src.metrics import CorpusScore
+from tests.system.conftest import Run
+from tests.toy import RATE, speak
+
+Placed = list[tuple[str, float, np.ndarray]]
+PAUSE = 0.1
+
+
+@pytest.fixture(scope="module")
+def recognizer(toy_run: Path) -> Recognizer:
+    checkpoint = toy_run / "model_best.pth"
+    return Recognizer.from_checkpoint(checkpoint, device="cpu", decoder=GreedyDecoder)
+
+
+@pytest.fixture
+def talk(toy_run: Path, tmp_path: Path) -> tuple[Path, Placed]:
+    """The training utterances in one stereo file of 48 kHz: texts, starts in seconds, samples."""
+    rows = (toy_run.parent / "data/train.jsonl").read_text().splitlines()
+    placed: Placed = []
+    now = 0.0
+    for number, row in enumerate(map(json.loads, rows)):
+        text = row["text"].lower()
+        samples = speak(text, number)
+        placed.append((text, now, samples))
+        now += len(samples) / RATE + PAUSE
+    pause = 0.003 * np.random.default_rng(0).standard_normal(round(PAUSE * RATE))
+    whole = np.concatenate([piece for *_, samples in placed for piece in (samples, pause)])
+    path = tmp_path / "talks/talk.flac"
+    path.parent.mkdir()
+    thrice = soxr.resample(whole, RATE, 3 * RATE)
+    soundfile.write(path, np.stack((thrice, thrice), 1), 3 * RATE)
+    return path, placed
+
+
+def errors(reference: str, text: str) -> float:
+    """Character error rate."""
+    score = CorpusScore()
+    score.add(reference, text)
+    return score.cer
+
+
+def test_nothing_is_lost_or_doubled(recognizer: Recognizer, talk: tuple[Path, Placed]) -> None:
+    path, placed = talk
+    alone = [recognizer.transcribe(samples) for *_, samples in placed]
+    whole = recognizer.transcribe(path, max_segment=4.0)
+    at_once = recognizer.transcribe(path, max_segment=1000.0)
+    assert whole.duration > 20.0
+    expected = " ".join(each.text for each in alone)
+    losses = [errors(expected, each.text) for each in (whole, at_once)]
+    assert losses[0] <= losses[1] < 0.05  # the network itself misses spaces where talks were joined
+    starts = np.array([word.start for word in whole.words])
+    assert np.all(np.diff(starts) >= 0)
+    distances = [
+        min(abs(starts - (start + word.start)))
+        for (_, start, _), each in zip(placed, alone, strict=True)
+        for word in each.words
+    ]
+    assert np.percentile(distances, 95) < 0.1
+
+
+def test_long_and_short_in_one_call_keep_their_order(
+    recognizer: Recognizer, talk: tuple[Path, Placed], toy_run: Path
+) -> None:
+    short = toy_run.parent / "data/val/val-000.wav"
+    found = recognizer.transcribe([short, talk[0], short], max_segment=4.0)
+    assert [each.id for each in found] == ["val-000", "talk", "val-000"]
+    assert found[0].text == found[2].text == recognizer.transcribe(short).text
+    assert found[1] == recognizer.transcribe(talk[0], max_segment=4.0)
+
+
+def test_the_command_hears_long_recordings_and_reports_broken_ones(
+    quick_command: Run,
+    toy_run: Path,
+    talk: tuple[Path, Placed],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    recognizer: Recognizer,
+) -> None:
+    monkeypatch.setattr(inference, "PREDICTIONS", str(tmp_path / "saved"))
+    path, placed = talk
+    path.with_suffix(".txt").write_text(" ".join(text for text, *_ in placed))
+    broken = path.with_name("broken.flac")
+    broken.write_bytes(path.read_bytes()[:-40_000])
+    done = quick_command(
+        "inference.py",
+        "-cn=transcribe",
+        f"audio={path.parent}",
+        f"inferencer.from_pretrained={toy_run / 'model_best.pth'}",
+        "decoder=greedy",
+        "inferencer.max_segment=4",
+        "inferencer.formats=[srt]",
+        "dataloader.num_workers=0",
+    )
+    assert done.returncode == 1
+    assert re.search(r"could not be read: .*broken\.flac: .* cut off", done.stdout)
+    content = json.loads((tmp_path / "saved/transcribe/talks/talk.json").read_text())
+    assert content["pred_text"] == recognizer.transcribe(path, max_segment=4.0).text
+    assert content["text"] == " ".join(text for text, *_ in placed)
+    assert (tmp_path / "saved/transcribe/talks/talk.srt").read_text().startswith("1\n00:00:00")
+    (row,) = [line for line in done.stdout.splitlines() if re.match(r"talks +Argmax +1 ", line)]
+    score = CorpusScore()
+    score.add(content["text"], content["pred_text"])
+    assert f"{100 * score.wer:.2f} %" in row
