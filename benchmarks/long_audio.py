@@ -1,29 +1,41 @@
 """An hour in one file against its utterances one by one: WER, times, memory, speed.
 
 python -m benchmarks.long_audio --speech LibriSpeech --checkpoint MODEL [--silence 0.5]
+    [--cutter energy silero fixed] [--segment 10 20 40]
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import resource
 import tempfile
 import time
+from itertools import pairwise, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import soundfile
+import torch
+from tqdm import tqdm
 
 from benchmarks.report import report
+from src.audio.blocks import blocks
 from src.audio.reading import read_audio
+from src.audio.silence import Levels, Span, cut, plan
 from src.datasets import LibriSpeechCorpus
-from src.decoding import Decoder, GreedyDecoder, words
+from src.decoding import GreedyDecoder, words
 from src.inference import Recognizer
+from src.inference.long import MAX_SEGMENT, decoded, long_emissions
 from src.metrics import CorpusScore
 from src.types import Hypothesis, Padded, Utterance
 
 RATE = 16000
 PARTS = ("test-clean-35m", "dev-clean-70m")
+CUTTERS = ("energy", "silero", "fixed")  # fixed: every so many seconds, whatever is said
+Alone = list[tuple[Hypothesis, float]]
 
 
 def join(speech: Path, path: Path, hours: float, silence: float) -> list[tuple[Utterance, float]]:
@@ -42,9 +54,7 @@ def join(speech: Path, path: Path, hours: float, silence: float) -> list[tuple[U
     return placed
 
 
-def shifts(
-    recognizer: Recognizer, whole: Hypothesis, alone: list[tuple[Hypothesis, float]]
-) -> list[float]:
+def shifts(recognizer: Recognizer, whole: Hypothesis, alone: Alone) -> list[float]:
     """Seconds between the times of a word in the whole and alone, of words heard alike in order."""
 
     def timed(hypothesis: Hypothesis, start: float) -> list[tuple[str, float]]:
@@ -65,63 +75,135 @@ def shifts(
     return distances
 
 
+def speech_levels(path: Path, levels: Levels) -> npt.NDArray[np.float64]:
+    """(N,) Silero's probability of speech in each step, as decibels that a plan understands."""
+    try:
+        silero = importlib.import_module("silero_vad")
+    except ImportError as error:
+        raise SystemExit("--cutter silero needs silero-vad: pip install silero-vad") from error
+    model = silero.load_silero_vad()
+    samples = torch.cat([torch.from_numpy(block) for block in blocks(path)])
+    levels.add(samples.numpy())
+    size = 512  # what the model takes at 16 kHz
+    chunks = torch.nn.functional.pad(samples, (0, -len(samples) % size)).split(size)
+    with torch.no_grad():
+        spoken = [60 * float(model(chunk, RATE)) for chunk in tqdm(chunks, desc="Silero")]
+    middles = (np.arange(len(chunks)) + 0.5) * size
+    steps = (np.arange(len(levels.decibels())) + 0.5) * levels.step
+    return np.interp(steps, middles, spoken)
+
+
+def spans_of(path: Path, cutter: str, segment: float, step: int) -> list[Span]:
+    """Where a cutter cuts the recording, in frames of ``step`` samples."""
+    levels = Levels(RATE, step)
+    longest = int(segment * RATE / step)
+    if cutter == "energy":
+        return cut(blocks(path), levels, segment)
+    if cutter == "silero":
+        return plan(speech_levels(path, levels), longest, window=round(0.32 * RATE / step))
+    n_frames = -(-soundfile.info(path).frames // step)
+    ends = [*range(0, n_frames, longest), n_frames]
+    return [Span(first, last) for first, last in pairwise(ends)]
+
+
+def hear(recognizer: Recognizer, path: Path, spans: list[Span]) -> Hypothesis:
+    """The recording with given cuts."""
+    with torch.no_grad():
+        log_probs = long_emissions(
+            blocks(path),
+            spans,
+            recognizer.pipeline.emissions,
+            sample_rate=RATE,
+            step=round(recognizer.seconds_per_frame * RATE),
+        )
+    (found,) = decoded(
+        log_probs,
+        [recognizer.decoder],
+        recognizer.text_encoder.space,
+        1 / recognizer.seconds_per_frame,
+    ).values()
+    return found
+
+
+def one_by_one(recognizer: Recognizer, placed: list[tuple[Utterance, float]]) -> Alone:
+    """What is heard in each utterance, and the second that it starts at."""
+    heard = []
+    with torch.no_grad():
+        for utterance, begins in tqdm(placed, desc="one by one"):
+            waveforms = Padded.stack([read_audio(utterance.audio)])
+            nbest = recognizer.decoder(recognizer.pipeline.emissions(waveforms))
+            heard.append((nbest[0][0], begins))
+    return heard
+
+
+def measured(
+    recognizer: Recognizer, placed: list[tuple[Utterance, float]], whole: Hypothesis, alone: Alone
+) -> dict[str, Any]:
+    """Errors and shifts."""
+    references = [recognizer.text_encoder.normalize(u.text or "") for u, _ in placed]
+    ours, theirs = CorpusScore(), CorpusScore()
+    ours.add(" ".join(references), whole.text)
+    for reference, (hypothesis, _) in zip(references, alone, strict=False):
+        theirs.add(reference, hypothesis.text)
+    distances = shifts(recognizer, whole, alone)
+    found = {
+        "ours": round(100 * ours.wer, 3),
+        "theirs": round(100 * theirs.wer, 3) if alone else float("nan"),
+        "words": len(whole.text.split()),
+        "words_alone": sum(len(hypothesis.text.split()) for hypothesis, _ in alone),
+        "matched": len(distances),
+    }
+    for share in (50, 95, 99) if distances else ():
+        found[f"shift_{share}"] = round(float(np.percentile(distances, share)), 4)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--speech", type=Path, required=True, help="folder with the parts")
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--hours", type=float, default=1.0, help="(default: %(default)s)")
     parser.add_argument("--silence", type=float, default=0.0, help="s between utterances")
-    parser.add_argument("--segment", type=float, default=40.0, help="s (default: %(default)s)")
+    parser.add_argument("--segment", type=float, nargs="+", default=[MAX_SEGMENT], help="s")
+    parser.add_argument("--cutter", nargs="+", default=["energy"], choices=CUTTERS)
     parser.add_argument("--greedy", action="store_true", help="not the checkpoint's own decoder")
     parser.add_argument("--whole-only", action="store_true", help="for the memory of the whole")
     options = parser.parse_args()
     decoder = GreedyDecoder if options.greedy else None
     recognizer = Recognizer.from_checkpoint(options.checkpoint, device="cpu", decoder=decoder)
-    chosen: list[Decoder] = [recognizer.decoder]
+    step = round(recognizer.seconds_per_frame * RATE)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "hour.wav"
         placed = join(options.speech.resolve(), path, options.hours, options.silence)
-        info = soundfile.info(path)
-        recording = Utterance("hour", path, info.duration)
         start = time.perf_counter()
-        heard = recognizer.hear(recording, chosen, max_segment=options.segment)
-        took = time.perf_counter() - start
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    whole = heard[recognizer.decoder.name]
-    reference = " ".join(recognizer.text_encoder.normalize(u.text or "") for u, _ in placed)
-    ours, theirs = CorpusScore(), CorpusScore()
-    ours.add(reference, whole.text)
-    alone: list[tuple[Hypothesis, float]] = []
-    start = time.perf_counter()
-    for utterance, begins in [] if options.whole_only else placed:
-        waveform = read_audio(utterance.audio)
-        hypothesis = recognizer.decoder(recognizer.pipeline.emissions(Padded.stack([waveform])))
-        alone.append((hypothesis[0][0], begins))
-        theirs.add(recognizer.text_encoder.normalize(utterance.text or ""), hypothesis[0][0].text)
-    alone_took = time.perf_counter() - start
-    distances = shifts(recognizer, whole, alone)
-    print(
-        report(
-            "long_audio",
-            ours=round(100 * ours.wer, 3),
-            theirs=round(100 * theirs.wer, 3) if alone else float("nan"),
-            unit="% WER",
-            higher_is_better=False,
-            hours=round(info.duration / 3600, 3),
-            decoder=recognizer.decoder.name,
-            silence=options.silence,
-            segment=options.segment,
-            words=len(whole.text.split()),
-            words_alone=sum(len(h.text.split()) for h, _ in alone),
-            matched=len(distances),
-            shift_median=round(float(np.median(distances)), 4) if distances else None,
-            shift_95=round(float(np.percentile(distances, 95)), 4) if distances else None,
-            shift_99=round(float(np.percentile(distances, 99)), 4) if distances else None,
-            peak_memory_gib=round(memory, 3),
-            seconds=round(took, 1),
-            seconds_alone=round(alone_took, 1),
-        )
-    )
+        alone = [] if options.whole_only else one_by_one(recognizer, placed)
+        alone_took = time.perf_counter() - start
+        for cutter, segment in product(options.cutter, options.segment):
+            start = time.perf_counter()
+            whole = hear(recognizer, path, spans_of(path, cutter, segment, step))
+            took = time.perf_counter() - start
+            figures = measured(recognizer, placed, whole, alone)
+            print(
+                report(
+                    "long_audio",
+                    ours=figures.pop("ours"),
+                    theirs=figures.pop("theirs"),
+                    unit="% WER",
+                    higher_is_better=False,
+                    hours=round(soundfile.info(path).duration / 3600, 3),
+                    decoder=recognizer.decoder.name,
+                    silence=options.silence,
+                    segment=segment,
+                    cutter=cutter,
+                    **figures,
+                    peak_memory_gib=round(
+                        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3
+                    ),
+                    seconds=round(took, 1),
+                    seconds_alone=round(alone_took, 1),
+                ),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

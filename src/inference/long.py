@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from src.audio.silence import Levels, Span, cut, plan
+from src.audio.silence import Span, plan
 from src.decoding import Decoder
 from src.loss.ctc import BLANK
 from src.types import Hypothesis, Padded
@@ -74,36 +74,36 @@ def windows(
 
 
 def long_emissions(
-    recording: Callable[[], Iterable[npt.NDArray[np.float32]]],
+    recording: Iterable[npt.NDArray[np.float32]],
+    spans: Sequence[Span],
     network: Callable[[Padded], Padded],
     *,
     sample_rate: int,
     step: int,
-    max_segment: float,
     heard: Callable[[float], None] = nobody,
 ) -> Tensor:
     """(T, V) log-probabilities of a whole recording, on the CPU.
 
     Args:
-        recording: gives the samples from the start, in blocks (S,); called twice.
+        recording: its samples, in blocks (S,).
+        spans: the pieces that the network hears, one after the other, in output frames.
         network: waveforms (B, S) to log-probabilities (B, T, V) whose frame t is centred on
             sample t * step.
         step: samples of a frame.
-        max_segment: seconds of a piece, at most.
         heard: is told the seconds that the network has heard, again and again.
 
     Raises:
         AudioError: the recording cannot be read.
     """
-    spans = cut(recording(), Levels(sample_rate, step), max_segment)
     a_second = sample_rate / step
-    pieces = windows(recording(), spans, step, round(MARGIN * a_second))
+    margin = round(MARGIN * a_second)
+    longest = max(span.end - span.start for span in spans) + 2 * margin
     parts: list[Tensor] = []
     batch: list[Window] = []
-    for window in pieces:
+    for window in windows(recording, spans, step, margin):
         batch.append(window)
         last = window.span == spans[-1]
-        if last or len(batch) * (max_segment + 2 * MARGIN) >= TOGETHER:
+        if last or (len(batch) + 1) * longest > TOGETHER * a_second:
             parts += _frames(batch, network, spans[-1])
             heard(sum(each.span.end - each.span.start for each in batch) / a_second)
             batch = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, overload
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from src import checkpoint
 from src.audio.blocks import blocks
 from src.audio.reading import from_samples, probe, read_audio
+from src.audio.silence import Levels, cut
 from src.decoding import (
     BeamSearchDecoder,
     Decoder,
@@ -192,12 +193,14 @@ class Recognizer:
             AudioError: it cannot be read.
         """
         part = {"offset": utterance.offset, "duration": utterance.duration}
+        step = round(self.seconds_per_frame * self.sample_rate)
+        recording = partial(blocks, utterance.audio, sample_rate=self.sample_rate, **part)
         log_probs = long_emissions(
-            lambda: blocks(utterance.audio, sample_rate=self.sample_rate, **part),
+            recording(),
+            cut(recording(), Levels(self.sample_rate, step), max_segment),
             lambda waveforms: self.pipeline.emissions(waveforms.to(self.device)),
             sample_rate=self.sample_rate,
-            step=round(self.seconds_per_frame * self.sample_rate),
-            max_segment=max_segment,
+            step=step,
             heard=heard,
         )
         return decoded(log_probs, decoders, self.text_encoder.space, 1 / self.seconds_per_frame)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from src.audio.blocks import blocks
-from src.audio.silence import Span
+from src.audio.silence import Levels, Span, cut
 from src.decoding import GreedyDecoder
 from src.inference import long
 from src.inference.long import joined, long_emissions, parts_to_decode, windows
@@ -72,12 +73,13 @@ def test_windows_joined_are_the_whole(
 ) -> None:
     network = local_network(round(long.MARGIN * RATE / STEP))
     heard: list[float] = []
+    whole = partial(blocks, recording, offset=offset, duration=duration)
     found = long_emissions(
-        lambda: blocks(recording, offset=offset, duration=duration),
+        whole(),
+        cut(whole(), Levels(RATE, STEP), max_segment),
         network,
         sample_rate=RATE,
         step=STEP,
-        max_segment=max_segment,
         heard=heard.append,
     )
     samples = soundfile.read(recording, dtype="float32")[0][round(offset * RATE) :]
