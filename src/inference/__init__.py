@@ -2,6 +2,7 @@
 
 from src.inference.recognizer import Recognizer
 from src.inference.settings import InferencerSettings
+from src.inference.streaming import StreamingRecognizer
 from src.inference.table import budget_table, hot_word_table, score_table, transcript_lines
 from src.inference.transcripts import PredictionFolder
 
@@ -9,6 +10,7 @@ __all__ = [
     "InferencerSettings",
     "PredictionFolder",
     "Recognizer",
+    "StreamingRecognizer",
     "budget_table",
     "hot_word_table",
     "score_table",

@@ -88,8 +88,7 @@ class Recognizer:
         restored = checkpoint.restore(
             checkpoint.load(place), place, decoder=decoder, options=options
         )
-        with place.open("rb") as file:
-            origin = hashlib.file_digest(file, "sha256").hexdigest()
+        origin = hashlib.sha256(place.read_bytes()).hexdigest()
         parts = (restored.pipeline, restored.text_encoder, restored.decoder)
         return cls(*parts, pick_device(device), origin)
 
@@ -150,21 +149,22 @@ class Recognizer:
         waveforms = [self._waveform(item, sample_rate) for item in items]
         heard = self.decoder(self.pipeline.emissions(Padded.stack(waveforms).to(self.device)))
         return [
-            self._transcript(nbest[0], len(waveform) / self.sample_rate, item)
+            self.transcript(nbest[0], len(waveform) / self.sample_rate, item)
             for item, waveform, nbest in zip(items, waveforms, heard, strict=True)
         ]
 
     def _hear_file(self, path: Path, max_segment: float) -> Transcript:
         utterance = Utterance(path.stem, path, probe(path).duration)
         (best,) = self.hear(utterance, [self.decoder], max_segment=max_segment).values()
-        return self._transcript(best, utterance.duration, path)
+        return self.transcript(best, utterance.duration, path)
 
-    def _transcript(self, best: Hypothesis, duration: float, item: Audio) -> Transcript:
+    def transcript(self, best: Hypothesis, seconds: float, item: Audio | None = None) -> Transcript:
+        """A hypothesis of a recording of so many seconds, with its words."""
         return Transcript(
             text=best.text,
             words=words(best, self.seconds_per_frame, text_encoder=self.text_encoder),
             confidence=utterance_confidence(best),
-            duration=duration,
+            duration=seconds,
             id=Path(item).stem if isinstance(item, str | Path) else "audio",
             audio=str(item) if isinstance(item, str | Path) else None,
         )
@@ -218,7 +218,7 @@ class Recognizer:
         """
         waveform = read_audio(audio, sample_rate=self.sample_rate)
         return align(
-            self._emissions(waveform).data[0],
+            self.emissions(waveform).data[0],
             text,
             text_encoder=self.text_encoder,
             seconds_per_frame=self.seconds_per_frame,
@@ -230,14 +230,14 @@ class Recognizer:
     def delay(self) -> float:
         """How much later than the sound the network marks it, in seconds."""
         return emission_delay(
-            lambda waveform: self._emissions(waveform).data[0],
+            lambda waveform: self.emissions(waveform).data[0],
             self.text_encoder,
             seconds_per_frame=self.seconds_per_frame,
             sample_rate=self.sample_rate,
         )
 
     @torch.no_grad()
-    def _emissions(self, waveform: Tensor) -> Padded:
+    def emissions(self, waveform: Tensor) -> Padded:
         """(1, T, V) of a waveform (S,)."""
         return self.pipeline.emissions(Padded.stack([waveform]).to(self.device))
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from src.errors import ConfigError
 from src.model.convolution import ConvolutionStack
+from src.model.lookahead import Lookahead
 from src.model.normalization import MaskedBatchNorm
 from src.model.recurrent import RecurrentLayer, reversal
 from src.types import Padded
@@ -36,6 +37,8 @@ class DeepSpeech2(nn.Module):
         rnn_size: width of each direction.
         bidirectional: whether each layer also runs backwards.
         merge: sum or concat the two directions.
+        lookahead: frames after each one that it hears of once the recurrent layers are through;
+            for networks that run in one direction.
         dropout: probability after each recurrent layer.
 
     Raises:
@@ -56,6 +59,7 @@ class DeepSpeech2(nn.Module):
         rnn_size: int = 512,
         bidirectional: bool = True,
         merge: str = "sum",
+        lookahead: int = 0,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -63,6 +67,11 @@ class DeepSpeech2(nn.Module):
         for name, number in (("rnn_layers", rnn_layers), ("rnn_size", rnn_size)):
             if number < 1:
                 raise ConfigError(f"{name} must be at least 1, but is {number}")
+        if lookahead < 0 or (lookahead and bidirectional):
+            raise ConfigError(
+                "lookahead must be 0 or more, and 0 for a bidirectional network, but is"
+                f" {lookahead}"
+            )
         if not 0.0 <= dropout < 1.0:
             raise ConfigError(f"dropout must be at least 0 and below 1, but is {dropout}")
         kernels = [(kernel[0], kernel[1]) for kernel in conv_kernels]
@@ -86,6 +95,7 @@ class DeepSpeech2(nn.Module):
             width = layer.n_outputs
             layers.append(layer)
         self.layers = nn.ModuleList(layers)
+        self.lookahead = Lookahead(width, lookahead) if lookahead else None
         self.norm = MaskedBatchNorm(width)
         self.output = nn.Linear(width, n_tokens)
 
@@ -108,6 +118,8 @@ class DeepSpeech2(nn.Module):
         floats = mask.to(torch.float32)
         for layer in self.layers:
             x = layer(x, floats, reverse)
+        if self.lookahead is not None:
+            x = self.lookahead(x)
         logits = self.output(self.norm(x.data, floats, channel_dim=2))
         return Padded(logits.float().log_softmax(dim=2), x.lengths)
 

@@ -66,12 +66,15 @@ class Spectrogram(nn.Module):
         Returns:
             (B, T, F) float32, zero in the padding; natural logarithms.
         """
-        mirrored = mirror_ends(waveforms, self.n_fft // 2)
-        frames = mirrored.unfold(1, self.n_fft, self.hop_length) * self.window
+        values = self.spectra(mirror_ends(waveforms, self.n_fft // 2))
+        return Padded(values, self.output_lengths(waveforms.lengths)).masked()
+
+    def spectra(self, samples: Tensor) -> Tensor:
+        """(B, S) with S at least ``n_fft`` to (B, T, F): as many windows as fit, from the first."""
+        frames = samples.unfold(1, self.n_fft, self.hop_length) * self.window
         spectrum = torch.view_as_real(torch.fft.rfft(frames))
         power = spectrum.square().sum(-1)
-        values = self.pooled(power).add(self.log_offset).log()
-        return Padded(values, self.output_lengths(waveforms.lengths)).masked()
+        return self.pooled(power).add(self.log_offset).log()
 
     @abstractmethod
     def pooled(self, power: Tensor) -> Tensor:

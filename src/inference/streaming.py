@@ -1,0 +1,198 @@
+"""Recognition while somebody speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from src.decoding import Decoder, Word, words
+from src.errors import AudioError
+from src.inference.long import decoded
+from src.inference.recognizer import Recognizer
+from src.model.streaming import NetworkState, StreamingNetwork
+from src.text import TextEncoder
+from src.transcripts import Transcript
+from src.transforms.streaming import FeatureState, StreamingFrontEnd
+from src.types import Hypothesis
+
+_NOTHING = Hypothesis("", 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """All that a stream is: a value that can be copied, put aside and taken up again.
+
+    Attributes:
+        emissions: (T, V) log-probabilities of the frames so far, in pieces.
+        best: the best path of these frames, without repetitions and blanks.
+        previous: token of the last frame.
+        n_samples: that were heard.
+        finished: nothing can come after it.
+    """
+
+    features: FeatureState
+    network: NetworkState
+    emissions: tuple[Tensor, ...] = ()
+    best: Hypothesis = _NOTHING
+    previous: int = 0
+    n_samples: int = 0
+    finished: bool = False
+
+    @property
+    def n_frames(self) -> int:
+        return sum(map(len, self.emissions))
+
+    @property
+    def text(self) -> str:
+        """The best path so far, in which nothing changes any more."""
+        return self.best.text
+
+
+class StreamingRecognizer:
+    """Hears a stream in chunks of any size, and gives the transcript of the whole recording.
+
+    The best path grows while somebody speaks, and nothing in it is ever taken back. The
+    checkpoint's decoder, which needs the end, gives the transcript when the stream is finished.
+
+    >>> recognizer = StreamingRecognizer.from_checkpoint("model_best.pth")  # doctest: +SKIP
+    >>> state = recognizer.start()  # doctest: +SKIP
+    >>> for chunk in chunks:  # doctest: +SKIP
+    ...     state = recognizer.hear(state, chunk)
+    ...     print(state.text)
+    >>> recognizer.finish(state).text  # doctest: +SKIP
+
+    Raises:
+        ConfigError: the model needs the end of an utterance before it knows its beginning.
+    """
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        self.recognizer = recognizer
+        self._front_end = StreamingFrontEnd(recognizer.pipeline.front_end)
+        self._network = StreamingNetwork(recognizer.pipeline.network)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        *,
+        device: str = "auto",
+        decoder: Callable[[TextEncoder], Decoder] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> StreamingRecognizer:
+        """Read a checkpoint; see :meth:`Recognizer.from_checkpoint`."""
+        return cls(
+            Recognizer.from_checkpoint(path, device=device, decoder=decoder, options=options)
+        )
+
+    @property
+    def sample_rate(self) -> int:
+        return self.recognizer.sample_rate
+
+    @property
+    def latency(self) -> float:
+        """Seconds between a sound and the frames that it decides, computing left aside.
+
+        Half a window of the spectrum, what the convolutions and the lookahead reach forward, and
+        the wait for a whole frame.
+        """
+        front_end = self.recognizer.pipeline.front_end
+        reach = self._front_end.latency / front_end.sample_rate
+        waits = self._network.latency * front_end.seconds_per_frame
+        return reach + waits + self.recognizer.seconds_per_frame
+
+    def start(self) -> StreamState:
+        """The state before the first sample."""
+        front_end = self.recognizer.pipeline.front_end
+        return StreamState(self._front_end.start(), self._network.start(front_end.n_features))
+
+    def hear(
+        self, state: StreamState, samples: npt.NDArray[np.floating[Any]] | Tensor
+    ) -> StreamState:
+        """The state after more samples (S,) in [-1, 1], at the model's rate; none do no harm.
+
+        Raises:
+            AudioError: they are not one channel of finite numbers, or the stream is finished.
+        """
+        given = torch.as_tensor(samples)
+        if given.ndim != 1 or not given.dtype.is_floating_point:
+            raise AudioError(
+                f"samples must be floats (S,), but are {given.dtype} {tuple(given.shape)}"
+            )
+        if not given.isfinite().all():
+            raise AudioError("samples must be finite, but are not")
+        return self._advance(state, given.float().clamp(-1.0, 1.0), last=False)
+
+    def finish(self, state: StreamState) -> Transcript:
+        """What was said in the whole stream; ``state`` stays as it is.
+
+        Raises:
+            AudioError: the stream is finished, or no sample was heard.
+        """
+        if not state.n_samples and not state.finished:
+            raise AudioError("the stream must have at least one sample, but has none")
+        ended = self._advance(state, torch.zeros(0), last=True)
+        (best,) = self._decoded(ended).values()
+        return self.recognizer.transcript(best, ended.n_samples / self.sample_rate)
+
+    def words(self, state: StreamState) -> tuple[Word, ...]:
+        """The best path so far in words; the last one may still grow."""
+        return words(
+            state.best,
+            self.recognizer.seconds_per_frame,
+            text_encoder=self.recognizer.text_encoder,
+        )
+
+    def emissions(self, state: StreamState) -> Tensor:
+        """(T, V) log-probabilities up to the end of the stream, as if nothing came after it."""
+        return torch.cat(self._advance(state, torch.zeros(0), last=True).emissions)
+
+    def _decoded(self, state: StreamState) -> dict[str, Hypothesis]:
+        return decoded(
+            torch.cat(state.emissions),
+            [self.recognizer.decoder],
+            self.recognizer.text_encoder.space,
+            1 / self.recognizer.seconds_per_frame,
+        )
+
+    def _advance(self, state: StreamState, samples: Tensor, *, last: bool) -> StreamState:
+        if state.finished:
+            raise AudioError("the stream is finished: start another")
+        features, frames = self._front_end.step(state.features, samples, last=last)
+        network, log_probs = self._network.step(state.network, frames, last=last)
+        state = replace(
+            state,
+            features=features,
+            network=network,
+            n_samples=state.n_samples + len(samples),
+            finished=last,
+        )
+        return self._with_frames(state, log_probs.cpu()) if len(log_probs) else state
+
+    def _with_frames(self, state: StreamState, log_probs: Tensor) -> StreamState:
+        """The state with the best path carried on through (T, V)."""
+        values, tokens = (each.tolist() for each in log_probs.max(dim=1))
+        best, previous, now = state.best, state.previous, state.n_frames
+        labels, frames = list(best.labels), list(best.frames)
+        confidences = list(best.confidences)
+        encoder = self.recognizer.text_encoder
+        for place, (value, token) in enumerate(zip(values, tokens, strict=True)):
+            if token not in (encoder.blank, previous):
+                labels.append(token)
+                frames.append(now + place)
+                confidences.append(float(np.exp(value)))
+            previous = token
+        best = Hypothesis(
+            text=" ".join(encoder.decode(labels).split()),
+            score=best.score + sum(values),
+            labels=tuple(labels),
+            frames=tuple(frames),
+            confidences=tuple(confidences),
+        )
+        return replace(state, emissions=(*state.emissions, log_probs), best=best, previous=previous)

@@ -1,0 +1,152 @@
+"""A stream in chunks of any size against the whole recording."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from src.decoding import BeamSearchDecoder, Decoder, GreedyDecoder
+from src.errors import AudioError, ConfigError
+from src.inference import Recognizer, StreamingRecognizer
+from src.model import DeepSpeech2
+from src.pipeline import Pipeline
+from src.text import TextEncoder
+from src.transforms import FrontEnd, GlobalNormalization, LogMelSpectrogram, UtteranceNormalization
+from src.types import Padded
+
+ENCODER = TextEncoder(" ab")
+RATE = 16000
+
+
+def noise(seconds: float) -> Tensor:
+    generator = torch.Generator().manual_seed(round(1000 * seconds))
+    loud = torch.rand(round(seconds * 5) + 1, generator=generator).repeat_interleave(RATE // 5)
+    count = round(seconds * RATE)
+    return 0.3 * loud[:count] * torch.randn(count, generator=generator).clamp(-3, 3)
+
+
+def recognizer(
+    decoder: type[Decoder] = GreedyDecoder,
+    normalization: nn.Module | None = None,
+    bidirectional: bool = False,
+) -> Recognizer:
+    """With random weights, which say much and change their mind often."""
+    torch.manual_seed(1)
+    network = DeepSpeech2(
+        16,
+        ENCODER.n_tokens,
+        conv_channels=[4, 4],
+        conv_kernels=[[5, 7], [5, 5]],
+        conv_strides=[[2, 2], [2, 2]],
+        rnn_layers=2,
+        rnn_size=16,
+        bidirectional=bidirectional,
+        lookahead=0 if bidirectional else 5,
+    )
+    network.output.weight.data.normal_(std=3.0)
+    fitted = normalization or GlobalNormalization([-8.0] * 16, [3.0] * 16)
+    front_end = FrontEnd(LogMelSpectrogram(hop_length=160, n_mels=16), fitted)
+    pipeline = Pipeline(front_end, network)
+    with torch.no_grad():
+        for _ in range(40):  # statistics that fit, or one token wins everywhere
+            pipeline.emissions(Padded.stack([noise(4.0)]))
+    return Recognizer(pipeline, ENCODER, decoder(ENCODER), torch.device("cpu"))
+
+
+@cache
+def streaming(decoder: type[Decoder] = GreedyDecoder) -> StreamingRecognizer:
+    return StreamingRecognizer(recognizer(decoder))
+
+
+@settings(max_examples=25, deadline=None)
+@given(seconds=st.floats(0.001, 3.0), data=st.data())
+@pytest.mark.parametrize("decoder", [GreedyDecoder, BeamSearchDecoder])
+def test_chunks_give_the_transcript_of_the_whole(
+    decoder: type[Decoder], seconds: float, data: st.DataObject
+) -> None:
+    samples = noise(max(seconds, 1 / RATE))
+    ends = sorted(data.draw(st.lists(st.integers(0, len(samples)), max_size=12)))
+    stream = streaming(decoder)
+    state = stream.start()
+    texts = []
+    for first, end in pairwise((0, *ends, len(samples))):
+        state = stream.hear(state, samples[first:end])
+        texts.append(state.text)
+    for earlier, later in pairwise(texts):
+        assert later.startswith(earlier)  # nothing is taken back
+    whole = stream.recognizer.transcribe(samples)
+    found = stream.finish(state)
+    assert found.text == whole.text
+    assert found.duration == whole.duration
+    for ours, theirs in zip(found.words, whole.words, strict=True):
+        assert (ours.word, ours.start, ours.end) == (theirs.word, theirs.start, theirs.end)
+        assert ours.confidence == pytest.approx(theirs.confidence, abs=1e-4)
+    if decoder is GreedyDecoder:
+        assert whole.text.startswith(texts[-1])
+
+
+@pytest.mark.parametrize("chunk", [320, 1600, 8000])
+def test_every_frame_is_that_of_the_whole(chunk: int) -> None:
+    stream = streaming()
+    samples = noise(4.0)
+    state = stream.start()
+    for first in range(0, len(samples), chunk):
+        state = stream.hear(state, samples[first : first + chunk].numpy())
+    expected = stream.recognizer.emissions(samples).data[0]
+    found = stream.emissions(state)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+    assert torch.equal(found.argmax(1), expected.argmax(1))
+
+
+def test_words_grow_and_carry_their_times() -> None:
+    stream = streaming()
+    samples = noise(3.0)
+    state = stream.hear(stream.start(), samples)
+    heard, final = stream.words(state), stream.finish(state).words
+    assert len(heard) >= 3
+    assert heard[:-1] == final[: len(heard) - 1]
+
+
+def test_frames_come_within_the_latency() -> None:
+    stream = streaming()
+    samples = noise(2.0)
+    state = stream.hear(stream.start(), samples)
+    complete = 1 + int((2.0 - stream.latency) / stream.recognizer.seconds_per_frame)
+    assert state.n_frames >= complete
+    assert stream.latency < 0.35
+
+
+def test_a_stream_that_is_finished_or_empty() -> None:
+    stream = streaming()
+    with pytest.raises(AudioError, match="at least one sample"):
+        stream.finish(stream.start())
+    state = stream.hear(stream.start(), np.zeros(400))
+    assert stream.finish(state) == stream.finish(state)
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (np.zeros((2, 3)), "must be floats"),
+        (np.zeros(3, np.int16), "must be floats"),
+        (np.array([0.0, np.nan]), "must be finite"),
+    ],
+)
+def test_samples_that_are_none(samples: np.ndarray, message: str) -> None:
+    stream = streaming()
+    with pytest.raises(AudioError, match=message):
+        stream.hear(stream.start(), samples)
+
+
+def test_models_that_need_the_end_are_refused() -> None:
+    with pytest.raises(ConfigError, match="UtteranceNormalization"):
+        StreamingRecognizer(recognizer(normalization=UtteranceNormalization()))
+    with pytest.raises(ConfigError, match="both directions"):
+        StreamingRecognizer(recognizer(bidirectional=True))
