@@ -17,9 +17,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from src.audio.silence import Span, plan
+from src.audio.silence import Levels, Span, cut, plan
 from src.decoding import Decoder
 from src.loss.ctc import BLANK
+from src.pipeline import Pipeline
 from src.types import Hypothesis, Padded
 
 MAX_SEGMENT = 40.0  # seconds that the network hears at a time, if nobody says otherwise
@@ -28,6 +29,10 @@ TOGETHER = 120.0  # seconds of audio that the network hears at a time
 PART = 60.0  # seconds of frames that are decoded at a time, at most
 _LOUDNESS = 60.0  # dB that a frame without blank counts as
 _PAUSE = 0.4  # seconds around the end of a part that should be blank
+
+
+Recording = Callable[[], Iterable[npt.NDArray[np.float32]]]
+"""Gives the samples of a recording from the start, in blocks (S,)."""
 
 
 def nobody(seconds: float) -> None:
@@ -190,3 +195,37 @@ def decoded(
         )
         for decoder in decoders
     }
+
+
+def listen(
+    recording: Recording,
+    pipeline: Pipeline,
+    decoders: Sequence[Decoder],
+    *,
+    space: int | None,
+    max_segment: float,
+    heard: Callable[[float], None] = nobody,
+) -> dict[str, Hypothesis]:
+    """What each decoder makes of a recording of any length, by the decoder's name.
+
+    Args:
+        recording: called twice.
+        pipeline: on its device.
+        max_segment: seconds that the network hears at a time, at most.
+        heard: is told the seconds that were heard, again and again.
+
+    Raises:
+        AudioError: it cannot be read.
+    """
+    rate = pipeline.front_end.sample_rate
+    step = round(pipeline.seconds_per_frame * rate)
+    device = next(pipeline.network.parameters()).device
+    log_probs = long_emissions(
+        recording(),
+        cut(recording(), Levels(rate, step), max_segment),
+        lambda waveforms: pipeline.emissions(waveforms.to(device)),
+        sample_rate=rate,
+        step=step,
+        heard=heard,
+    )
+    return decoded(log_probs, decoders, space, rate / step)

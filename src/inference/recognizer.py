@@ -17,7 +17,6 @@ from torch import Tensor
 from src import checkpoint
 from src.audio.blocks import blocks
 from src.audio.reading import from_samples, probe, read_audio
-from src.audio.silence import Levels, cut
 from src.decoding import (
     BeamSearchDecoder,
     Decoder,
@@ -30,12 +29,12 @@ from src.decoding import (
 from src.decoding.align import Alignment, align
 from src.engine import pick_device
 from src.inference.delay import emission_delay
-from src.inference.long import MAX_SEGMENT, decoded, long_emissions, nobody
+from src.inference.long import MAX_SEGMENT, Recording, listen, nobody
 from src.paths import resolve
 from src.pipeline import Pipeline
 from src.text import TextEncoder
 from src.transcripts import Transcript
-from src.types import Hypothesis, Padded, Utterance
+from src.types import Hypothesis, Padded
 
 Audio = str | Path | npt.NDArray[np.floating[Any]] | Tensor
 """A file, or samples (S,) in [-1, 1]."""
@@ -129,34 +128,29 @@ class Recognizer:
         Args:
             audio: a file of any length, rate and number of channels, or samples (S,) in [-1, 1].
             sample_rate: of samples, in Hz; None: the model's own.
-            max_segment: seconds; a longer file is cut where it is quiet, samples never are.
+            max_segment: seconds; what is longer is cut where it is quiet.
 
         Raises:
             AudioError: a file cannot be read, or samples are none, not one channel or not finite.
         """
         if not isinstance(audio, list):
             return self.transcribe([audio], sample_rate=sample_rate, max_segment=max_segment)[0]
-        long = {
-            place: self._hear_file(Path(item), max_segment)
-            for place, item in enumerate(audio)
-            if isinstance(item, str | Path) and probe(item).duration > max_segment
-        }
-        short = [item for place, item in enumerate(audio) if place not in long]
-        rest = iter(self._transcribe(short, sample_rate) if short else [])
-        return [long[place] if place in long else next(rest) for place in range(len(audio))]
-
-    def _transcribe(self, items: Sequence[Audio], sample_rate: int | None) -> list[Transcript]:
-        waveforms = [self._waveform(item, sample_rate) for item in items]
-        heard = self.decoder(self.pipeline.emissions(Padded.stack(waveforms).to(self.device)))
-        return [
-            self.transcript(nbest[0], len(waveform) / self.sample_rate, item)
-            for item, waveform, nbest in zip(items, waveforms, heard, strict=True)
-        ]
-
-    def _hear_file(self, path: Path, max_segment: float) -> Transcript:
-        utterance = Utterance(path.stem, path, probe(path).duration)
-        (best,) = self.hear(utterance, [self.decoder], max_segment=max_segment).values()
-        return self.transcript(best, utterance.duration, path)
+        transcripts: dict[int, Transcript] = {}
+        short: dict[int, Tensor] = {}
+        for place, item in enumerate(audio):
+            seconds, recording = self._recording(item, sample_rate)
+            if seconds > max_segment:
+                (best,) = self.listen(recording, [self.decoder], max_segment=max_segment).values()
+                transcripts[place] = self.transcript(best, seconds, item)
+            else:
+                short[place] = self._waveform(item, sample_rate)
+        if short:
+            batch = Padded.stack([*short.values()]).to(self.device)
+            heard = self.decoder(self.pipeline.emissions(batch))
+            for (place, waveform), nbest in zip(short.items(), heard, strict=True):
+                seconds = len(waveform) / self.sample_rate
+                transcripts[place] = self.transcript(nbest[0], seconds, audio[place])
+        return [transcripts[place] for place in range(len(audio))]
 
     def transcript(self, best: Hypothesis, seconds: float, item: Audio | None = None) -> Transcript:
         """A hypothesis of a recording of so many seconds, with its words."""
@@ -169,41 +163,47 @@ class Recognizer:
             audio=str(item) if isinstance(item, str | Path) else None,
         )
 
+    def _recording(self, item: Audio, sample_rate: int | None) -> tuple[float, Recording]:
+        """Seconds, and what gives the samples."""
+        if isinstance(item, str | Path):
+            return probe(item).duration, partial(blocks, item, sample_rate=self.sample_rate)
+        samples = self._waveform(item, sample_rate).numpy()
+        return len(samples) / self.sample_rate, lambda: [samples]
+
     def _waveform(self, item: Audio, sample_rate: int | None) -> Tensor:
         if isinstance(item, str | Path):
             return read_audio(item, sample_rate=self.sample_rate)
         return from_samples(item, sample_rate or self.sample_rate, self.sample_rate)
 
     @torch.no_grad()
-    def hear(
+    def listen(
         self,
-        utterance: Utterance,
+        recording: Recording,
         decoders: Sequence[Decoder],
         *,
         max_segment: float = MAX_SEGMENT,
         heard: Callable[[float], None] = nobody,
     ) -> dict[str, Hypothesis]:
-        """What each decoder makes of a recording of any length; memory grows by some MB an hour.
+        """What each decoder makes of a recording of any length, by the decoder's name.
+
+        Memory grows by some megabytes an hour.
 
         Args:
+            recording: gives its samples from the start, in blocks (S,); called twice.
             max_segment: seconds that the network hears at a time, at most.
             heard: is told the seconds that were heard, again and again.
 
         Raises:
             AudioError: it cannot be read.
         """
-        part = {"offset": utterance.offset, "duration": utterance.duration}
-        step = round(self.seconds_per_frame * self.sample_rate)
-        recording = partial(blocks, utterance.audio, sample_rate=self.sample_rate, **part)
-        log_probs = long_emissions(
-            recording(),
-            cut(recording(), Levels(self.sample_rate, step), max_segment),
-            lambda waveforms: self.pipeline.emissions(waveforms.to(self.device)),
-            sample_rate=self.sample_rate,
-            step=step,
+        return listen(
+            recording,
+            self.pipeline,
+            decoders,
+            space=self.text_encoder.space,
+            max_segment=max_segment,
             heard=heard,
         )
-        return decoded(log_probs, decoders, self.text_encoder.space, 1 / self.seconds_per_frame)
 
     def align(self, audio: str | Path, text: str, *, delay: float | None = None) -> Alignment:
         """When each word and character of ``text`` is said in a file.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from tqdm import tqdm
 
+from src.audio.blocks import blocks
 from src.datasets.loader import SpeechLoader
 from src.errors import AudioError
 from src.evaluation import LAYOUT, Evaluation, Recognized, evaluate
@@ -57,7 +59,12 @@ def run_long(
 
         for utterance in utterances:
             try:
-                heard = recognizer.hear(utterance, decoders, max_segment=max_segment, heard=advance)
+                part = {"offset": utterance.offset, "duration": utterance.duration}
+                rate = recognizer.sample_rate
+                recording = partial(blocks, utterance.audio, sample_rate=rate, **part)
+                heard = recognizer.listen(
+                    recording, decoders, max_segment=max_segment, heard=advance
+                )
             except AudioError as error:
                 evaluation.failures.append(Failure(utterance, str(error)))
                 continue

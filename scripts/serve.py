@@ -1,0 +1,82 @@
+"""A page and an API to transcribe with: python scripts/serve.py --checkpoint MODEL"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import torch
+
+from src.decoding import GreedyDecoder
+from src.errors import ConfigError, SpeechError
+from src.inference import Recognizer
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--checkpoint",
+        default="models/pretrained/model_best.pth",
+        metavar="PATH",
+        help="the model; a relative path counts from the repository's root",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=8000, help="0: any that is free")
+    parser.add_argument("--name", nargs="*", default=[], help="more names it is reached by")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--greedy", action="store_true", help="not the checkpoint's decoder")
+    parser.add_argument("--threads", type=int, help="of the processor; all that there are")
+    parser.add_argument("--workers", type=int, default=1, help="recordings at the same time")
+    parser.add_argument("--queue", type=int, default=8, help="requests that may wait")
+    parser.add_argument("--streams", type=int, default=4, help="microphones at the same time")
+    parser.add_argument("--max-upload-mb", type=float, default=50.0, help="of a request")
+    parser.add_argument("--max-seconds", type=float, default=1800.0, help="of a recording")
+    parser.add_argument("--idle-seconds", type=float, default=30.0, help="of a silent microphone")
+    options = parser.parse_args()
+    try:
+        import uvicorn
+
+        from src.serving import ServeSettings, create_app
+    except ImportError as error:
+        print(
+            f"error: {error.name} is missing: pip install -r requirements-serve.txt",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    try:
+        if options.threads is not None:
+            if options.threads < 1:
+                raise ConfigError(f"--threads must be at least 1, but is {options.threads}")
+            torch.set_num_threads(options.threads)
+        settings = ServeSettings(
+            workers=options.workers,
+            queue=options.queue,
+            streams=options.streams,
+            max_upload_mb=options.max_upload_mb,
+            max_seconds=options.max_seconds,
+            idle_seconds=options.idle_seconds,
+            hosts=(*ServeSettings().hosts, options.host, *options.name),
+        )
+        recognizer = Recognizer.from_checkpoint(
+            options.checkpoint,
+            device=options.device,
+            decoder=GreedyDecoder if options.greedy else None,
+        )
+    except SpeechError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    app = create_app(recognizer, settings, model=Path(options.checkpoint).stem)
+    config = uvicorn.Config(
+        app,
+        host=options.host,
+        port=options.port,
+        log_level="warning",
+        ws_max_size=1 << 20,
+        timeout_graceful_shutdown=5,
+    )
+    with config.bind_socket() as socket:
+        host, port = socket.getsockname()[:2]
+        print(f"http://{host}:{port}", flush=True)
+        uvicorn.Server(config).run(sockets=[socket])

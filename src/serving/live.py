@@ -1,0 +1,114 @@
+"""Words while somebody speaks, from any model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from src.audio.silence import Levels, cut
+from src.decoding import GreedyDecoder, Word
+from src.errors import ConfigError
+from src.inference import Recognizer, StreamingRecognizer
+from src.transcripts import Transcript
+
+Samples = npt.NDArray[np.float32]
+
+_REFRESH = 1.0  # seconds of new sound after which a model that needs the whole listens again
+_SETTLED = 12.0  # seconds of sound of which the earlier part is settled
+_PIECE = 8.0  # seconds of a settled part, at most
+
+
+class Live(Protocol):
+    """A recording in the making."""
+
+    def add(self, samples: Samples) -> None:
+        """Hear more (S,), at the model's rate."""
+        ...
+
+    def words(self) -> tuple[Word, ...]:
+        """What was heard so far."""
+        ...
+
+    def finish(self) -> Transcript:
+        """What was said in the whole recording."""
+        ...
+
+
+class StreamLive:
+    """Of a model that streams: every frame is heard once."""
+
+    def __init__(self, recognizer: StreamingRecognizer) -> None:
+        self._recognizer = recognizer
+        self._state = recognizer.start()
+
+    def add(self, samples: Samples) -> None:
+        self._state = self._recognizer.hear(self._state, samples)
+
+    def words(self) -> tuple[Word, ...]:
+        return self._recognizer.words(self._state)
+
+    def finish(self) -> Transcript:
+        return self._recognizer.finish(self._state)
+
+
+class WindowLive:
+    """Of a model that needs the whole: it hears the last seconds again and again.
+
+    What lies further back is settled at a pause, and not heard again before the end.
+    """
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        self._recognizer = recognizer
+        self._quick = Recognizer(
+            recognizer.pipeline,
+            recognizer.text_encoder,
+            GreedyDecoder(recognizer.text_encoder),
+            recognizer.device,
+        )
+        self._rate = recognizer.sample_rate
+        self._pieces: list[Samples] = []
+        self._open = np.zeros(0, np.float32)  # what is not settled
+        self._start = 0  # sample that it begins with
+        self._fresh = 0  # samples since the last look
+        self._settled: tuple[Word, ...] = ()
+        self._loose: tuple[Word, ...] = ()
+
+    def add(self, samples: Samples) -> None:
+        self._pieces.append(samples)
+        self._open = np.concatenate((self._open, samples))
+        self._fresh += len(samples)
+        if self._fresh < _REFRESH * self._rate:
+            return
+        self._fresh = 0
+        if len(self._open) > _SETTLED * self._rate:
+            levels = Levels(self._rate)
+            for span in cut([self._open], levels, _PIECE)[:-1]:
+                length = (span.end - span.start) * levels.step
+                self._settled += self._heard(self._open[:length])
+                self._open = self._open[length:]
+                self._start += length
+        self._loose = self._heard(self._open)
+
+    def _heard(self, samples: Samples) -> tuple[Word, ...]:
+        start = self._start / self._rate
+        words = self._quick.transcribe(samples).words if len(samples) else ()
+        return tuple(
+            replace(word, start=word.start + start, end=word.end + start) for word in words
+        )
+
+    def words(self) -> tuple[Word, ...]:
+        return self._settled + self._loose
+
+    def finish(self) -> Transcript:
+        return self._recognizer.transcribe(np.concatenate(self._pieces or [self._open]))
+
+
+def live(recognizer: Recognizer) -> Live:
+    """A recording for this model: on a stream if the model can."""
+    try:
+        return StreamLive(StreamingRecognizer(recognizer))
+    except ConfigError:
+        return WindowLive(recognizer)

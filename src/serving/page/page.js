@@ -1,0 +1,242 @@
+const byId = (id) => document.getElementById(id);
+const PIXELS_PER_SECOND = 90;
+const ROWS = 2; // words above the picture are staggered over so many lines
+let heard = null; // the last transcript with its files
+
+// ---- what is shown
+
+function say(message, isError = false) {
+  byId("status").textContent = message;
+  byId("status").classList.toggle("error", isError);
+}
+
+function colour(confidence) {
+  return `hsl(${Math.round(120 * confidence)} 70% 45%)`; // red to green
+}
+
+function clear() {
+  heard = null;
+  byId("result").hidden = false;
+  byId("downloads").hidden = true;
+  byId("player").hidden = true;
+  byId("text").replaceChildren();
+  byId("marks").replaceChildren();
+  const canvas = byId("picture");
+  canvas.width = canvas.height = 0;
+  byId("stage").style.width = "100%";
+}
+
+function label(word) {
+  const span = document.createElement("span");
+  span.textContent = word.word;
+  const sure = Math.round(100 * word.confidence);
+  span.title = `${word.start.toFixed(2)} to ${word.end.toFixed(2)} s, confidence ${sure} %`;
+  span.style.borderColor = colour(word.confidence);
+  span.addEventListener("click", () => {
+    const player = byId("player");
+    if (player.hidden) return;
+    player.currentTime = word.start;
+    player.play();
+  });
+  return span;
+}
+
+function showWords(words) {
+  byId("text").replaceChildren(...words.map(label));
+  byId("marks").replaceChildren(...words.map((word, index) => {
+    const span = label(word);
+    span.style.left = `${word.start * PIXELS_PER_SECOND}px`;
+    span.style.top = `${0.2 + 1.4 * (index % ROWS)}rem`;
+    return span;
+  }));
+}
+
+// The columns of a spectrogram, put to the right of those that are there.
+function draw(columns) {
+  if (!columns || !columns.width) return;
+  const bytes = Uint8Array.from(atob(columns.data), (letter) => letter.charCodeAt(0));
+  const canvas = byId("picture");
+  const before = canvas.width ? canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height) : null;
+  canvas.width += columns.width;
+  canvas.height = columns.height;
+  const context = canvas.getContext("2d");
+  if (before) context.putImageData(before, 0, 0);
+  const image = context.createImageData(columns.width, columns.height);
+  for (let x = 0; x < columns.width; x++) {
+    for (let y = 0; y < columns.height; y++) {
+      const value = bytes[x * columns.height + (columns.height - 1 - y)] / 255;
+      const place = 4 * (y * columns.width + x);
+      image.data[place] = 255 * Math.min(1, 2.2 * Math.max(0, value - 0.45)); // dark blue to yellow
+      image.data[place + 1] = 255 * Math.min(1, 1.5 * Math.max(0, value - 0.3));
+      image.data[place + 2] = 255 * Math.min(0.7, 0.1 + value);
+      image.data[place + 3] = 255;
+    }
+  }
+  context.putImageData(image, canvas.width - columns.width, 0);
+  const wide = canvas.width * columns.seconds_per_column * PIXELS_PER_SECOND;
+  canvas.style.width = `${wide}px`;
+  byId("stage").style.width = `max(100%, ${wide}px)`;
+}
+
+function play(blob) {
+  const player = byId("player");
+  if (player.src) URL.revokeObjectURL(player.src);
+  player.src = URL.createObjectURL(blob);
+  player.hidden = false;
+}
+
+byId("player").addEventListener("timeupdate", () => {
+  const cursor = byId("cursor");
+  cursor.hidden = false;
+  cursor.style.left = `${byId("player").currentTime * PIXELS_PER_SECOND}px`;
+});
+
+function finish(transcript) {
+  heard = transcript;
+  showWords(transcript.words);
+  byId("downloads").hidden = false;
+  const sure = Math.round(100 * transcript.confidence);
+  const count = transcript.words.length;
+  say(count ? `${count} words in ${transcript.duration.toFixed(1)} s, confidence ${sure} %`
+    : `nothing was heard in ${transcript.duration.toFixed(1)} s`);
+}
+
+for (const button of document.querySelectorAll("#downloads button")) {
+  button.addEventListener("click", () => {
+    const format = button.dataset.format;
+    const { files, spectrogram, ...rest } = heard;
+    const content = format === "json" ? JSON.stringify(rest, null, 1) : files[format];
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([content], { type: "text/plain" }));
+    link.download = `${heard.id}.${format}`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  });
+}
+
+// ---- a file
+
+async function send(file) {
+  clear();
+  play(file);
+  say(`recognising ${file.name} …`);
+  const form = new FormData();
+  form.append("file", file);
+  try {
+    const answer = await fetch("/transcribe?files=true&spectrogram=true", { method: "POST", body: form });
+    const content = await answer.json();
+    if (!answer.ok) {
+      const detail = typeof content.detail === "string" ? content.detail : "the request was not understood";
+      return say(detail, true);
+    }
+    draw(content.spectrogram);
+    finish(content);
+  } catch (problem) {
+    say(`the server could not be reached (${problem.message})`, true);
+  }
+}
+
+byId("file").addEventListener("change", (event) => {
+  if (event.target.files.length) send(event.target.files[0]);
+  event.target.value = "";
+});
+
+const drop = byId("drop");
+for (const kind of ["dragenter", "dragover"]) {
+  drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
+}
+for (const kind of ["dragleave", "drop"]) {
+  drop.addEventListener(kind, () => drop.classList.remove("over"));
+}
+drop.addEventListener("drop", (event) => {
+  event.preventDefault();
+  if (event.dataTransfer.files.length) send(event.dataTransfer.files[0]);
+});
+
+// ---- the microphone
+
+function wave(parts, rate) {
+  const count = parts.reduce((sum, part) => sum + part.length, 0);
+  const header = new DataView(new ArrayBuffer(44));
+  const text = (place, letters) => [...letters].forEach((c, i) => header.setUint8(place + i, c.charCodeAt(0)));
+  text(0, "RIFF"); header.setUint32(4, 36 + 2 * count, true); text(8, "WAVEfmt ");
+  header.setUint32(16, 16, true); header.setUint16(20, 1, true); header.setUint16(22, 1, true);
+  header.setUint32(24, rate, true); header.setUint32(28, 2 * rate, true);
+  header.setUint16(32, 2, true); header.setUint16(34, 16, true);
+  text(36, "data"); header.setUint32(40, 2 * count, true);
+  return new Blob([header, ...parts], { type: "audio/wav" });
+}
+
+async function record() {
+  clear();
+  let microphone;
+  try {
+    // as it is: what a browser makes of it for calls is not what the model was trained on
+    const raw = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+    microphone = await navigator.mediaDevices.getUserMedia({ audio: raw });
+  } catch (problem) {
+    return say(`there is no microphone to record with (${problem.message})`, true);
+  }
+  const context = new AudioContext();
+  await context.audioWorklet.addModule("/static/recorder.js");
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const socket = new WebSocket(`${scheme}://${location.host}/stream?rate=${context.sampleRate}`);
+  const parts = [];
+  const node = new AudioWorkletNode(context, "recorder");
+  let ended = false;
+
+  const release = () => {
+    microphone.getTracks().forEach((track) => track.stop());
+    if (context.state !== "closed") context.close();
+    byId("stop").hidden = true;
+    byId("record").hidden = false;
+  };
+  const end = () => {
+    if (ended) return;
+    ended = true;
+    release();
+    say("recognising the whole …");
+    if (socket.readyState === WebSocket.OPEN) socket.send("end");
+  };
+  node.port.onmessage = ({ data }) => {
+    parts.push(data);
+    if (!ended && socket.readyState === WebSocket.OPEN) socket.send(data);
+  };
+  socket.onopen = () => {
+    context.createMediaStreamSource(microphone).connect(node);
+    byId("record").hidden = true;
+    byId("stop").hidden = false;
+    byId("stop").onclick = end;
+    say("listening …");
+  };
+  socket.onmessage = ({ data }) => {
+    const message = JSON.parse(data);
+    if (message.type === "error") {
+      ended = true;
+      release();
+      return say(message.error, true);
+    }
+    draw(message.spectrogram);
+    if (message.type === "partial") {
+      showWords(message.words);
+      byId("scroll").scrollLeft = byId("scroll").scrollWidth;
+    } else {
+      play(wave(parts, context.sampleRate));
+      finish({ ...message, id: "recording" });
+    }
+  };
+  socket.onclose = () => {
+    if (!heard && !byId("status").classList.contains("error")) {
+      release();
+      say("the server closed the connection", true);
+    }
+  };
+}
+
+byId("record").addEventListener("click", record);
+
+// ---- what is served
+
+const health = await (await fetch("/health")).json();
+byId("about").textContent = `${health.model}, ${health.decoder}; recordings of up to `
+  + `${Math.round(health.max_seconds / 60)} minutes and ${health.max_upload_mb} MB`;

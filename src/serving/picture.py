@@ -1,0 +1,58 @@
+"""Spectrograms as small pictures."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.transforms import FrontEnd
+from src.transforms.features import Spectrogram
+from src.transforms.streaming import StreamingFrontEnd
+
+_DARK, _BRIGHT = -11.0, 5.0  # natural logarithms of the power shown as black and as white
+_WIDEST = 4000  # columns of a picture
+
+
+class Picture:
+    """Columns of a spectrogram as the samples come."""
+
+    def __init__(self, spectrogram: Spectrogram) -> None:
+        self._stream = StreamingFrontEnd(FrontEnd(spectrogram))
+        self._state = self._stream.start()
+        self._seconds = spectrogram.seconds_per_frame
+
+    def add(self, samples: Tensor, *, last: bool = False) -> dict[str, Any]:
+        """The columns that samples (S,) add."""
+        self._state, frames = self._stream.step(self._state, samples, last=last)
+        return shrunk(frames, self._seconds)
+
+
+def picture(spectrogram: Spectrogram, samples: Tensor) -> dict[str, Any]:
+    """Of a whole recording (S,)."""
+    frames = []
+    stream = StreamingFrontEnd(FrontEnd(spectrogram))
+    state = stream.start()
+    for part in torch.split(samples, 60 * spectrogram.sample_rate):
+        state, found = stream.step(state, part)
+        frames.append(found.cpu())
+    frames.append(stream.step(state, samples[:0], last=True)[1].cpu())
+    return shrunk(torch.cat(frames), spectrogram.seconds_per_frame)
+
+
+def shrunk(frames: Tensor, seconds: float) -> dict[str, Any]:
+    """(T, F) of so many seconds a frame, as bytes: columns from left to right, low to high."""
+    together = max(1, -(-len(frames) // _WIDEST))
+    whole = len(frames) // together * together
+    columns = frames[:whole].view(-1, together, frames.shape[1]).mean(1) if whole else frames
+    shares = ((columns.cpu() - _DARK) / (_BRIGHT - _DARK)).clamp(0, 1)
+    values = (255 * shares).round().numpy().astype(np.uint8)
+    return {
+        "width": len(values),
+        "height": frames.shape[1],
+        "seconds_per_column": seconds * together,
+        "data": base64.b64encode(values.tobytes()).decode("ascii"),
+    }

@@ -1,0 +1,79 @@
+"""Words while somebody speaks, and workers that share a model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src.inference import Recognizer
+from src.serving.live import StreamLive, WindowLive, live
+from src.serving.workers import BusyError, Workers
+from tests.inference.test_streaming import noise
+from tests.inference.test_streaming import recognizer as random_recognizer
+from tests.toy import RATE, speak
+
+
+def test_a_model_that_needs_the_whole_hears_windows(recognizer: Recognizer, toy_run: Path) -> None:
+    rows = (toy_run.parent / "data/train.jsonl").read_text().splitlines()
+    texts = [json.loads(row)["text"].lower() for row in rows]
+    whole = np.concatenate([speak(text, number) for number, text in enumerate(texts)])
+    recording = live(recognizer)
+    assert isinstance(recording, WindowLive)
+    counts = []
+    for first in range(0, len(whole), RATE // 4):
+        recording.add(whole[first : first + RATE // 4])
+        counts.append(len(recording.words()))
+    words = recording.words()
+    starts = [word.start for word in words]
+    assert starts == sorted(starts)
+    assert len(whole) > 20 * RATE
+    assert counts[-1] > 20
+    assert counts[len(counts) // 2] > counts[-1] / 4  # they came while it was spoken
+    final = recording.finish()
+    assert final == recognizer.transcribe(whole)
+    assert len(words) == pytest.approx(len(final.words), rel=0.15)
+
+
+def test_a_model_that_streams_hears_each_frame_once() -> None:
+    model = random_recognizer()
+    recording = live(model)
+    assert isinstance(recording, StreamLive)
+    samples = noise(3.0).numpy()
+    recording.add(samples[:20_000])
+    early = recording.words()
+    recording.add(samples[20_000:])
+    final = recording.finish()
+    assert final.text == model.transcribe(samples).text
+    assert early[:-1] == final.words[: max(0, len(early) - 1)]
+
+
+def test_workers_count_what_runs_not_who_waits() -> None:
+    async def scene() -> None:
+        workers, go = Workers(1, 1), threading.Event()
+        first = asyncio.create_task(workers.run(go.wait, 10))
+        second = asyncio.create_task(workers.run(lambda: "second"))
+        await asyncio.sleep(0.05)
+        with pytest.raises(BusyError, match="2 recordings"):
+            await workers.run(lambda: None)
+        patient = asyncio.create_task(workers.run(lambda: "patient", patient=True))
+        await asyncio.sleep(0.05)
+        first.cancel()  # its caller is gone, its thread is not
+        second.cancel()  # it never ran
+        await asyncio.sleep(0.05)
+        assert workers.taken == 2
+        go.set()
+        assert await patient == "patient"
+        await asyncio.sleep(0.05)
+        assert workers.taken == 0
+        with pytest.raises(ZeroDivisionError):
+            await workers.run(lambda: 1 // 0)
+        await asyncio.sleep(0.05)
+        assert workers.taken == 0
+        workers.close()
+
+    asyncio.run(scene())
