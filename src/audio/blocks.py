@@ -62,11 +62,14 @@ def _decoded(file: soundfile.SoundFile, path: Path, length: int, size: int) -> I
     """``length`` frames in blocks of one channel, the mean of all."""
     left = length
     slack = 1152 if file.format == "MP3" else 0  # without a Xing header the length is an estimate
-    while left > 0:
+    ended = False
+    while left > 0 and not ended:
+        wanted = min(size, left)
         try:
-            block: Samples = file.read(min(size, left), dtype="float32")
+            block: Samples = file.read(wanted, dtype="float32")
         except soundfile.SoundFileError as error:
             raise AudioError(f"{path} is damaged or cut off: decoding broke off") from error
+        ended = len(block) < wanted  # what a damaged file gives after that is no sound
         if not len(block):
             break
         left -= len(block)
@@ -74,8 +77,8 @@ def _decoded(file: soundfile.SoundFile, path: Path, length: int, size: int) -> I
             block = block.mean(axis=1)
         if not np.isfinite(block).all():
             raise AudioError(f"{path} holds samples that are not finite")
-        yield block
-    if left > slack:
+        yield np.clip(block, -1.0, 1.0)
+    if left > slack or left == length:
         raise AudioError(
             f"{path} is damaged or cut off: of {length / file.samplerate:.2f} s only"
             f" {(length - left) / file.samplerate:.2f} s can be decoded"

@@ -39,6 +39,7 @@ AUDIO_SUFFIXES = frozenset(
 _UNKNOWN_FRAMES = 2**62  # a FLAC stream of unknown length is announced as the largest count
 _MP3_SLACK = 1152  # one MPEG frame: without a Xing header the length is an estimate
 _ROUNDING = 0.1  # seconds that a manifest's rounded duration may reach beyond the end
+_RATES = (1000, 1_000_000)  # Hz; at fewer, a small file would become hours of samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,8 @@ def read_audio(
     if not np.isfinite(samples).all():
         raise AudioError(f"{path} holds samples that are not finite")
     if rate != sample_rate:
-        samples = soxr.resample(samples, rate, sample_rate)
+        # A float file may hold anything, and what is too large is no number any more afterwards.
+        samples = soxr.resample(np.clip(samples, -1.0, 1.0, out=samples), rate, sample_rate)
         if not len(samples):
             raise AudioError(f"{path} is empty: it holds no sample at {sample_rate} Hz")
     # Lossy codecs, floating-point files and the resampler overshoot.
@@ -125,7 +127,7 @@ def from_samples(
     if not np.isfinite(array).all():
         raise AudioError("samples must be finite, but are not")
     if sample_rate != wanted_rate:
-        array = soxr.resample(array, sample_rate, wanted_rate)
+        array = soxr.resample(np.clip(array, -1.0, 1.0), sample_rate, wanted_rate)
         if not len(array):
             raise AudioError(f"samples must reach one at {wanted_rate} Hz, but are too few")
     return torch.from_numpy(np.clip(array, -1.0, 1.0))
@@ -145,12 +147,19 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
     except soundfile.SoundFileError as error:
         raise AudioError(f"{path} {_why_not_opened(path, error)}") from error
     with file:
+        if file.format == "RAW":  # libsndfile's guess for what has the ending .au or .snd
+            raise AudioError(f"{path} has no header that says what it holds: convert it to WAV")
         if file.frames >= _UNKNOWN_FRAMES:
             raise AudioError(f"{path} does not say how long it is: convert it anew into a file")
         if is_cut_off(file, path):
             raise AudioError(
                 f"{path} is cut off: its header announces more than the "
                 f"{file.frames / file.samplerate:.2f} s that are there"
+            )
+        if not _RATES[0] <= file.samplerate <= _RATES[1]:
+            raise AudioError(
+                f"{path} has {file.samplerate} samples a second, which must be from {_RATES[0]} to"
+                f" {_RATES[1]}: its header is damaged, or it is no speech"
             )
         if not file.frames:
             raise AudioError(f"{path} is empty: it holds no samples")
