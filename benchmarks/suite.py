@@ -85,6 +85,11 @@ FLASHLIGHT = Need(
     ".venv/bin/pip install flashlight-text",
     lambda given: find_spec("flashlight") is not None,
 )
+SPHINX = Need(
+    "PocketSphinx",
+    ".venv/bin/pip install pocketsphinx",
+    lambda given: find_spec("pocketsphinx") is not None,
+)
 GPU = Need("a GPU", "run it on a machine with CUDA", _has_gpu)
 
 
@@ -148,6 +153,11 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "data_path": Benchmark("benchmarks.data_path", (*_SPEECH, "TEST_PART"), (TEST_SPEECH,)),
     "planning": Benchmark("benchmarks.planning"),
     "ranks": Benchmark("benchmarks.ranks"),
+    "inference": Benchmark(
+        "benchmarks.inference",
+        (*_SPEECH, "TEST_PART", "--checkpoint", "CHECKPOINT"),
+        (SPHINX, CHECKPOINT, TEST_SPEECH),
+    ),
     "decoding": Benchmark(
         "benchmarks.decoding",
         ("--checkpoint", "CHECKPOINT", *_SPEECH, "TEST_PART"),

@@ -30,17 +30,23 @@ def cache_folder() -> Path:
     return resolve(os.environ.get("NUMBA_CACHE_DIR") or CACHE) / digest.hexdigest()[:16]
 
 
-def compiled(function: Callable[..., Any], *, fused: bool = False) -> Callable[..., Any]:
+def compiled(
+    function: Callable[..., Any], *, fused: bool = False, reordered: bool = False
+) -> Callable[..., Any]:
     """``function``, to be compiled at its first call with arguments of some types.
 
     Args:
         fused: whether a product may be added without being rounded first; infinities and
             values that are not a number stay what they are.
+        reordered: whether sums may also be taken in any order, which is how they vectorise.
     """
     config: Any = numba.config
     before = config.CACHE_DIR
     config.CACHE_DIR = str(cache_folder())
-    options: Any = {"fastmath": {"contract"}, "error_model": "numpy"} if fused else {}
+    options: Any = {}
+    if fused or reordered:
+        liberties = {"contract", "reassoc"} if reordered else {"contract"}
+        options = {"fastmath": liberties, "error_model": "numpy"}
     try:
         return cast("Callable[..., Any]", numba.njit(nogil=True, cache=True, **options)(function))
     finally:

@@ -16,6 +16,7 @@ from src.errors import ConfigError
 from src.model.convolution import ConvolutionBlock
 from src.model.deepspeech2 import DeepSpeech2
 from src.model.recurrent import RecurrentLayer
+from src.model.sweep import carried, prepare, suits
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,9 @@ class StreamingNetwork:
         for layer, memory in zip(self.network.layers, state.hidden, strict=True):
             assert isinstance(layer, RecurrentLayer)
             if frames.shape[1]:
-                frames, memory = layer.ahead(_normalized(layer.norm, frames, 2), memory)
+                frames, memory = _remembered(
+                    layer.ahead, _normalized(layer.norm, frames, 2), memory
+                )
             else:
                 frames = frames.new_zeros(1, 0, layer.n_outputs)
             hidden.append(memory)
@@ -151,6 +154,17 @@ class StreamingNetwork:
     def _output(self, frames: Tensor) -> Tensor:
         logits: Tensor = self.network.output(_normalized(self.network.norm, frames, 2))
         return logits[0].float().log_softmax(dim=1)
+
+
+def _remembered(cell: nn.RNNBase, frames: Tensor, memory: Any) -> tuple[Tensor, Any]:
+    """States (1, T, H) of frames (1, T, I), and what the next ones need."""
+    if not suits([cell], frames):
+        states, memory = cell(frames, memory)
+        return states, memory
+    prepare()
+    after = frames.new_zeros(1, cell.hidden_size) if memory is None else memory.clone()
+    (states,) = carried(cell, frames, after, torch.tensor([frames.shape[1]]))
+    return states, after
 
 
 def _normalized(norm: nn.Module, x: Tensor, channel_dim: int) -> Tensor:

@@ -1,11 +1,10 @@
 """A gated recurrent unit on the CPU: training in about half the time of ``nn.GRU``.
 
 ``nn.GRU`` records every small operation of every frame and sums the gradient of its weights
-frame by frame. Here a pass over the frames is one operation with a gradient of its own: what is
-left in a frame is one matrix product and one compiled loop (:mod:`src.kernels.gru`), and the
-weights' gradient is one product over all frames of an utterance. The backward direction starts
-at each utterance's own end, so that nothing is turned around in memory. With two threads or more
-the two directions run side by side, which is what recognition, too, gains by.
+frame by frame. Here a pass over the frames is one compiled loop (:mod:`src.kernels.gru`) with a
+gradient of its own, and the weights' gradient is one product over all frames of an utterance. The
+backward direction starts at each utterance's own end, so that nothing is turned around in memory.
+With two threads or more the two directions run side by side.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -48,9 +47,33 @@ def sweep(layers: Sequence[nn.RNNBase], data: Tensor, lengths: Tensor) -> list[T
         (B, T, H) for each direction, zero in the padding; equal to ``nn.GRU`` on each utterance
         alone to float32's accuracy.
     """
-    _compile()
+    prepare()
+    if not torch.is_grad_enabled():
+        passes = [
+            (partial(carried, backwards=backwards), (layer, data, None, lengths))
+            for layer, backwards in zip(layers, (False, True), strict=False)
+        ]
+        return [states for (states,) in side_by_side(passes)]
     weights = [each for layer in layers for each in layer.all_weights[0]]
     return list(_Sweep.apply(lengths, data, *weights))  # type: ignore[no-untyped-call]
+
+
+def carried(
+    layer: nn.RNNBase,
+    data: Tensor,
+    memory: Tensor | None,
+    lengths: Tensor,
+    *,
+    backwards: bool = False,
+) -> tuple[Tensor]:
+    """States (B, T, H) of one direction without what a gradient needs.
+
+    Args:
+        memory: (B, H) state before the first frame, which becomes that after the last; None: 0.
+    """
+    of_input, of_state, input_bias, state_bias = layer.all_weights[0]
+    given = (data, of_input, of_state, input_bias, state_bias, lengths, backwards, memory)
+    return _forward(*given, kept=False)[:1]
 
 
 class _Sweep(torch.autograd.Function):
@@ -90,20 +113,24 @@ def _forward(
     state_bias: Tensor,
     lengths: Tensor,
     backwards: bool,
+    memory: Tensor | None = None,
+    *,
+    kept: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """States (B, T, H), gates (B, T, 3 H) and the candidates' recurrent parts (B, T, H)."""
+    """States (B, T, H), gates (B, T, 3 H) and the candidates' recurrent parts (B, T, H).
+
+    Args:
+        memory: (B, H) state before the first frame, which becomes that after the last; None: 0.
+        kept: whether candidates are written; otherwise there are none.
+    """
     gates = nn.functional.linear(data, of_input, input_bias)
     n_rows, n_frames, width = gates.shape
     size = width // 3
-    states, candidates = (gates.new_empty(n_rows, n_frames, size) for _ in range(2))
-    recurrent = gates.new_empty(n_rows, width)
-    arrays = [each.numpy() for each in (gates, recurrent, states, candidates, lengths)]
-    across = of_state.t()
-    before, earlier = gates.new_zeros(n_rows, size), -1
-    for frame in _order(n_frames, backwards):
-        torch.addmm(state_bias, before, across, out=recurrent)
-        advance(*arrays, frame, earlier)
-        before, earlier = states[:, frame], frame
+    states = gates.new_empty(n_rows, n_frames, size)
+    candidates = torch.empty_like(states) if kept else gates.new_empty(0, 0, 0)
+    memory = gates.new_zeros(n_rows, size) if memory is None else memory
+    given = (gates, of_state.contiguous(), state_bias, states, candidates, memory, lengths)
+    advance(*[each.detach().numpy() for each in given], backwards)
     return states, gates, candidates
 
 
@@ -122,14 +149,9 @@ def _backward(
     """Gradients of the input (B, T, I) and of the four weights."""
     n_rows, n_frames, size = states.shape
     inputs, resets = torch.empty_like(gates), torch.empty_like(candidates)
-    carried, recurrent = gates.new_zeros(n_rows, size), gates.new_empty(n_rows, 3 * size)
-    tensors = (gates, candidates, states, above, carried, inputs, resets, recurrent, lengths)
-    arrays = [each.numpy() for each in tensors]
-    step = 1 if backwards else -1
-    for frame in _order(n_frames, not backwards):
-        earlier = frame + step
-        retreat(*arrays, frame, earlier if earlier < n_frames else -1)
-        carried.addmm_(recurrent, of_state)
+    across = of_state.t().contiguous()
+    given = (gates, candidates, states, above, inputs, resets, across, lengths)
+    retreat(*[each.detach().numpy() for each in given], backwards)
     now, last = slice(1, n_frames), slice(0, n_frames - 1)
     if backwards:
         now, last = last, now
@@ -141,10 +163,6 @@ def _backward(
     input_bias = rows.sum(0)
     state_bias = torch.cat((input_bias[: 2 * size], resets.sum((0, 1))))
     return inputs @ of_input, rows.t() @ data.flatten(0, 1), gradient, input_bias, state_bias
-
-
-def _order(n_frames: int, backwards: bool) -> range:
-    return range(n_frames - 1, -1, -1) if backwards else range(n_frames)
 
 
 def side_by_side(
@@ -170,11 +188,11 @@ def _pool() -> ThreadPoolExecutor:
 
 
 @cache
-def _compile() -> None:
+def prepare() -> None:
     """Compile what is not in Numba's cache, and say so, for it takes a while."""
     if not list(cache_folder().rglob("gru.retreat-*.nbc")):
         _log.info("compiling the recurrent layers for this machine, which is done once")
     gates, states = np.zeros((1, 1, 3), np.float32), np.zeros((1, 1, 1), np.float32)
-    lengths = np.ones(1, np.int64)
-    advance(gates, gates[0], states, states, lengths, 0, -1)
-    retreat(gates, states, states, states, states[0], gates, states, gates[0], lengths, 0, -1)
+    weight, lengths = np.zeros((3, 1), np.float32), np.ones(1, np.int64)
+    advance(gates, weight, gates[0, 0], states, states, states[0], lengths, False)
+    retreat(gates, states, states, states, gates, states, gates[0], lengths, False)

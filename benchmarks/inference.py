@@ -1,0 +1,173 @@
+"""Transcription on a CPU: ours alone, in batches and in int8, and PocketSphinx on the same files.
+
+python -m benchmarks.inference --data DATA --part test-clean-35m --checkpoint MODEL
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from benchmarks.report import report
+from src.audio.reading import read_audio
+from src.datasets import LibriSpeechCorpus
+from src.decoding import Decoder, GreedyDecoder
+from src.inference import Recognizer
+from src.metrics import CorpusScore
+from src.pipeline import Pipeline
+from src.text import TextEncoder
+from src.types import Padded
+
+BATCH = 240.0  # seconds of padded sound that are heard together
+Heard = tuple[list[str], float, dict[str, float]]  # texts, seconds, seconds of each stage
+
+
+def in_batches(waveforms: Sequence[Tensor], rate: int) -> list[list[int]]:
+    """Places of waveforms of like length, so many together as ``BATCH`` allows."""
+    order = sorted(range(len(waveforms)), key=lambda place: -len(waveforms[place]))
+    batches: list[list[int]] = []
+    for place in order:
+        full = not batches or len(waveforms[batches[-1][0]]) * (len(batches[-1]) + 1) > BATCH * rate
+        if full:
+            batches.append([])
+        batches[-1].append(place)
+    return batches
+
+
+def ours(
+    pipeline: Pipeline, decoder: Decoder, waveforms: Sequence[Tensor], batches: list[list[int]]
+) -> Heard:
+    """Every waveform once, batch by batch, and where the time went."""
+    texts = [""] * len(waveforms)
+    stages = dict.fromkeys(("features", "network", "decoding"), 0.0)
+    begin = time.perf_counter()
+    with torch.inference_mode():
+        for batch in batches:
+            start = time.perf_counter()
+            features = pipeline.front_end(Padded.stack([waveforms[place] for place in batch]))
+            heard = time.perf_counter()
+            log_probs = pipeline.network(features)
+            known = time.perf_counter()
+            for place, nbest in zip(batch, decoder(log_probs), strict=True):
+                texts[place] = nbest[0].text
+            end = time.perf_counter()
+            for name, seconds in zip(
+                stages, (heard - start, known - heard, end - known), strict=True
+            ):
+                stages[name] += seconds
+    return texts, time.perf_counter() - begin, stages
+
+
+def int8(pipeline: Pipeline) -> Pipeline:
+    """Weights of the recurrent and linear layers in 8 bits, activations as they come."""
+    copy = deepcopy(pipeline)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.ao is on its way to another package
+        copy.network = torch.ao.quantization.quantize_dynamic(  # type: ignore[no-untyped-call]
+            copy.network, {nn.GRU, nn.Linear}, torch.qint8
+        )
+    return copy
+
+
+def sphinx(waveforms: Sequence[bytes]) -> list[str]:
+    """What PocketSphinx hears with its own model of English, as it comes."""
+    import pocketsphinx
+
+    decoder = pocketsphinx.Decoder(samprate=16000, loglevel="FATAL")
+    texts = []
+    for data in waveforms:
+        decoder.start_utt()
+        decoder.process_raw(data, full_utt=True)
+        decoder.end_utt()
+        found = decoder.hyp()
+        texts.append(found.hypstr if found else "")
+    return texts
+
+
+def sphinx_on_all_cores(waveforms: Sequence[Tensor]) -> tuple[list[str], float]:
+    """Texts, and seconds with a process for each core; its start is not counted."""
+    data = [(each * 32767).to(torch.int16).numpy().tobytes() for each in waveforms]
+    cores = len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(cores) as pool:
+        list(pool.map(sphinx, [data[:1]] * cores))  # loads the model
+        start = time.perf_counter()
+        shares = [data[first::cores] for first in range(cores)]
+        found = list(tqdm(pool.map(sphinx, shares), total=cores, desc="PocketSphinx"))
+        took = time.perf_counter() - start
+    texts = [""] * len(data)
+    for first, share in enumerate(found):
+        texts[first::cores] = share
+    return texts, took
+
+
+def wer(encoder: TextEncoder, references: Sequence[str], texts: Sequence[str]) -> float:
+    """In percent."""
+    score = CorpusScore()
+    for reference, text in zip(references, texts, strict=True):
+        score.add(encoder.normalize(reference), encoder.normalize(text))
+    return round(100 * score.wer, 2)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with LibriSpeech/PART")
+    parser.add_argument("--part", default="test-clean-35m", help="(default: %(default)s)")
+    parser.add_argument("--checkpoint", required=True)
+    parser.add_argument("--utterances", type=int, default=80, help="(default: %(default)s)")
+    options = parser.parse_args()
+    recognizer = Recognizer.from_checkpoint(options.checkpoint, device="cpu")
+    encoder, pipeline, rate = recognizer.text_encoder, recognizer.pipeline, recognizer.sample_rate
+    folder = (options.data / "LibriSpeech").resolve()
+    corpus = list(LibriSpeechCorpus(options.part, folder, download=False))
+    corpus = corpus[:: max(1, len(corpus) // options.utterances)][: options.utterances]
+    waveforms = [read_audio(each.audio) for each in corpus]
+    references = [each.text or "" for each in corpus]
+    seconds = sum(map(len, waveforms)) / rate
+    one, many = [[place] for place in range(len(corpus))], in_batches(waveforms, rate)
+    greedy: Decoder = GreedyDecoder(encoder)
+    runs: dict[str, Callable[[], Heard]] = {
+        "alone, greedy": lambda: ours(pipeline, greedy, waveforms, one),
+        "batched, greedy": lambda: ours(pipeline, greedy, waveforms, many),
+        "alone, greedy, int8": lambda: ours(int8(pipeline), greedy, waveforms, one),
+        "batched, greedy, int8": lambda: ours(int8(pipeline), greedy, waveforms, many),
+    }
+    if recognizer.decoder.name != greedy.name:
+        name = recognizer.decoder.name
+        runs[f"alone, {name}"] = lambda: ours(pipeline, recognizer.decoder, waveforms, one)
+        runs[f"batched, {name}"] = lambda: ours(pipeline, recognizer.decoder, waveforms, many)
+    for decoder in (greedy, recognizer.decoder):
+        ours(pipeline, decoder, waveforms, many[:1])  # compiles, once
+    measured = {name: run() for name, run in tqdm(runs.items(), desc="ours")}
+    their_texts, their_took = sphinx_on_all_cores(waveforms)
+    for name, (texts, took, stages) in measured.items():
+        print(
+            report(
+                "inference",
+                ours=round(seconds / took, 1),
+                theirs=round(seconds / their_took, 2),
+                unit="x real time",
+                packages=("torch", "pocketsphinx"),
+                variant=name,
+                utterances=len(corpus),
+                seconds=round(seconds, 1),
+                wer=wer(encoder, references, texts),
+                wer_theirs=wer(encoder, references, their_texts),
+                stages={stage: round(each / took, 3) for stage, each in stages.items()},
+                threads=torch.get_num_threads(),
+            ),
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
