@@ -39,6 +39,7 @@ AUDIO_SUFFIXES = frozenset(
 _UNKNOWN_FRAMES = 2**62  # a FLAC stream of unknown length is announced as the largest count
 _MP3_SLACK = 1152  # one MPEG frame: without a Xing header the length is an estimate
 _ROUNDING = 0.1  # seconds that a manifest's rounded duration may reach beyond the end
+_AT_ONCE = 2**24  # samples that are decoded at a time
 _RATES = (1000, 1_000_000)  # Hz; at fewer, a small file would become hours of samples
 
 
@@ -207,12 +208,20 @@ def _decode(
     file: soundfile.SoundFile, path: Path, start: int, count: int
 ) -> npt.NDArray[np.float32]:
     """(S,) or (S, channels), exactly ``count`` frames of them."""
+    parts: list[npt.NDArray[np.float32]] = []
+    left = count
     try:
         if start:
             file.seek(start)
-        samples: npt.NDArray[np.float32] = file.read(count, dtype="float32")
+        while left:  # a damaged header announces more than any memory holds
+            wanted = min(left, max(1, _AT_ONCE // file.channels))
+            parts.append(file.read(wanted, dtype="float32"))
+            left -= len(parts[-1])
+            if len(parts[-1]) < wanted:
+                break
     except soundfile.SoundFileError as error:
         raise AudioError(f"{path} is damaged or cut off: decoding broke off") from error
+    samples = parts[0] if len(parts) == 1 else np.concatenate(parts)
     slack = _MP3_SLACK if file.format == "MP3" else 0
     if len(samples) + slack < count or not len(samples):
         raise AudioError(

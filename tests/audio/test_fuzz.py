@@ -107,6 +107,7 @@ def test_files_cut_off_anywhere(
         max_size=8,
     ),
 )
+@example(ending="mp3", changes=[(29, 1)])  # announces 167 hours
 def test_bytes_changed_anywhere(
     tmp_path: Path, good: dict[str, bytes], ending: str, changes: list[tuple[int, int]]
 ) -> None:
