@@ -1,6 +1,6 @@
 """An hour in one file against its utterances one by one: WER, times, memory, speed.
 
-python -m benchmarks.long_audio --speech LibriSpeech --checkpoint MODEL [--silence 0.5]
+python -m benchmarks.long_audio --data DATA --checkpoint MODEL [--silence 0.5]
     [--cutter energy silero fixed] [--segment 10 20 40]
 """
 
@@ -33,14 +33,14 @@ from src.metrics import CorpusScore
 from src.types import Hypothesis, Padded, Utterance
 
 RATE = 16000
-PARTS = ("test-clean-35m", "dev-clean-70m")
 CUTTERS = ("energy", "silero", "fixed")  # fixed: every so many seconds, whatever is said
 Alone = list[tuple[Hypothesis, float]]
 
 
-def join(speech: Path, path: Path, hours: float, silence: float) -> list[tuple[Utterance, float]]:
+def join(
+    corpus: LibriSpeechCorpus, path: Path, hours: float, silence: float
+) -> list[tuple[Utterance, float]]:
     """Write utterances one after the other; returns them with the second that each starts at."""
-    corpus = LibriSpeechCorpus(list(PARTS), speech, download=False)
     placed, now = [], 0
     with soundfile.SoundFile(path, "w", RATE, 1, "PCM_16") as file:
         for utterance in corpus:
@@ -160,7 +160,8 @@ def measured(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--speech", type=Path, required=True, help="folder with the parts")
+    parser.add_argument("--data", type=Path, required=True, help="folder with LibriSpeech/PART")
+    parser.add_argument("--part", nargs="+", default=["test-clean-35m", "dev-clean-70m"])
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--hours", type=float, default=1.0, help="(default: %(default)s)")
     parser.add_argument("--silence", type=float, default=0.0, help="s between utterances")
@@ -172,9 +173,11 @@ def main() -> None:
     decoder = GreedyDecoder if options.greedy else None
     recognizer = Recognizer.from_checkpoint(options.checkpoint, device="cpu", decoder=decoder)
     step = round(recognizer.seconds_per_frame * RATE)
+    speech = (options.data / "LibriSpeech").resolve()
+    corpus = LibriSpeechCorpus(options.part, speech, download=False)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "hour.wav"
-        placed = join(options.speech.resolve(), path, options.hours, options.silence)
+        placed = join(corpus, path, options.hours, options.silence)
         start = time.perf_counter()
         alone = [] if options.whole_only else one_by_one(recognizer, placed)
         alone_took = time.perf_counter() - start

@@ -1,6 +1,6 @@
 """Streams against whole files: the same frames and texts, speed, and how long one waits.
 
-python -m benchmarks.streaming --speech LibriSpeech --checkpoint MODEL
+python -m benchmarks.streaming --data DATA --checkpoint MODEL
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from src.audio.reading import read_audio
 from src.datasets import LibriSpeechCorpus
 from src.inference import StreamingRecognizer
 
-PART = "test-clean-35m"
 CHUNKS = ("20", "100", "500", "random")  # ms
 
 
@@ -49,7 +48,8 @@ def stream(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--speech", type=Path, required=True, help=f"folder with {PART}")
+    parser.add_argument("--data", type=Path, required=True, help="folder with LibriSpeech/PART")
+    parser.add_argument("--part", default="test-clean-35m", help="(default: %(default)s)")
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--utterances", type=int, default=100, help="(default: %(default)s)")
     parser.add_argument("--threads", type=int, help="(default: one a core)")
@@ -57,7 +57,8 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     recognizer = StreamingRecognizer.from_checkpoint(options.checkpoint, device="cpu")
-    corpus = LibriSpeechCorpus(PART, options.speech.resolve(), download=False)
+    speech = (options.data / "LibriSpeech").resolve()
+    corpus = LibriSpeechCorpus(options.part, speech, download=False)
     waveforms = [read_audio(each.audio) for each in list(corpus)[: options.utterances]]
     seconds = sum(map(len, waveforms)) / recognizer.sample_rate
     recognizer.recognizer.transcribe(waveforms[0].numpy())  # compiles, once

@@ -158,6 +158,11 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         (*_SPEECH, "TEST_PART", "--checkpoint", "CHECKPOINT"),
         (SPHINX, CHECKPOINT, TEST_SPEECH),
     ),
+    "long_audio": Benchmark(
+        "benchmarks.long_audio",
+        (*_SPEECH, "TEST_PART", "DEV_PART", "--checkpoint", "CHECKPOINT"),
+        (CHECKPOINT, TEST_SPEECH, DEV_SPEECH),
+    ),
     "decoding": Benchmark(
         "benchmarks.decoding",
         ("--checkpoint", "CHECKPOINT", *_SPEECH, "TEST_PART"),
