@@ -1,6 +1,6 @@
 const byId = (id) => document.getElementById(id);
-const PIXELS_PER_SECOND = 90;
-const ROWS = 2; // words above the picture are staggered over so many lines
+const PIXELS_PER_SECOND = 110;
+const ROWS = 3; // words above the picture are staggered over so many lines
 let heard = null; // the last transcript with its files
 
 // ---- what is shown
@@ -64,11 +64,12 @@ function draw(columns) {
   const image = context.createImageData(columns.width, columns.height);
   for (let x = 0; x < columns.width; x++) {
     for (let y = 0; y < columns.height; y++) {
-      const value = bytes[x * columns.height + (columns.height - 1 - y)] / 255;
+      const level = bytes[x * columns.height + (columns.height - 1 - y)] / 255;
+      const value = Math.max(0, Math.min(1, (level - 0.2) / 0.85));
       const place = 4 * (y * columns.width + x);
-      image.data[place] = 255 * Math.min(1, 2.2 * Math.max(0, value - 0.45)); // dark blue to yellow
-      image.data[place + 1] = 255 * Math.min(1, 1.5 * Math.max(0, value - 0.3));
-      image.data[place + 2] = 255 * Math.min(0.7, 0.1 + value);
+      image.data[place] = 255 * Math.min(1, 1.8 * Math.max(0, value - 0.4)); // blue to yellow
+      image.data[place + 1] = 255 * Math.min(1, 1.3 * Math.max(0, value - 0.2));
+      image.data[place + 2] = 255 * (0.12 + 0.9 * value * (1.1 - value) * 1.6);
       image.data[place + 3] = 255;
     }
   }
