@@ -147,6 +147,9 @@ def can_compile() -> bool:
 
 _SPEECH = ("--data", "SPEECH_DATA", "--part")
 
+BY_THEMSELVES = ("benchmarks.load", "benchmarks.streaming")
+"""Programs whose needs are their own: locust, and a model that streams."""
+
 BENCHMARKS: Mapping[str, Benchmark] = {
     "train_step": Benchmark("benchmarks.train_step", ("--device", "cpu", "--no-variants")),
     "train_step_cuda": Benchmark("benchmarks.train_step", ("--device", "cuda", "VARIANTS"), (GPU,)),

@@ -157,7 +157,8 @@ def _look_for_unused(patient: _Patient) -> None:
     """Keys beside the groups that nothing refers to; recognition may do without data_dir."""
     text = OmegaConf.to_yaml(patient.config)
     for name in map(str, patient.config):
-        if name not in (*_GROUPS, "data_dir") and f"${{{name}" not in text:
+        referred = f"${{{name}" in text or f"${{oc.select:{name}" in text
+        if name not in (*_GROUPS, "data_dir") and not referred:
             found = f"{name} is no group, and nothing refers to it"
             remedy = "Remove it, or put it below the group that it belongs to."
             patient.findings.append(Finding("error", "config: keys", found, remedy))

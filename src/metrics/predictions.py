@@ -1,11 +1,17 @@
-"""Reading predictions and references from files."""
+"""Predictions with their references, whatever wrote them.
+
+Folders of JSON files and files of JSON lines hold both in one object; here too are NVIDIA NeMo's
+manifests with ``pred_text``. :mod:`src.metrics.tables` reads tables, and pairs of folders or files
+of which one holds the references.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from src.errors import ManifestError
 
@@ -13,22 +19,67 @@ from src.errors import ManifestError
 NO_REFERENCE = "without a reference"
 FAILED = "marked as failed"
 NO_PREDICTION_KEY = "without pred_text"
+DUPLICATE = "there more than once, of which the first is scored"
 MISSING = "without a prediction, scored as empty"
+EMPTY = "with an empty prediction, scored as it is"
+EMPTY_REFERENCE = "with an empty reference, scored as it is"
+
+_NAMES = ("id", "utt_id", "audio_path", "audio_filepath")  # what names an utterance, best first
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """An utterance that can be scored.
+
+    Attributes:
+        name: by which it is told from the others.
+        fields: whatever else is known of it: speaker, duration ...
+    """
+
+    name: str
+    reference: str
+    hypothesis: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Predictions:
     """What was read.
 
     Attributes:
-        pairs: (reference, hypothesis) of every utterance that can be scored.
+        entries: every utterance that can be scored.
         skipped: by reason the names of those that cannot.
-        missing: references without a prediction; they stand in ``pairs`` with an empty one.
+        missing: references without a prediction; they stand in ``entries`` with an empty one.
     """
 
-    pairs: list[tuple[str, str]]
-    skipped: dict[str, list[str]]
-    missing: list[str]
+    entries: list[Entry] = field(default_factory=list)
+    skipped: dict[str, list[str]] = field(
+        default_factory=lambda: {
+            reason: [] for reason in (NO_REFERENCE, FAILED, NO_PREDICTION_KEY, DUPLICATE)
+        }
+    )
+    missing: list[str] = field(default_factory=list)
+    _names: set[str] = field(default_factory=set)
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """(reference, hypothesis) of every entry."""
+        return [(entry.reference, entry.hypothesis) for entry in self.entries]
+
+    def add(self, entry: Entry) -> None:
+        """Take an entry, unless there is one of its name."""
+        if entry.name in self._names:
+            self.skipped[DUPLICATE].append(entry.name)
+            return
+        self._names.add(entry.name)
+        self.entries.append(entry)
+
+    def remarks(self) -> dict[str, list[str]]:
+        """By reason the names of all utterances that a reader should know of."""
+        predicted = [entry for entry in self.entries if entry.name not in set(self.missing)]
+        empty = [entry.name for entry in predicted if not entry.hypothesis.strip()]
+        blank = [entry.name for entry in self.entries if not entry.reference.strip()]
+        return self.skipped | {MISSING: self.missing, EMPTY: empty, EMPTY_REFERENCE: blank}
 
 
 def read_objects(path: Path) -> Predictions:
@@ -42,17 +93,17 @@ def read_objects(path: Path) -> Predictions:
     """
     if path.is_dir():
         objects: Iterable[tuple[str, object]] = (
-            (str(file.relative_to(path)), _parse(_read(file), str(file)))
-            for file in _files(path, ".json")
+            (str(file.relative_to(path)), parse(read_text(file), str(file)))
+            for file in files(path, ".json")
         )
     elif path.is_file():
         objects = _lines(path)
     else:
         raise ManifestError(f"{path} is neither a folder of predictions nor a JSON-lines file")
-    result = Predictions([], {NO_REFERENCE: [], FAILED: [], NO_PREDICTION_KEY: []}, [])
+    result = Predictions()
     for name, value in objects:
         _sort_in(result, name, value)
-    if not result.pairs:
+    if not result.entries:
         skipped = sum(map(len, result.skipped.values()))
         raise ManifestError(
             f"{path} holds no prediction that can be scored ({skipped} without pred_text or text)"
@@ -60,73 +111,63 @@ def read_objects(path: Path) -> Predictions:
     return result
 
 
-def read_text_folders(predictions: Path, references: Path) -> Predictions:
-    """Pair ``.txt`` files of two folders, searched recursively, by file stem.
-
-    A reference without a prediction counts as an empty hypothesis; a prediction without a
-    reference is skipped and named.
+def read_fields(path: Path) -> dict[str, Mapping[str, Any]]:
+    """What a manifest of JSON lines says of each utterance, by its name.
 
     Raises:
-        ManifestError: a folder is absent or holds no ``.txt``, or a stem occurs twice in it.
+        ManifestError: it is absent or malformed.
     """
-    hypotheses, truths = _by_stem(predictions), _by_stem(references)
-    pairs = [
-        (_read(file), _read(hypotheses[stem]) if stem in hypotheses else "")
-        for stem, file in truths.items()
-    ]
-    extra = [stem for stem in hypotheses if stem not in truths]
-    missing = [stem for stem in truths if stem not in hypotheses]
-    if len(missing) == len(truths):
-        raise ManifestError(f"{predictions} and {references} have no file stem in common")
-    return Predictions(pairs, {NO_REFERENCE: extra}, missing)
+    return {
+        name_of(value, place): value for place, value in _lines(path) if isinstance(value, dict)
+    }
 
 
-def _sort_in(result: Predictions, name: str, value: object) -> None:
+def name_of(value: Mapping[str, Any], place: str) -> str:
+    """An object's id, or its recording with the offset, or the ``place`` where it stands."""
+    for key in _NAMES:
+        if isinstance(value.get(key), str) and value[key]:
+            name = value[key] if key in ("id", "utt_id") else Path(value[key]).stem
+            offset = value.get("offset")
+            return f"{name}@{offset:g}" if isinstance(offset, int | float) and offset else name
+    return place
+
+
+def _sort_in(result: Predictions, place: str, value: object) -> None:
     if not isinstance(value, dict):
-        result.skipped[NO_PREDICTION_KEY].append(name)
+        result.skipped[NO_PREDICTION_KEY].append(place)
         return
     hypothesis, reference = value.get("pred_text"), value.get("text")
     if value.get("error") is not None:
-        result.skipped[FAILED].append(name)
+        result.skipped[FAILED].append(place)
     elif not isinstance(hypothesis, str):
-        result.skipped[NO_PREDICTION_KEY].append(name)
+        result.skipped[NO_PREDICTION_KEY].append(place)
     elif not isinstance(reference, str):
-        result.skipped[NO_REFERENCE].append(name)
+        result.skipped[NO_REFERENCE].append(place)
     else:
-        result.pairs.append((reference, hypothesis))
+        result.add(Entry(name_of(value, place), reference, hypothesis, value))
 
 
 def _lines(path: Path) -> Iterator[tuple[str, object]]:
-    for number, line in enumerate(_read(path).split("\n"), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
-            yield f"line {number}", _parse(line, f"{path}, line {number},")
+            yield f"line {number}", parse(line, f"{path}, line {number},")
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise ManifestError(f"{folder} is not a folder")
-    found: dict[str, Path] = {}
-    for file in _files(folder, ".txt"):
-        if file.stem in found:
-            raise ManifestError(f"{found[file.stem]} and {file} have the same stem")
-        found[file.stem] = file
-    if not found:
-        raise ManifestError(f"{folder} holds no .txt file")
-    return found
-
-
-def _files(folder: Path, suffix: str) -> list[Path]:
+def files(folder: Path, suffix: str) -> list[Path]:
+    """Files of that ending below a folder, sorted."""
     return sorted(file for file in folder.rglob(f"*{suffix}") if file.is_file())
 
 
-def _read(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """A file's text; ManifestError if it cannot be read or is not UTF-8."""
     try:
         return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{file} cannot be read: {error}") from error
 
 
-def _parse(text: str, where: str) -> object:
+def parse(text: str, where: str) -> object:
+    """A JSON value; ManifestError names ``where``."""
     try:
         parsed: object = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:

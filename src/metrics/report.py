@@ -1,18 +1,78 @@
-"""What ``calc_wer_cer.py`` does and says."""
+"""What ``calc_wer_cer.py`` finds, before it is written in one of several ways."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from src.errors import ConfigError
-from src.metrics.edits import EditCounts
-from src.metrics.predictions import MISSING, Predictions, read_objects, read_text_folders
+from src.metrics.analysis import (
+    Confusions,
+    Row,
+    Slice,
+    analyse,
+    bootstrap,
+    confusions,
+    slices,
+    speakers,
+    total,
+    worst,
+)
+from src.metrics.comparison import Comparison, compare
+from src.metrics.interval import Interval
+from src.metrics.predictions import Predictions, read_fields, read_objects
 from src.metrics.score import CorpusScore
+from src.metrics.tables import TABLES, read_apart, read_table
 from src.paths import resolve
-from src.text.normalization import Normalizer
 
 _NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is reported besides the rates.
+
+    Attributes:
+        worst: so many of the worst utterances.
+        confusions: so many of the most frequent confusions.
+        by: fields to slice by.
+    """
+
+    worst: int = 0
+    confusions: int = 0
+    by: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was found.
+
+    Attributes:
+        wer, cer: with their intervals over utterances.
+        by_speaker: interval of the WER over speakers; None if they are not known.
+        n_speakers: how many there are.
+        words, characters: confusions; None if nobody asked.
+        slices: by field.
+        remarks: by reason the names of utterances that a reader should know of.
+    """
+
+    rows: list[Row]
+    score: CorpusScore
+    wer: Interval
+    cer: Interval
+    by_speaker: Interval | None
+    n_speakers: int
+    wanted: Wanted
+    worst: list[Row] = field(default_factory=list)
+    words: Confusions | None = None
+    characters: Confusions | None = None
+    slices: Mapping[str, list[Slice]] = field(default_factory=dict)
+    comparison: Comparison | None = None
+    remarks: Mapping[str, list[str]] = field(default_factory=dict)
+    skipped: int = 0
+    missing: int = 0
 
 
 def read(dir_path: str | None, pred_dir: str | None, gt_dir: str | None) -> Predictions:
@@ -20,12 +80,13 @@ def read(dir_path: str | None, pred_dir: str | None, gt_dir: str | None) -> Pred
 
     Raises:
         ConfigError: neither, both or half of them.
-        ManifestError: see :mod:`src.metrics.predictions`.
+        ManifestError: see :mod:`src.metrics.predictions` and :mod:`src.metrics.tables`.
     """
     if dir_path and not (pred_dir or gt_dir):
-        return read_objects(locate(dir_path))
+        path = locate(dir_path)
+        return (read_table if path.suffix.lower() in TABLES else read_objects)(path)
     if pred_dir and gt_dir and not dir_path:
-        return read_text_folders(locate(pred_dir), locate(gt_dir))
+        return read_apart(locate(pred_dir), locate(gt_dir))
     raise ConfigError("either --dir_path or both --pred_dir and --gt_dir must be given")
 
 
@@ -35,65 +96,64 @@ def locate(path: str) -> Path:
     return here if here.exists() else resolve(path)
 
 
-def score(predictions: Predictions, normalize: bool = True) -> CorpusScore:
-    """The score of what was read, with both sides normalised alike."""
-    if not normalize:
-        return CorpusScore.from_pairs(predictions.pairs)
-    normalizer = Normalizer()
-    return CorpusScore.from_pairs(
-        (normalizer(reference), normalizer(hypothesis))
-        for reference, hypothesis in predictions.pairs
+def with_fields(predictions: Predictions, manifest: str) -> Predictions:
+    """The same with what a manifest of JSON lines says of each utterance."""
+    known = read_fields(locate(manifest))
+    entries = [
+        replace(entry, fields={**known.get(entry.name, {}), **_given(entry.fields)})
+        for entry in predictions.entries
+    ]
+    return replace(predictions, entries=entries)
+
+
+def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def report(
+    predictions: Predictions,
+    normalize: Callable[[str], str],
+    wanted: Wanted,
+    other: Predictions | None = None,
+) -> Report:
+    """Score what was read, with both sides normalised alike.
+
+    Args:
+        other: another system's predictions for the same utterances, to compare with.
+
+    Raises:
+        ConfigError: a field to slice by is not there.
+        ManifestError: the two cannot be compared.
+    """
+    rows = analyse(predictions, normalize)
+    named = speakers(rows)
+    words = [row.words for row in rows]
+    asked = wanted.confusions > 0
+    wer, cer = bootstrap(words, [row.characters for row in rows])
+    return Report(
+        rows=rows,
+        score=total(rows),
+        wer=wer,
+        cer=cer,
+        by_speaker=None if named is None else bootstrap(words, groups=named)[0],
+        n_speakers=0 if named is None else len(set(named)),
+        wanted=wanted,
+        worst=worst(rows, wanted.worst),
+        words=confusions(rows, str.split) if asked else None,
+        characters=confusions(rows, str.strip) if asked else None,
+        slices={name: slices(rows, name) for name in wanted.by},
+        comparison=None if other is None else compare(rows, analyse(other, normalize)),
+        remarks=predictions.remarks(),
+        skipped=sum(map(len, predictions.skipped.values())),
+        missing=len(predictions.missing),
     )
 
 
-def as_json(result: CorpusScore, predictions: Predictions) -> str:
-    """One JSON object; rates are fractions, edits are those of words."""
-    words = result.words
-    return json.dumps(
-        {
-            "wer": result.wer,
-            "cer": result.cer,
-            "substitutions": words.substitutions,
-            "deletions": words.deletions,
-            "insertions": words.insertions,
-            "reference_words": words.reference,
-            "reference_characters": result.characters.reference,
-            "utterances": result.utterances,
-            "mean_utterance_wer": result.mean_utterance_wer,
-            "mean_utterance_cer": result.mean_utterance_cer,
-            "skipped": sum(map(len, predictions.skipped.values())),
-            "missing": len(predictions.missing),
-        }
-    )
-
-
-def as_text(result: CorpusScore) -> str:
-    """Lines for people; rates in percent."""
-
-    def line(name: str, counts: EditCounts, unit: str) -> str:
-        return (
-            f"{name}: {100 * counts.rate:.2f} %  ({counts.substitutions} substitutions, "
-            f"{counts.deletions} deletions, {counts.insertions} insertions "
-            f"in {counts.reference} {unit})"
-        )
-
-    return "\n".join(
-        [
-            f"Utterances: {result.utterances}",
-            f"Mean over utterances: WER {100 * result.mean_utterance_wer:.2f} %, "
-            f"CER {100 * result.mean_utterance_cer:.2f} %",
-            line("WER", result.words, "words"),
-            line("CER", result.characters, "characters"),
-        ]
-    )
-
-
-def warnings(predictions: Predictions) -> list[str]:
-    """A line for every reason for which utterances were skipped or scored as empty."""
-    groups = predictions.skipped | {MISSING: predictions.missing}
+def warnings(remarks: Mapping[str, Sequence[str]]) -> list[str]:
+    """A line for every reason for which utterances are worth a remark."""
     return [
         f"{len(names)} {reason}: {', '.join(names[:_NAMED])}"
         + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-        for reason, names in groups.items()
+        for reason, names in remarks.items()
         if names
     ]

@@ -69,7 +69,7 @@ def score(folder: Path, test_set: str) -> Scored:
         _rate([word_edits(*pair) for pair in pairs]),
         _rate([character_edits(*pair) for pair in pairs]),
         hashlib.sha256(lines.encode()).hexdigest(),
-        warnings(predictions),
+        warnings(predictions.skipped),
     )
 
 

@@ -274,6 +274,8 @@ def slowly(utterances: list[Utterance], folder: Path, log: Path, slow_from: int 
     """
     shards_module._SMALLEST = 30_000
     plain = shards_module.read
+    # a test that runs in the background of a shell inherits that this signal is ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def noted(utterance: Utterance, sample_rate: int) -> object:
         late = log.exists() and len(log.read_text().split()) >= slow_from

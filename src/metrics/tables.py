@@ -1,0 +1,145 @@
+"""Texts by name (folders of ``.txt``, Kaldi's ``text``, sclite's ``trn``), and tables of both."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from src.errors import ManifestError
+from src.metrics.predictions import (
+    NO_REFERENCE,
+    Entry,
+    Predictions,
+    files,
+    read_text,
+)
+
+_TRN = re.compile(r"^(.*)\(([^()\s]+)\)\s*$")
+_HYPOTHESIS = ("pred_text", "hypothesis", "hyp", "prediction", "predicted", "pred")
+_REFERENCE = ("text", "reference", "ref", "transcript", "transcription", "sentence", "target")
+_NAME = ("id", "utt_id", "utterance", "utterance_id", "name", "audio_filepath", "path", "file")
+TABLES = {".csv": ",", ".tsv": "\t"}
+"""Endings of tables, and what separates their columns."""
+
+
+def read_apart(predictions: Path, references: Path) -> Predictions:
+    """Pair two sources of texts by name, each a folder of ``.txt`` or a file with all of them.
+
+    A reference without a prediction counts as an empty hypothesis; a prediction without a
+    reference is skipped and named.
+
+    Raises:
+        ManifestError: one is absent, empty or malformed, names an utterance twice, or they have
+            no name in common.
+    """
+    hypotheses, truths = _texts(predictions), _texts(references)
+    result = Predictions()
+    for name, reference in truths.items():
+        result.add(Entry(name, reference, hypotheses.get(name, "")))
+    result.missing += [name for name in truths if name not in hypotheses]
+    result.skipped[NO_REFERENCE] += [name for name in hypotheses if name not in truths]
+    if len(result.missing) == len(truths):
+        what = "file stem" if predictions.is_dir() and references.is_dir() else "name"
+        raise ManifestError(f"{predictions} and {references} have no {what} in common")
+    return result
+
+
+def read_table(path: Path) -> Predictions:
+    """Read a table with a header, in which columns name the hypothesis and the reference.
+
+    Raises:
+        ManifestError: a column is not there, a row is of another length, or there is no row.
+    """
+    lines = read_text(path).splitlines()
+    separator = TABLES[path.suffix.lower()]
+    if separator == "," and lines and ";" in lines[0] and "," not in lines[0]:
+        separator = ";"
+    rows = csv.reader(lines, delimiter=separator, strict=True)
+    result = Predictions()
+    try:
+        header = [name.strip() for name in next(rows, [])]
+        hypothesis = _column(path, header, _HYPOTHESIS, "the prediction")
+        reference = _column(path, header, _REFERENCE, "the reference")
+        names = [header.index(name) for name in header if name.lower() in _NAME]
+        for row in rows:
+            if not row:
+                continue
+            place = f"line {rows.line_num}"
+            if len(row) != len(header):
+                raise ManifestError(
+                    f"{path}, {place}, has {len(row)} columns, but the header has {len(header)}"
+                )
+            fields = dict(zip(header, row, strict=True))
+            name = row[names[0]] if names and row[names[0]] else place
+            result.add(Entry(name, row[reference], row[hypothesis], fields))
+    except csv.Error as error:
+        raise ManifestError(
+            f"{path}, line {rows.line_num}, is no row of a table: {error}"
+        ) from error
+    if not result.entries:
+        raise ManifestError(f"{path} holds no prediction that can be scored: it has no row")
+    return result
+
+
+def _column(path: Path, header: Sequence[str], known: Sequence[str], what: str) -> int:
+    found = [place for name in known for place, own in enumerate(header) if own.lower() == name]
+    if not found:
+        raise ManifestError(
+            f"{path} has no column for {what}: it must be called {', '.join(known)}, but the"
+            f" header has {', '.join(header) or 'nothing'}"
+        )
+    return found[0]
+
+
+def _texts(source: Path) -> dict[str, str]:
+    """Texts by name."""
+    if source.is_dir():
+        return _by_stem(source)
+    if not source.is_file():
+        raise ManifestError(f"{source} is not a folder, nor a file of texts")
+    lines = [
+        (number, line)
+        for number, line in enumerate(read_text(source).splitlines(), start=1)
+        if line.strip() and not line.startswith(";;")
+    ]
+    if not lines:
+        raise ManifestError(f"{source} is empty: it holds no text")
+    is_trn = source.suffix.lower() == ".trn" or all(_TRN.match(line) for _, line in lines)
+    split: Callable[[str], tuple[str, str] | None] = _trn if is_trn else _kaldi
+    found: dict[str, str] = {}
+    for number, line in lines:
+        parts = split(line)
+        if parts is None:
+            raise ManifestError(f"{source}, line {number}, must end with an id in brackets")
+        name, text = parts
+        if is_trn and "{" in text:
+            raise ManifestError(f"{source}, line {number}, has alternatives, which are not known")
+        if name in found:
+            raise ManifestError(f"{source}, line {number}, names {name} a second time")
+        found[name] = text
+    return found
+
+
+def _trn(line: str) -> tuple[str, str] | None:
+    found = _TRN.match(line)
+    return (found[2], found[1].strip()) if found else None
+
+
+def _kaldi(line: str) -> tuple[str, str] | None:
+    name, _, text = line.strip().partition(" ")
+    if "\t" in name:
+        name, _, text = line.strip().partition("\t")
+    return name, text.strip()
+
+
+def _by_stem(folder: Path) -> dict[str, str]:
+    found: dict[str, Path] = {}
+    for file in files(folder, ".txt"):
+        if file.stem in found:
+            raise ManifestError(f"{found[file.stem]} and {file} have the same stem")
+        found[file.stem] = file
+    if not found:
+        raise ManifestError(f"{folder} holds no .txt file")
+    return {stem: read_text(file) for stem, file in found.items()}

@@ -1,0 +1,135 @@
+"""Every form in which predictions come, as the systems that write them document it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from src.errors import ManifestError
+from src.metrics.predictions import DUPLICATE, EMPTY, EMPTY_REFERENCE, NO_REFERENCE, read_objects
+from src.metrics.tables import read_apart, read_table
+
+PAIRS = [("the cat", "the cat"), ("a dog ran", "a dog"), ("café au lait", "cafe au lait")]
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_nemos_manifest_with_predictions(tmp_path: Path) -> None:
+    """NeMo's transcribe_speech.py: the manifest's keys and pred_text."""
+    lines = [
+        {"audio_filepath": f"/data/{n}.wav", "duration": 1.5, "text": ref, "pred_text": hyp}
+        for n, (ref, hyp) in enumerate(PAIRS)
+    ]
+    lines.append({**lines[0], "offset": 3.5})
+    found = read_objects(write(tmp_path / "a.json", "\n".join(map(json.dumps, lines))))
+    assert found.pairs == [*PAIRS, PAIRS[0]]
+    assert [entry.name for entry in found.entries] == ["0", "1", "2", "0@3.5"]
+    assert found.entries[0].fields["duration"] == 1.5
+
+
+def test_kaldis_text(tmp_path: Path) -> None:
+    """An utterance a line: its id and its words; an id alone is an empty text."""
+    references = "".join(f"spk-{n} {ref}\n" for n, (ref, _) in enumerate(PAIRS))
+    hypotheses = "".join(f"spk-{n}\t{hyp}\n" for n, (_, hyp) in enumerate(PAIRS[:2])) + "spk-2\n"
+    found = read_apart(write(tmp_path / "text", hypotheses), write(tmp_path / "ref", references))
+    assert found.pairs == [*PAIRS[:2], ("café au lait", "")]
+    assert found.missing == []
+    assert found.remarks()[EMPTY] == ["spk-2"]
+
+
+def test_sclites_trn(tmp_path: Path) -> None:
+    """Words, and the id in brackets at the end; lines that begin with ;; are remarks."""
+    texts = [
+        ";; a remark\n" + "".join(f"{pair[side]} (s1-{n})\n" for n, pair in enumerate(PAIRS))
+        for side in (1, 0)
+    ]
+    found = read_apart(*(write(tmp_path / f"{n}.trn", text) for n, text in enumerate(texts)))
+    assert found.pairs == PAIRS
+    assert [entry.name for entry in found.entries] == ["s1-0", "s1-1", "s1-2"]
+
+
+def test_a_folder_beside_a_file(tmp_path: Path) -> None:
+    for n, (_, hypothesis) in enumerate(PAIRS[:2]):
+        write(tmp_path / f"pred/u{n}.txt", hypothesis)
+    write(tmp_path / "pred/extra.txt", "more")
+    references = "".join(f"u{n} {ref}\n" for n, (ref, _) in enumerate(PAIRS))
+    found = read_apart(tmp_path / "pred", write(tmp_path / "text", references))
+    assert found.pairs == [*PAIRS[:2], ("café au lait", "")]
+    assert found.missing == ["u2"]
+    assert found.skipped[NO_REFERENCE] == ["extra"]
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "line"),
+    [
+        ("a.csv", "id,text,pred_text", "{n},{ref},{hyp}"),
+        ("b.csv", "Reference;Hypothesis;speaker", '"{ref}";"{hyp}";ann'),
+        ("c.tsv", "path\tsentence\tprediction", "clips/{n}.mp3\t{ref}\t{hyp}"),
+        ("d.csv", "hyp,ref", '"{hyp}","{ref}"'),
+    ],
+)
+def test_tables(tmp_path: Path, name: str, header: str, line: str) -> None:
+    lines = [line.format(n=n, ref=ref, hyp=hyp) for n, (ref, hyp) in enumerate(PAIRS)]
+    found = read_table(write(tmp_path / name, "\n".join([header, *lines]) + "\n\n"))
+    assert found.pairs == PAIRS
+    assert len({entry.name for entry in found.entries}) == 3
+    if "speaker" in header:
+        assert found.entries[0].fields["speaker"] == "ann"
+
+
+def test_what_is_there_twice_or_empty_is_named(tmp_path: Path) -> None:
+    lines = [
+        {"id": "a", "text": "one", "pred_text": "one"},
+        {"id": "a", "text": "one", "pred_text": "two"},
+        {"id": "b", "text": "", "pred_text": "three"},
+        {"id": "c", "text": "four", "pred_text": " "},
+    ]
+    found = read_objects(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, lines))))
+    assert [entry.name for entry in found.entries] == ["a", "b", "c"]
+    remarks = found.remarks()
+    assert (remarks[DUPLICATE], remarks[EMPTY_REFERENCE], remarks[EMPTY]) == (["a"], ["b"], ["c"])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", "", "no column for the prediction"),
+        ("a.csv", "pred_text,words\nx,y\n", "no column for the reference"),
+        ("a.csv", "pred_text,text\n", "has no row"),
+        ("a.csv", "pred_text,text\na,b\nc\n", "line 3, has 1 columns, but the header has 2"),
+        ("a.csv", 'pred_text,text\n"a"b,c\n', "line 2, is no row of a table"),
+        ("a.tsv", "text\tpred_text\nonly\n", "line 2, has 1 columns"),
+    ],
+)
+def test_tables_that_are_malformed(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(ManifestError, match=message):
+        read_table(write(tmp_path / name, text))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a", "", "is empty"),
+        ("a", ";; nothing\n", "is empty"),
+        ("a", "u1 one\nu1 two\n", "line 2, names u1 a second time"),
+        ("a.trn", "one two\n", "line 1, must end with an id"),
+        ("a.trn", "{ one / two } three (u1)\n", "line 1, has alternatives"),
+        ("a", "u9 one\n", "have no name in common"),
+        ("a.txt", "\xff", None),
+    ],
+)
+def test_texts_that_are_malformed(
+    tmp_path: Path, name: str, text: str, message: str | None
+) -> None:
+    reference = write(tmp_path / "reference", "u1 one\n")
+    source = write(tmp_path / name, text)
+    if message is None:
+        source.write_bytes(b"u1 \xff\n")
+    with pytest.raises(ManifestError, match=message or "cannot be read"):
+        read_apart(source, reference)

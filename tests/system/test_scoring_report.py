@@ -1,0 +1,148 @@
+"""What calc_wer_cer.py tells besides the rates, as a user asks for it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.system.test_calc_wer_cer import corpus, run
+
+
+def write(path: Path, pairs: list[tuple[str, str]], **fields: list[object]) -> Path:
+    """JSON lines with an id each, and a value of each field."""
+    lines = [
+        {"id": f"u{n}", "text": ref, "pred_text": hyp}
+        | {name: values[n % len(values)] for name, values in fields.items()}
+        for n, (ref, hyp) in enumerate(pairs)
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def scored(tmp_path: Path) -> Path:
+    durations: list[object] = [1.5, 3.0, 7.0, 12.0, 18.0, 25.0, 35.0, 4.0, 6.0, 8.5, 9.0, 11.0, 2.5]
+    return write(
+        tmp_path / "a.jsonl", corpus(120), speaker=["ann", "bob", "cleo"], duration=durations
+    )
+
+
+def test_intervals_and_speakers(scored: Path) -> None:
+    lines = run("--dir_path", scored).stdout.splitlines()
+    assert lines[2].startswith("95 % interval over utterances: WER ")
+    assert lines[3].startswith("95 % interval over 3 speakers: WER ")
+    content = json.loads(run("--dir_path", scored, "--json").stdout)
+    for interval in ("wer_interval", "wer_interval_speakers"):
+        low, high = content[interval]
+        assert low < content["wer"] < high
+        assert high - low < 0.2
+
+
+def test_the_worst_utterances_are_shown_aligned(tmp_path: Path) -> None:
+    pairs = [
+        ("a b c", "a b c"),
+        ("one two has four legs too", "one too has legs too now"),
+        ("x y", "x z"),
+    ]
+    out = run("--dir_path", write(tmp_path / "a.jsonl", pairs), "--worst", 1).stdout
+    assert "u1: 3 errors in 6 words\n" in out
+    block = out[out.index("u1:") :].splitlines()[1:4]
+    assert block == [
+        "REF: one two has four legs too ***",
+        "HYP: one too has **** legs too now",
+        "         S       D             I",
+    ]
+    assert "u2:" not in out
+
+
+def test_confusions_of_words_and_characters(tmp_path: Path) -> None:
+    pairs = [("the cat", "a cat"), ("the dog", "a dog now"), ("two mats", "too mats"), ("on", "")]
+    path = write(tmp_path / "a.jsonl", pairs)
+    content = json.loads(run("--dir_path", path, "--confusions", 2, "--json").stdout)
+    words = content["confusions"]["words"]
+    assert words["substitutions"] == [["the", "a", 2], ["two", "too", 1]]
+    assert words["deletions"] == [["on", 1]]
+    assert words["insertions"] == [["now", 1]]
+    assert ["space", 1] in content["confusions"]["characters"]["insertions"]
+    out = run("--dir_path", path, "--confusions", 2).stdout
+    assert "the -> a (2)" in out
+
+
+def test_slices_by_speaker_duration_and_fields_of_a_manifest(scored: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "more.jsonl"
+    rows = [{"id": f"u{n}", "room": "hall" if n % 4 else "car"} for n in range(119)]
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    more = ["--by", "speaker", "--by", "duration", "--by", "room", "--manifest", manifest]
+    content = json.loads(run("--dir_path", scored, *more, "--json").stdout)
+    by = content["slices"]
+    assert [part["value"] for part in by["speaker"]] == ["ann", "bob", "cleo"]
+    assert [part["value"] for part in by["room"]] == ["car", "hall", "unknown"]
+    ranges = ["0 to 2", "2 to 5", "5 to 10", "10 to 15", "15 to 20", "20 to 30", "30 and more"]
+    assert [part["value"] for part in by["duration"]] == ranges
+    for parts in by.values():
+        assert sum(part["utterances"] for part in parts) == 120
+        assert sum(part["reference_words"] for part in parts) == content["reference_words"]
+        errors = sum(part["wer"] * part["reference_words"] for part in parts)
+        assert errors / content["reference_words"] == pytest.approx(content["wer"])
+    failed = run("--dir_path", scored, "--by", "weather")
+    assert failed.returncode == 2
+    assert "no utterance has a field 'weather': there are duration, id" in failed.stderr
+
+
+def test_two_systems_are_compared(tmp_path: Path) -> None:
+    pairs = corpus(100, seed=4)
+    better = [(ref, ref if n % 3 else hyp) for n, (ref, hyp) in enumerate(pairs)]
+    first, second = write(tmp_path / "a.jsonl", pairs), write(tmp_path / "b.jsonl", better[:90])
+    content = json.loads(run("--dir_path", first, "--compare", second, "--json").stdout)
+    found = content["comparison"]
+    assert found["utterances"] == 90
+    assert found["alone"] == [f"u{n}" for n in range(90, 100)]
+    assert found["difference"] == pytest.approx(found["wer"][1] - found["wer"][0])
+    assert found["difference_interval"][1] < 0
+    assert found["p_value"] < 1e-6
+    assert found["worse"] == 0
+    out = run("--dir_path", first, "--compare", first).stdout
+    assert "difference +0.00 %" in out
+    assert "p = 1 (exact matched-pairs permutation test)" in out
+    other = write(tmp_path / "c.jsonl", [("other words", "x")])
+    failed = run("--dir_path", first, "--compare", other)
+    assert failed.returncode == 2
+    assert "u0 has two references" in failed.stderr
+
+
+def test_folders_of_texts_are_compared(tmp_path: Path) -> None:
+    for name, text in (("gt", "one two"), ("a", "one too"), ("b", "one two")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "u.txt").write_text(text)
+    folders = ["--pred_dir", tmp_path / "a", "--gt_dir", tmp_path / "gt"]
+    out = run(*folders, "--compare", tmp_path / "b").stdout
+    assert "WER 50.00 % and 0.00 %" in out
+
+
+def test_rows_and_tables_for_other_programs(scored: Path) -> None:
+    content = json.loads(run("--dir_path", scored, "--json").stdout)
+    rows = list(csv.DictReader(io.StringIO(run("--dir_path", scored, "--csv").stdout)))
+    assert len(rows) == 120
+    errors = sum(int(row[kind]) for row in rows for kind in ("substitutions", "deletions"))
+    assert errors == content["substitutions"] + content["deletions"]
+    text = run("--dir_path", scored, "--markdown", "--by", "speaker", "--worst", 1).stdout
+    assert f"| WER | {100 * content['wer']:.2f} % |" in text
+    assert "### By speaker\n\n| speaker | utterances |" in text
+    for line in text.splitlines():
+        if line.startswith("| WER") or line.startswith("| CER"):
+            assert line.count("|") == 8
+
+
+def test_normalizers(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [("COLOUR isn't, 25 percent!", "color is not 25%")])
+    rates = {
+        name: json.loads(run("--dir_path", path, "--normalizer", name, "--json").stdout)["wer"]
+        for name in ("none", "default", "librispeech", "whisper")
+    }
+    assert rates["whisper"] == 0.0
+    assert rates["none"] == 1.0
+    assert rates["default"] == rates["librispeech"] == 1.0
