@@ -87,6 +87,7 @@ def test_three_ways_give_the_same(tmp_path: Path) -> None:
     found += [score("--dir_path", lines), score(*apart)]
     for each in found:
         del each["remarks"]  # names are those of files, lines and stems
+        del each["wer_interval"], each["cer_interval"]  # drawn in another order
     assert found[0] == found[1] == found[2]
 
 
