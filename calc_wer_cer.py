@@ -34,6 +34,10 @@ if __name__ == "__main__":
     parser.add_argument(
         "--compare", metavar="PATH", help="another system's predictions for the same utterances"
     )
+    parser.add_argument("--html", metavar="FILE", help="write a page to look at the errors")
+    parser.add_argument(
+        "--audio", type=int, default=20, metavar="N", help="of so many of the worst in the page"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object")
     form.add_argument("--csv", action="store_true", help="print a row for each utterance")
@@ -51,6 +55,10 @@ if __name__ == "__main__":
             other = report.read(alone, options.compare if gt_dir else None, gt_dir)
         wanted = report.Wanted(options.worst, options.confusions, options.by)
         found = report.report(predictions, normalize, wanted, other)
+        if options.html:
+            from src.metrics.html import write_html
+
+            write_html(found, options.html, options.dir_path or options.pred_dir, options.audio)
     except SpeechError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

@@ -1,0 +1,189 @@
+"""The page of errors: in a headless Chromium, and what goes into it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from src.errors import ConfigError
+from src.metrics.html import as_html, spectrogram, write_html
+from src.metrics.predictions import Entry, Predictions
+from src.metrics.reliability import calibration_error, judged, reliability
+from src.metrics.report import Report, Wanted, report
+
+BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+needs_browser = pytest.mark.skipif(
+    not (BROWSER and DRIVER), reason="needs chromium and chromedriver"
+)
+RATE = 16000
+TEXTS = [
+    ("u0", "the quick brown fox", "the quick brown fox"),
+    ("u1", "one two three four", "one too three four five"),
+    ("u2", "</script> is a word", "is a </script><b>word</b>"),
+    ("u3", "alone", ""),
+]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    folder = tmp_path_factory.mktemp("audio")
+    entries = []
+    for number, (name, reference, hypothesis) in enumerate(TEXTS):
+        path = folder / f"{name}.flac"
+        time = np.arange(RATE * (number + 1)) / RATE
+        soundfile.write(path, 0.3 * np.sin(2 * np.pi * 1000 * time), RATE)
+        words = [
+            {"word": word, "confidence": 0.95 - 0.1 * n}
+            for n, word in enumerate(hypothesis.split())
+        ]
+        fields = {
+            "audio_path": str(path) if number != 3 else str(folder / "gone.wav"),
+            "duration": number + 1.0,
+            "speaker": ["ann", "bob"][number % 2],
+            "confidence": 0.9 - 0.2 * number,
+            "words": words,
+            "nbest": [{"pred_text": hypothesis, "score": -1.0}, {"pred_text": "x", "score": -2.5}],
+        }
+        entries.append(Entry(name, reference, hypothesis, fields))
+    return report(Predictions(entries), str, Wanted())
+
+
+def embedded(page: str) -> dict[str, object]:
+    start = page.index('type="application/json">') + len('type="application/json">')
+    return json.loads(page[start : page.index("</script>", start)])
+
+
+def test_all_that_is_known_is_in_the_page(found: Report) -> None:
+    content = embedded(as_html(found, "mine", n_audio=2))
+    assert content["title"] == "mine"
+    rows = {row["id"]: row for row in content["rows"]}
+    assert rows["u1"]["steps"] == [
+        ["one", "one"],
+        ["two", "too"],
+        ["three", "three"],
+        ["four", "four"],
+        [None, "five"],
+    ]
+    assert rows["u2"]["steps"][-1][1] == "</script><b>word</b>"
+    assert [name for name, row in rows.items() if "sound" in row] == ["u1", "u2"]  # the worst
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(rows["u1"]["sound"]["audio"])))
+    assert len(samples) / rate == pytest.approx(2.0, abs=0.05)
+
+
+def test_the_page_needs_nothing_from_elsewhere(found: Report) -> None:
+    page = as_html(found, "mine")
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert "src=" not in page
+
+
+def test_a_tone_is_a_line_in_the_spectrogram() -> None:
+    time = np.arange(RATE) / RATE
+    found = spectrogram(np.sin(2 * np.pi * 2000 * time).astype(np.float32), RATE)
+    values = np.frombuffer(base64.b64decode(found["picture"]), np.uint8)
+    picture = values.reshape(found["width"], found["height"])
+    assert found["width"] == pytest.approx(100, abs=2)
+    loudest = picture[20:80].argmax(axis=1)
+    assert np.all(np.abs(loudest / found["height"] - 2000 / 8000) < 0.03)
+
+
+def test_a_page_that_cannot_be_written(found: Report, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write_html(found, str(tmp_path / "absent" / "page.html"), "mine", 0)
+
+
+def test_words_are_judged_by_their_alignment(found: Report) -> None:
+    confidences, right = judged(found.rows)
+    assert len(confidences) == 4 + 5 + 3
+    assert right.tolist()[4:9] == [True, False, True, True, False]
+    bins = reliability(found.rows)
+    assert bins is not None
+    assert sum(count for *_, count in bins["bins"]) == bins["words"] == 12
+
+
+def test_calibration_error_is_its_definition() -> None:
+    draw = np.random.default_rng(0)
+    confidences = draw.uniform(0, 1, 20_000)
+    assert calibration_error(confidences, draw.uniform(0, 1, 20_000) < confidences) < 0.015
+    wrong = np.zeros(20_000, bool)
+    assert calibration_error(confidences, wrong) == pytest.approx(confidences.mean())
+    assert calibration_error(np.array([0.25, 1.0]), np.array([True, True])) == 0.375
+    assert calibration_error(np.zeros(0), np.zeros(0, bool)) == 0.0
+    assert reliability([]) is None
+
+
+@pytest.fixture(scope="module")
+def browser(found: Report, tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    write_html(found, str(path), "mine", 3)
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(BROWSER)
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.add_argument("--autoplay-policy=no-user-gesture-required")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, Service(str(DRIVER)))
+    driver.get(path.as_uri())
+    yield driver
+    driver.quit()
+
+
+def shown(browser: webdriver.Chrome) -> list[str]:
+    rows = "return [...document.querySelectorAll('tbody tr.row')].map((row) => row.dataset.id)"
+    return list(browser.execute_script(rows))
+
+
+@pytest.mark.slow
+@needs_browser
+def test_the_page_sorts_and_searches(browser: webdriver.Chrome) -> None:
+    assert shown(browser) == ["u1", "u2", "u3", "u0"]  # most errors first
+    head = browser.find_element(By.CSS_SELECTOR, "th[data-key=confidence]")
+    head.click()
+    assert shown(browser) == ["u0", "u1", "u2", "u3"]
+    head.click()
+    assert shown(browser) == ["u3", "u2", "u1", "u0"]
+    box = browser.find_element(By.ID, "search")
+    box.send_keys("BOB")
+    assert shown(browser) == ["u3", "u1"]
+    assert browser.find_element(By.ID, "count").text == "2 of 4 utterances"
+    box.clear()
+    box.send_keys("five")
+    assert shown(browser) == ["u1"]
+    box.clear()
+    box.send_keys(" ")
+    assert len(shown(browser)) == 4
+
+
+@pytest.mark.slow
+@needs_browser
+def test_an_utterance_is_heard_and_seen(browser: webdriver.Chrome) -> None:
+    browser.find_element(By.CSS_SELECTOR, "tr[data-id=u1]").click()
+    kinds = [e.get_attribute("class") for e in browser.find_elements(By.CSS_SELECTOR, ".pair i")]
+    assert kinds[1::2] == ["", "S", "", "", "I"]
+    nbest = browser.find_elements(By.CSS_SELECTOR, ".nbest li")
+    assert nbest[1].text == "x -2.50"
+    play = """
+        const done = arguments[0], audio = document.querySelector("audio");
+        audio.ontimeupdate = () => { if (audio.currentTime > 0.1) done(audio.duration); };
+        audio.onerror = () => done(-1);
+        audio.play();
+    """
+    WebDriverWait(browser, 20).until(lambda b: b.find_elements(By.TAG_NAME, "audio"))
+    assert browser.execute_async_script(play) == pytest.approx(2.0, abs=0.1)
+    canvas = "const c = document.querySelector('canvas'); return c.width * c.height"
+    assert browser.execute_script(canvas) > 1000
+    assert browser.find_elements(By.CSS_SELECTOR, "#reliability circle")
+    assert [row for row in browser.get_log("browser") if row["level"] == "SEVERE"] == []
+    browser.find_element(By.CSS_SELECTOR, "tr[data-id=u1]").click()
+    assert not browser.find_elements(By.CSS_SELECTOR, "tr.detail")
