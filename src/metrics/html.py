@@ -21,7 +21,7 @@ from src.metrics.report import Report
 
 _TEMPLATE = Path(__file__).parent / "page.html"
 _FOLDER = Path(__file__).parents[2]
-_ROWS, _COLUMNS = 64, 1200  # of a spectrogram, at most
+_ROWS, _COLUMNS = 48, 500  # of a spectrogram, at most
 _WINDOW, _STEP = 0.025, 0.010  # seconds
 _RANGE = 8.0  # natural logarithms of power below the loudest that are shown
 
@@ -89,7 +89,7 @@ def _row(row: Row, sound: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _sound(row: Row) -> dict[str, Any] | None:
-    """The recording as Ogg Opus with its spectrogram, if there is one that can be read."""
+    """The recording as Ogg Vorbis with its spectrogram, if there is one that can be read."""
     name = row.fields.get("audio_path") or row.fields.get("audio_filepath")
     if not isinstance(name, str):
         return None
@@ -107,7 +107,9 @@ def _sound(row: Row) -> dict[str, Any] | None:
         if not len(samples) or not np.isfinite(samples).all():
             return None
         encoded = io.BytesIO()
-        soundfile.write(encoded, samples, rate, format="OGG", subtype="VORBIS")
+        soundfile.write(
+            encoded, samples, rate, format="OGG", subtype="VORBIS", compression_level=0.8
+        )
     except (soundfile.SoundFileError, OSError, ValueError):
         return None
     return {
