@@ -21,7 +21,7 @@ OutputFrames = Callable[[Tensor], Tensor]
 
 _ASKED_FOR = re.compile(r"\b(limit|max_\w+_length)=")  # reasons that name a setting
 
-_REMEDIES = {
+REMEDIES = {
     "transcripts": "Add the transcripts, or drop these recordings from the corpus.",
     "unknown characters": (
         "Correct the transcripts, or set text_encoder.alphabet, remove or to_space to fit them."
@@ -58,7 +58,7 @@ def trainable(
     """
     kept: list[Utterance] = []
     left_out: list[Exclusion] = []
-    for utterance, objection in _objections(corpus, text_encoder, output_frames, sample_rate):
+    for utterance, objection in objections(corpus, text_encoder, output_frames, sample_rate):
         if objection is None:
             kept.append(utterance)
         else:
@@ -71,9 +71,10 @@ def trainable(
     return tuple(kept), tuple(left_out)
 
 
-def _objections(
+def objections(
     corpus: Corpus, text_encoder: TextEncoder, output_frames: OutputFrames, sample_rate: int
 ) -> Iterator[tuple[Utterance, Objection | None]]:
+    """Each utterance of ``corpus`` with why CTC cannot learn from it, or None."""
     samples = torch.tensor(
         [round(item.duration * sample_rate) for item in corpus], dtype=torch.int64
     )
@@ -147,7 +148,7 @@ def judge_transcripts(
 ) -> list[Finding]:
     """Unknown characters, empty transcripts, and what CTC cannot align, one finding for each."""
     by_kind: dict[str, list[tuple[Utterance, str]]] = {}
-    for utterance, objection in _objections(corpus, text_encoder, output_frames, sample_rate):
+    for utterance, objection in objections(corpus, text_encoder, output_frames, sample_rate):
         if objection is not None:
             by_kind.setdefault(objection.kind, []).append((utterance, objection.reason))
     if not by_kind:
@@ -163,5 +164,5 @@ def judge_transcripts(
             what = [f"{character!r} in {count}" for character, count in counts.most_common()]
         names = few([utterance.id for utterance, _ in found])
         text = f"{quantity(len(found), 'utterance')} left out ({few(what)}): {names}"
-        findings.append(Finding(severity, f"{area}: {kind}", text, _REMEDIES[kind]))
+        findings.append(Finding(severity, f"{area}: {kind}", text, REMEDIES[kind]))
     return findings

@@ -1,0 +1,12 @@
+"""See and hear the training data: python scripts/preview.py -cn=deepspeech2 data_dir=PATH"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from src.build.command_line import run
+from src.build.preview import preview
+
+if __name__ == "__main__":
+    run(preview, "deepspeech2")
