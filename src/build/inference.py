@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,10 +25,13 @@ from src.inference import (
     score_table,
     transcript_lines,
 )
+from src.inference.calibration import RawConfidence
 from src.inference.prediction_files import recall
 from src.inference.running import run_long, run_short
 from src.paths import resolve
 from src.types import Utterance
+
+log = logging.getLogger(__name__)
 
 PREDICTIONS = "data/saved"
 
@@ -43,6 +47,12 @@ def infer(config: DictConfig) -> int:
     recognizer = recognizer_from(
         settings.from_pretrained, settings.device, group(config, "decoder")
     )
+    if settings.reject_below is not None and isinstance(recognizer.confidence, RawConfidence):
+        log.warning(
+            "confidences of %s are not calibrated: fit them with scripts/calibrate.py, or"
+            " inferencer.reject_below means little",
+            recognizer.decoder.name,
+        )
     dataloader = DataloaderSettings.from_config(group(config, "dataloader"))
     root = _folder(settings.save_path)
     evaluations: dict[str, Evaluation] = {}
@@ -57,6 +67,7 @@ def infer(config: DictConfig) -> int:
             output=None if settings.output is None else resolve(settings.output),
             overwrite=settings.overwrite,
             override=settings.override,
+            reject_below=settings.reject_below,
         )
         earlier = folder.finished(corpus.utterances)
         rest = [each for each in corpus.utterances if each.id not in earlier]
@@ -99,6 +110,8 @@ def _recognize(
 def _tell(corpus: Corpus, folder: PredictionFolder, n_earlier: int) -> None:
     if folder.unreferenced:
         print(transcript_lines(folder.unreferenced))
+    if folder.gate.reject_below is not None:
+        print(f"{corpus.name}: {folder.gate.closing_line()}")
     kept = f", {n_earlier} of them from an earlier run" if n_earlier else ""
     print(f"{corpus.name}: {len(corpus)} utterances{kept}, predictions in {folder.folder}")
     if folder.output != folder.folder:

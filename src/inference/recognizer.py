@@ -23,11 +23,12 @@ from src.decoding import (
     FlashlightDecoder,
     GreedyDecoder,
     LanguageModelDecoder,
-    utterance_confidence,
+    Word,
     words,
 )
 from src.decoding.align import Alignment, align
 from src.engine import pick_device
+from src.inference.calibration import Confidence, RawConfidence, restored
 from src.inference.delay import emission_delay
 from src.inference.long import MAX_SEGMENT, Recording, listen, nobody
 from src.paths import resolve
@@ -54,12 +55,14 @@ class Recognizer:
         decoder: Decoder,
         device: torch.device,
         origin: str | None = None,
+        confidence: Confidence | None = None,
     ) -> None:
         self.pipeline = pipeline.to(device).eval()
         self.text_encoder = text_encoder
         self.decoder = decoder
         self.device = device
         self._origin = origin
+        self.confidence = confidence or RawConfidence()
 
     @classmethod
     def from_checkpoint(
@@ -84,12 +87,12 @@ class Recognizer:
             ConfigError: the device does not exist.
         """
         place = resolve(path)
-        restored = checkpoint.restore(
-            checkpoint.load(place), place, decoder=decoder, options=options
-        )
+        content = checkpoint.load(place)
+        found = checkpoint.restore(content, place, decoder=decoder, options=options)
+        confidence = restored(content, place, found.decoder)
         origin = hashlib.sha256(place.read_bytes()).hexdigest()
-        parts = (restored.pipeline, restored.text_encoder, restored.decoder)
-        return cls(*parts, pick_device(device), origin)
+        parts = (found.pipeline, found.text_encoder, found.decoder)
+        return cls(*parts, pick_device(device), origin, confidence)
 
     @property
     def sample_rate(self) -> int:
@@ -154,14 +157,20 @@ class Recognizer:
 
     def transcript(self, best: Hypothesis, seconds: float, item: Audio | None = None) -> Transcript:
         """A hypothesis of a recording of so many seconds, with its words."""
+        told = self.words(best)
         return Transcript(
             text=best.text,
-            words=words(best, self.seconds_per_frame, text_encoder=self.text_encoder),
-            confidence=utterance_confidence(best),
+            words=told,
+            confidence=self.confidence.utterance(best, told),
             duration=seconds,
             id=Path(item).stem if isinstance(item, str | Path) else "audio",
             audio=str(item) if isinstance(item, str | Path) else None,
         )
+
+    def words(self, best: Hypothesis) -> tuple[Word, ...]:
+        """The words of a hypothesis with their times, and calibrated confidences if it has any."""
+        found = words(best, self.seconds_per_frame, text_encoder=self.text_encoder)
+        return self.confidence.words(found)
 
     def _recording(self, item: Audio, sample_rate: int | None) -> tuple[float, Recording]:
         """Seconds, and what gives the samples."""
@@ -186,15 +195,7 @@ class Recognizer:
     ) -> dict[str, Hypothesis]:
         """What each decoder makes of a recording of any length, by the decoder's name.
 
-        Memory grows by some megabytes an hour.
-
-        Args:
-            recording: gives its samples from the start, in blocks (S,); called twice.
-            max_segment: seconds that the network hears at a time, at most.
-            heard: is told the seconds that were heard, again and again.
-
-        Raises:
-            AudioError: it cannot be read.
+        The arguments are those of :func:`src.inference.long.listen`.
         """
         return listen(
             recording,

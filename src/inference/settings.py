@@ -28,6 +28,8 @@ class InferencerSettings:
         formats: what is written besides JSON.
         output: the folder for these; None: that of the predictions.
         max_segment: seconds; longer recordings are heard in pieces of at most that. None: never.
+        reject_below: predictions whose confidence is below it, from 0 to 1, are marked as
+            rejected; None marks none.
     """
 
     from_pretrained: str
@@ -40,6 +42,7 @@ class InferencerSettings:
     formats: Sequence[str] = ()
     output: str | None = None
     max_segment: float | None = MAX_SEGMENT
+    reject_below: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("from_pretrained", "save_path", "device"):
@@ -63,4 +66,10 @@ class InferencerSettings:
         if isinstance(self.formats, str) or not set(self.formats) <= set(known):
             raise ConfigError(
                 f"inferencer.formats must be a list of {', '.join(known)}, but is {self.formats!r}"
+            )
+        limit = self.reject_below
+        number = isinstance(limit, int | float) and not isinstance(limit, bool)
+        if limit is not None and not (number and 0 <= limit <= 1):
+            raise ConfigError(
+                f"inferencer.reject_below must be null or from 0 to 1, but is {limit!r}"
             )

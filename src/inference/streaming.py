@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from src.decoding import Decoder, Word, words
+from src.decoding import Decoder, Word
 from src.errors import AudioError
 from src.inference.long import decoded
 from src.inference.recognizer import Recognizer
@@ -143,11 +143,7 @@ class StreamingRecognizer:
 
     def words(self, state: StreamState) -> tuple[Word, ...]:
         """The best path so far in words; the last one may still grow."""
-        return words(
-            state.best,
-            self.recognizer.seconds_per_frame,
-            text_encoder=self.recognizer.text_encoder,
-        )
+        return self.recognizer.words(state.best)
 
     def emissions(self, state: StreamState) -> Tensor:
         """(T, V) log-probabilities up to the end of the stream, as if nothing came after it."""

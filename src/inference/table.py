@@ -34,7 +34,7 @@ def score_table(evaluations: Mapping[str, Evaluation]) -> str:
             oracle = evaluation.oracles.get(name)
             if oracle is not None and oracle.utterances and evaluation.several[name]:
                 rows.append(_rates(part, f"{name}, best of n-best", oracle))
-    return _aligned(rows, n_left=2) if len(rows) > 1 else ""
+    return aligned(rows, n_left=2) if len(rows) > 1 else ""
 
 
 def budget_table(evaluations: Mapping[str, Evaluation]) -> str:
@@ -55,7 +55,7 @@ def budget_table(evaluations: Mapping[str, Evaluation]) -> str:
                 rows.append((part, name, *cells))
     if len(rows) == 1:
         return ""
-    return "Points of WER owed to\n" + _aligned(rows, n_left=2)
+    return "Points of WER owed to\n" + aligned(rows, n_left=2)
 
 
 def hot_word_table(evaluations: Mapping[str, Evaluation]) -> str:
@@ -66,14 +66,14 @@ def hot_word_table(evaluations: Mapping[str, Evaluation]) -> str:
             rows += [(part, phrase, str(count)) for phrase, count in heard.most_common()]
     if len(rows) == 1:
         return "No hot phrase was heard." if any(e.hot for e in evaluations.values()) else ""
-    return _aligned(rows, n_left=2)
+    return aligned(rows, n_left=2)
 
 
 def _rates(part: str, name: str, score: CorpusScore) -> tuple[str, ...]:
     return part, name, str(score.utterances), f"{100 * score.wer:.2f} %", f"{100 * score.cer:.2f} %"
 
 
-def _aligned(rows: Sequence[tuple[str, ...]], *, n_left: int) -> str:
+def aligned(rows: Sequence[tuple[str, ...]], *, n_left: int) -> str:
     """Columns side by side under a rule; the first ``n_left`` to the left."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from src.decoding import fired, utterance_confidence, words
+from src.decoding import fired
 from src.errors import ConfigError
 from src.evaluation import Recognized
 from src.inference.prediction_files import read_prediction, transcript_of, write_whole
 from src.inference.recognizer import Recognizer
+from src.inference.rejection import Gate
 from src.paths import move_aside
 from src.transcripts import FORMATS
 from src.types import Hypothesis, Utterance
@@ -35,8 +36,10 @@ class PredictionFolder:
         output: the folder for these; None: ``folder``.
         overwrite: make and write again what is there.
         override: move earlier predictions aside.
+        reject_below: predictions of less confidence are marked as rejected; None marks none.
 
     Attributes:
+        gate: what counts the rejected ones.
         unreferenced: id and ``pred_text`` of what was heard without a reference.
         spared: files of other formats that were there with another content, and were kept.
 
@@ -54,6 +57,7 @@ class PredictionFolder:
         output: Path | None = None,
         overwrite: bool = False,
         override: bool = False,
+        reject_below: float | None = None,
     ) -> None:
         self.folder = folder
         self.output = output or folder
@@ -63,6 +67,7 @@ class PredictionFolder:
         self._formats = [name for name in formats if name != "json"]
         self._overwrite = overwrite
         self._written: set[str] = set()
+        self.gate = Gate(reject_below)
         if override:
             move_aside(folder)
         self._claim()
@@ -97,8 +102,17 @@ class PredictionFolder:
                 and content.get("duration") == round(utterance.duration, 3)
             ):
                 found[utterance.id] = content
+                self._judge_again(content)
                 self._deliver(content, keep=True)
         return found
+
+    def _judge_again(self, content: dict[str, Any]) -> None:
+        """Whether an earlier prediction is rejected now; its file says so."""
+        before = content.pop("rejected", None)
+        told = self.gate.judge(content["pred_text"], content.get("text"), content["confidence"])
+        content |= told
+        if told.get("rejected") != before:
+            self._write_json(content)
 
     def write(self, result: Recognized) -> None:
         """Write what was heard."""
@@ -113,6 +127,7 @@ class PredictionFolder:
             "decoder": recognizer.decoder.name,
             **self._details(best, offset),
         }
+        content |= self.gate.judge(best.text, result.reference, content["confidence"])
         if recognizer.decoder.hotwords:
             content["hotwords"] = list(fired(best.text, recognizer.decoder.hotwords))
         if len(nbest) > 1:
@@ -136,11 +151,9 @@ class PredictionFolder:
 
     def _details(self, hypothesis: Hypothesis, offset: float) -> dict[str, Any]:
         recognizer = self._recognizer
-        timed = words(
-            hypothesis, recognizer.seconds_per_frame, text_encoder=recognizer.text_encoder
-        )
+        timed = recognizer.words(hypothesis)
         return {
-            "confidence": round(utterance_confidence(hypothesis), 4),
+            "confidence": round(recognizer.confidence.utterance(hypothesis, timed), 4),
             "words": [
                 {
                     "word": word.word,

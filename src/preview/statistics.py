@@ -94,6 +94,9 @@ def examine(
         disable=None,
     )  # fmt: skip
     for utterance, objection in bar:
+        if not utterance.audio.is_file():
+            left_out.setdefault("missing files", []).append((utterance.id, str(utterance.audio)))
+            continue
         characters.update(text_encoder.normalize(utterance.text or ""))
         if objection is not None:
             left_out.setdefault(objection.kind, []).append((utterance.id, objection.reason))

@@ -12,6 +12,7 @@ from src.build.loading import DataloaderSettings, from_group
 from src.decoding import BeamSearchDecoder
 from src.errors import ConfigError
 from src.inference import InferencerSettings
+from src.inference.calibrating import CalibratorSettings
 from src.inference.robustness import RobustnessSettings
 from src.inference.tuning import TunerSettings
 from src.text import TextEncoder
@@ -27,12 +28,13 @@ OPTIONS = sorted(
 GROUPS = {
     "model", "datasets", "dataloader", "transforms", "text_encoder", "decoder", "loss_function",
     "optimizer", "lr_scheduler", "trainer", "inferencer", "writer", "experiment", "tuner",
+    "calibrator",
 }  # fmt: skip
 
 
 def test_no_config_is_overlooked() -> None:
-    assert len(COMMANDS) == 14
-    assert len(OPTIONS) == 47
+    assert len(COMMANDS) == 15
+    assert len(OPTIONS) == 48
     assert {option.split("/")[0] for option in OPTIONS} == GROUPS
 
 
@@ -56,6 +58,8 @@ def test_command_config_is_whole(name: str, tmp_path: Path) -> None:
         from_group(InferencerSettings, group(cfg, "inferencer"), "inferencer")
         if "tuner" in cfg:
             from_group(TunerSettings, group(cfg, "tuner"), "tuner")
+        if "calibrator" in cfg:
+            from_group(CalibratorSettings, group(cfg, "calibrator"), "calibrator")
         return
     from_group(TrainerSettings, group(cfg, "trainer"), "trainer")
     encoder: TextEncoder = create(group(cfg, "text_encoder"), "text_encoder")
@@ -80,6 +84,8 @@ def test_every_option_fits_its_group(option: str) -> None:
         command, change = "inference", f"{name}={choice}"
     elif name == "tuner":
         command, change = "tune_decoder", "tuner=default"
+    elif name == "calibrator":
+        command, change = "calibrate", "calibrator=default"
     elif name == "experiment":
         command, change = "deepspeech2", f"+experiment={choice}"
     else:

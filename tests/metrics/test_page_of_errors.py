@@ -5,28 +5,22 @@ from __future__ import annotations
 import base64
 import io
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from src.errors import ConfigError
 from src.metrics.html import as_html, spectrogram, write_html
 from src.metrics.predictions import Entry, Predictions
-from src.metrics.reliability import calibration_error, judged, reliability
+from src.metrics.reliability import judged, reliability
 from src.metrics.report import Report, Wanted, report
+from tests.browser import Browser, chromium, complaints, needs_browser
 
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-needs_browser = pytest.mark.skipif(
-    not (BROWSER and DRIVER), reason="needs chromium and chromedriver"
-)
 RATE = 16000
 TEXTS = [
     ("u0", "the quick brown fox", "the quick brown fox"),
@@ -112,41 +106,27 @@ def test_words_are_judged_by_their_alignment(found: Report) -> None:
     assert sum(count for *_, count in bins["bins"]) == bins["words"] == 12
 
 
-def test_calibration_error_is_its_definition() -> None:
-    draw = np.random.default_rng(0)
-    confidences = draw.uniform(0, 1, 20_000)
-    assert calibration_error(confidences, draw.uniform(0, 1, 20_000) < confidences) < 0.015
-    wrong = np.zeros(20_000, bool)
-    assert calibration_error(confidences, wrong) == pytest.approx(confidences.mean())
-    assert calibration_error(np.array([0.25, 1.0]), np.array([True, True])) == 0.375
-    assert calibration_error(np.zeros(0), np.zeros(0, bool)) == 0.0
+def test_nothing_is_known_without_confidences() -> None:
     assert reliability([]) is None
 
 
 @pytest.fixture(scope="module")
-def browser(found: Report, tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+def browser(found: Report, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     path = tmp_path_factory.mktemp("page") / "page.html"
     write_html(found, str(path), "mine", 3)
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(BROWSER)
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.add_argument("--autoplay-policy=no-user-gesture-required")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, Service(str(DRIVER)))
-    driver.get(path.as_uri())
-    yield driver
-    driver.quit()
+    with chromium("--autoplay-policy=no-user-gesture-required") as opened:
+        opened.get(path.as_uri())
+        yield opened
 
 
-def shown(browser: webdriver.Chrome) -> list[str]:
+def shown(browser: Browser) -> list[str]:
     rows = "return [...document.querySelectorAll('tbody tr.row')].map((row) => row.dataset.id)"
     return list(browser.execute_script(rows))
 
 
 @pytest.mark.slow
 @needs_browser
-def test_the_page_sorts_and_searches(browser: webdriver.Chrome) -> None:
+def test_the_page_sorts_and_searches(browser: Browser) -> None:
     assert shown(browser) == ["u1", "u2", "u3", "u0"]  # most errors first
     head = browser.find_element(By.CSS_SELECTOR, "th[data-key=confidence]")
     head.click()
@@ -167,7 +147,7 @@ def test_the_page_sorts_and_searches(browser: webdriver.Chrome) -> None:
 
 @pytest.mark.slow
 @needs_browser
-def test_an_utterance_is_heard_and_seen(browser: webdriver.Chrome) -> None:
+def test_an_utterance_is_heard_and_seen(browser: Browser) -> None:
     browser.find_element(By.CSS_SELECTOR, "tr[data-id=u1]").click()
     kinds = [e.get_attribute("class") for e in browser.find_elements(By.CSS_SELECTOR, ".pair i")]
     assert kinds[1::2] == ["", "S", "", "", "I"]
@@ -184,6 +164,6 @@ def test_an_utterance_is_heard_and_seen(browser: webdriver.Chrome) -> None:
     canvas = "const c = document.querySelector('canvas'); return c.width * c.height"
     assert browser.execute_script(canvas) > 1000
     assert browser.find_elements(By.CSS_SELECTOR, "#reliability circle")
-    assert [row for row in browser.get_log("browser") if row["level"] == "SEVERE"] == []
+    assert complaints(browser) == []
     browser.find_element(By.CSS_SELECTOR, "tr[data-id=u1]").click()
     assert not browser.find_elements(By.CSS_SELECTOR, "tr.detail")

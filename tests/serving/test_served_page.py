@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,20 +11,14 @@ import numpy as np
 import pytest
 import soundfile
 import srt
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from src.inference import Recognizer
+from tests.browser import Browser, chromium, complaints, needs_browser
 from tests.toy import RATE
 
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs chromium and chromedriver"),
-]
-Browser = webdriver.Chrome
+pytestmark = [pytest.mark.slow, needs_browser]
 
 
 @pytest.fixture(scope="module")
@@ -44,23 +37,14 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser(spoken: Path, downloads: Path) -> Iterator[Browser]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(BROWSER)
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-dev-shm-usage",
+    arguments = (
         "--window-size=1000,760",
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-audio-capture={spoken}",
-    ):
-        options.add_argument(argument)
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, Service(str(DRIVER)))
-    yield driver
-    driver.quit()
+    )
+    with chromium(*arguments, downloads=downloads) as opened:
+        yield opened
 
 
 def text(browser: Browser, name: str) -> str:
@@ -74,10 +58,6 @@ def wait(browser: Browser, condition: object, seconds: float = 60.0) -> None:
 def heard(browser: Browser) -> list[str]:
     every = "return [...document.querySelectorAll('#text span')].map((span) => span.textContent)"
     return list(browser.execute_script(every))  # at once: the words change while one reads
-
-
-def complaints(browser: Browser) -> list[str]:
-    return [row["message"] for row in browser.get_log("browser") if row["level"] == "SEVERE"]
 
 
 def test_a_file_is_dropped_and_its_subtitles_are_taken(

@@ -1,0 +1,12 @@
+"""Make confidences mean what they say: python scripts/calibrate.py data_dir=PATH"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from src.build.calibrate import calibrate
+from src.build.command_line import run
+
+if __name__ == "__main__":
+    run(calibrate, "calibrate")

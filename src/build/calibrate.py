@@ -1,0 +1,159 @@
+"""Calibrating confidences on a development set, from its config."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from src import checkpoint
+from src.build.components import group
+from src.build.loading import DataloaderSettings, corpora, from_group
+from src.build.recognition import recognizer_from
+from src.datasets.corpus import Corpus
+from src.errors import ConfigError, ManifestError
+from src.evaluation import Recognized, evaluate
+from src.inference import InferencerSettings, Recognizer
+from src.inference.calibrating import CalibratorSettings, Fit, Judged, fit, judge
+from src.inference.calibration import KEY, stored
+from src.inference.calibration_report import Measured, coverage_table, draw, error_table, numbers
+from src.paths import resolve
+from src.types import Failure
+
+log = logging.getLogger(__name__)
+_Heard = dict[str, list[Judged]]  # by decoder
+
+
+def calibrate(config: DictConfig) -> int:
+    """Fit, print, draw and write; 1 if any audio could not be read, otherwise 0.
+
+    Parts whose name begins with "test" are only reported on.
+    """
+    node = group(config, "inferencer")
+    settings: InferencerSettings = from_group(InferencerSettings, node, "inferencer")
+    calibrator: CalibratorSettings = from_group(
+        CalibratorSettings, group(config, "calibrator"), "calibrator"
+    )
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    path = resolve(settings.from_pretrained)
+    recognizer = recognizer_from(str(path), settings.device, group(config, "decoder"))
+    parts = corpora(group(config, "datasets"))
+    if all(name.startswith("test") for name in parts):
+        raise ConfigError(
+            "datasets must name a part to fit on, but those whose name begins with test are only"
+            f" reported on: {', '.join(parts)}"
+        )
+    dataloader = DataloaderSettings.from_config(group(config, "dataloader"))
+    heard: dict[str, _Heard] = {}
+    failures: list[Failure] = []
+    for name, corpus in parts.items():
+        heard[name] = _listen(recognizer, corpus, dataloader, failures)
+    fits, measured = _measure(recognizer, heard, parts, calibrator)
+    _report(path, fits, measured, calibrator)
+    if calibrator.write:
+        _write(path, fits, recognizer)
+    for failure in failures:
+        log.error("%s: %s", failure.utterance.audio, failure.reason)
+    return 1 if failures else 0
+
+
+def _listen(
+    recognizer: Recognizer,
+    corpus: Corpus,
+    dataloader: DataloaderSettings,
+    failures: list[Failure],
+) -> _Heard:
+    """What each decoder heard of the utterances that have a reference."""
+    found: _Heard = {decoder.name: [] for decoder in recognizer.decoders}
+    known = tuple(utterance for utterance in corpus if utterance.text is not None)
+    if not known:
+        raise ManifestError(
+            f"{corpus.name} has no utterance with a reference among its {len(corpus)}: what is"
+            " right can only be told by transcripts"
+        )
+
+    def take(result: Recognized) -> None:
+        for name, judged in found.items():
+            judged.append(judge(recognizer, result, name))
+
+    loader = dataloader.loader(known, lambda text: [], recognizer.sample_rate, shuffle=False)
+    evaluation = evaluate(
+        recognizer.pipeline,
+        loader,
+        recognizer.decoders,
+        recognizer.text_encoder,
+        recognizer.device,
+        title=corpus.name,
+        on_result=take,
+    )
+    failures += evaluation.failures
+    return found
+
+
+def _measure(
+    recognizer: Recognizer,
+    heard: Mapping[str, _Heard],
+    parts: Mapping[str, Corpus],
+    calibrator: CalibratorSettings,
+) -> tuple[dict[str, Fit], dict[str, dict[str, Measured]]]:
+    """A fit for each decoder, and what it does to each part: on its own by cross-validation."""
+    fits: dict[str, Fit] = {}
+    measured: dict[str, dict[str, Measured]] = {}
+    fitted = [name for name in heard if not name.startswith("test")]
+    title = "+".join(parts[name].name for name in fitted) + ", cross-validated"
+    for decoder in recognizer.decoders:
+        everything = [each for name in fitted for each in heard[name][decoder.name]]
+        found = fits[decoder.name] = fit(everything, calibrator.folds)
+        measured.setdefault(title, {})[decoder.name] = Measured(everything, found.held_out)
+        for name, by_decoder in heard.items():
+            if name not in fitted:
+                judged = by_decoder[decoder.name]
+                values = [value for each in judged for value in each.confidences]
+                own = measured.setdefault(parts[name].name, {})
+                own[decoder.name] = Measured(judged, found.chosen(values))
+    return fits, measured
+
+
+def _report(
+    path: Path,
+    fits: Mapping[str, Fit],
+    measured: Mapping[str, Mapping[str, Measured]],
+    calibrator: CalibratorSettings,
+) -> None:
+    """Print what was fitted and why, and leave a picture and numbers beside the checkpoint."""
+    for name, found in fits.items():
+        print(f"{name}: {_reason(found)}")
+    thresholds: Sequence[float] = calibrator.reject_below
+    print(f"\n{error_table(measured)}\n\n{coverage_table(measured, thresholds)}\n")
+    picture, table = path.with_suffix(".calibration.png"), path.with_suffix(".calibration.json")
+    draw(list(measured.values())[-1], picture)
+    chosen = {name: found.chosen for name, found in fits.items()}
+    losses = {name: found.losses for name, found in fits.items()}
+    table.write_text(numbers(measured, chosen, losses, thresholds), encoding="utf-8")
+    print(f"reliability of {list(measured)[-1]}: {picture}\nall numbers: {table}")
+
+
+def _reason(found: Fit) -> str:
+    """What was chosen, and the likelihoods that it was chosen by."""
+    chosen, losses = found.chosen, found.losses
+    with_bias = losses["with bias"] < losses["temperature"]
+    kept = f"temperature {chosen.temperature:.3f}" + f" and bias {chosen.bias:+.3f}" * with_bias
+    return (
+        f"{kept}, for held-out words cost {losses['temperature']:.4f} nats with temperature alone"
+        f" and {losses['with bias']:.4f} with a bias ({losses['raw']:.4f} before)"
+    )
+
+
+def _write(path: Path, fits: Mapping[str, Fit], recognizer: Recognizer) -> None:
+    """Add what was fitted to the checkpoint; what it holds of other decoders stays."""
+    content = checkpoint.load(path)
+    before = content.get(KEY)
+    kept = dict(before) if isinstance(before, Mapping) else {}
+    for decoder in recognizer.decoders:
+        kept[decoder.name] = stored(fits[decoder.name].chosen, decoder)
+    checkpoint.save({**content, KEY: kept}, path)
+    print(f"{path} now tells calibrated confidences")

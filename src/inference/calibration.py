@@ -1,0 +1,128 @@
+"""Confidences that mean what they say: of words with confidence p the share p is right.
+
+A word's log-odds are divided by a temperature, and a bias may be added (J. Platt, Probabilistic
+outputs for support vector machines, 1999; C. Guo et al., On calibration of modern neural
+networks, 2017, section 4). Each decoder has its own, fitted on a development set by
+``scripts/calibrate.py`` and kept in the checkpoint under ``calibration``.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from src.decoding import Decoder, Word, utterance_confidence
+from src.errors import CheckpointError
+from src.types import Hypothesis
+
+KEY = "calibration"
+"""Where a checkpoint keeps them, by the decoder's name."""
+
+_CERTAIN = 1e-6  # a posterior rounds to 0 or 1 before the network is that sure
+_SCORING = ("lm", "lm_weight", "word_score", "unknown_score", "beam_size")
+log = logging.getLogger(__name__)
+
+
+class Confidence(Protocol):
+    """How sure a recogniser says it is."""
+
+    def words(self, words: Sequence[Word]) -> tuple[Word, ...]:
+        """The same words with the confidences that are told."""
+        ...
+
+    def utterance(self, hypothesis: Hypothesis, words: Sequence[Word]) -> float:
+        """The confidence in all of ``hypothesis``, whose ``words`` come from :meth:`words`."""
+        ...
+
+
+class RawConfidence:
+    """Posteriors as they are: geometric means over the labels."""
+
+    def words(self, words: Sequence[Word]) -> tuple[Word, ...]:
+        return tuple(words)
+
+    def utterance(self, hypothesis: Hypothesis, words: Sequence[Word]) -> float:
+        return utterance_confidence(hypothesis)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A word's log-odds become ``log-odds / temperature + bias``.
+
+    An utterance's confidence is the mean of its words': the share of them that is expected to be
+    right. One without words has confidence 0, for nothing is known of it.
+    """
+
+    temperature: float
+    bias: float = 0.0
+
+    def __call__(self, confidences: ArrayLike) -> NDArray[np.float64]:
+        """(N,) calibrated confidences of (N,) raw ones."""
+        scaled = log_odds(confidences) / self.temperature + self.bias
+        # the tails of a logistic function without an overflow
+        return np.asarray(0.5 * (1.0 + np.tanh(0.5 * scaled)))
+
+    def words(self, words: Sequence[Word]) -> tuple[Word, ...]:
+        told = self([word.confidence for word in words]).tolist()
+        return tuple(
+            replace(word, confidence=value) for word, value in zip(words, told, strict=True)
+        )
+
+    def utterance(self, hypothesis: Hypothesis, words: Sequence[Word]) -> float:
+        return math.fsum(word.confidence for word in words) / len(words) if words else 0.0
+
+
+def log_odds(confidences: ArrayLike) -> NDArray[np.float64]:
+    """ln(p / (1 - p)) of (N,) confidences, finite for 0 and 1 too."""
+    values = np.clip(np.asarray(confidences, dtype=np.float64), _CERTAIN, 1 - _CERTAIN)
+    return np.asarray(np.log(values) - np.log1p(-values))
+
+
+def stored(calibration: Calibration, decoder: Decoder) -> dict[str, Any]:
+    """Plain values for a checkpoint, with what the decoder scored by when it was fitted."""
+    return {**asdict(calibration), "decoder": _scoring(decoder)}
+
+
+def restored(content: Mapping[str, Any], path: Path, decoder: Decoder) -> Confidence:
+    """What the checkpoint ``path`` with this ``content`` keeps for ``decoder``; raw if nothing.
+
+    Weights that were changed since the fit are warned of.
+
+    Raises:
+        CheckpointError: what it keeps is no calibration.
+    """
+    kept = content.get(KEY, {})
+    found = kept.get(decoder.name) if isinstance(kept, Mapping) else kept
+    if found is None:
+        return RawConfidence()
+    try:
+        temperature, bias = float(found["temperature"]), float(found["bias"])
+        before = dict(found.get("decoder", {}))
+    except (TypeError, KeyError, ValueError, AttributeError):
+        temperature, bias, before = math.nan, 0.0, {}
+    if not (0 < temperature < math.inf and math.isfinite(bias)):
+        raise CheckpointError(
+            f"{path} holds no calibration of {decoder.name} but {found!r}: run"
+            " scripts/calibrate.py again"
+        )
+    now = _scoring(decoder)
+    changed = [key for key in before if before[key] != now.get(key)]
+    if changed:
+        told = ", ".join(f"{key}={before[key]!r} (now {now.get(key)!r})" for key in changed)
+        log.warning(
+            "confidences of %s were calibrated with %s: run scripts/calibrate.py again",
+            decoder.name, told,
+        )  # fmt: skip
+    return Calibration(temperature, bias)
+
+
+def _scoring(decoder: Decoder) -> dict[str, Any]:
+    """The settings on which the words that are found depend most."""
+    return {key: value for key, value in decoder.settings.items() if key in _SCORING}
