@@ -105,6 +105,18 @@ def create_app(recognizer: Recognizer, settings: ServeSettings, *, model: str) -
     app.mount("/static", StaticFiles(directory=_PAGE), name="static")
     _about(app, recognizer, settings, metrics, model)
 
+    _uploads(app, desk, workers, metrics)
+
+    @app.websocket("/stream")
+    async def stream(socket: WebSocket, rate: int = 16000) -> None:
+        await streams.run(socket, rate)
+
+    return app
+
+
+def _uploads(app: FastAPI, desk: Desk, workers: Workers, metrics: ServerMetrics) -> None:
+    """The route that takes recordings."""
+
     @app.post(
         "/transcribe",
         responses={
@@ -141,12 +153,6 @@ def create_app(recognizer: Recognizer, settings: ServeSettings, *, model: str) -
         if format != "json":
             return _download(transcript, format)
         return JSONResponse(answer(transcript, files=files) | {"spectrogram": image})
-
-    @app.websocket("/stream")
-    async def stream(socket: WebSocket, rate: int = 16000) -> None:
-        await streams.run(socket, rate)
-
-    return app
 
 
 def _about(
