@@ -47,7 +47,7 @@ def data(tmp_path: Path) -> Path:
     for name, text, file in (
         ("strange", "ÀB<script>", "strange"),
         ("crowded", "abcabcabcabc" * 30, "crowded"),
-        ("gone", "ab", "nowhere"),
+        ("gone", "ab", "far" * 30 + "/nowhere"),
         ("long", "ab", "long"),
     ):
         wave = np.zeros(31 * RATE) if name == "long" else speak("ab", 41)
