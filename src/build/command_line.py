@@ -79,5 +79,7 @@ def _near(key: str) -> str:
         for match in re.finditer(r"^\s*([A-Za-z_]\w*):", path.read_text("utf-8"), re.MULTILINE)
     }
     *place, name = key.split(".")
+    if name in known:  # spelt rightly, but not a key here
+        return ""
     found = difflib.get_close_matches(name, sorted(known), n=1)
     return f", did you mean {'.'.join((*place, found[0]))!r}" if found else ""

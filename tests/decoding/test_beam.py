@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from ctc_oracle import all_transcripts, best_alignment, starts
 
 from benchmarks.dict_beam_search import prefix_beam_search as plain_search
 from src.decoding import BeamSearchDecoder, GreedyDecoder
@@ -16,6 +15,7 @@ from src.decoding.host_search import SearchOptions
 from src.errors import ConfigError
 from src.text import TextEncoder
 from src.types import Hypothesis, Padded
+from tests.decoding.ctc_oracle import all_transcripts, best_alignment, starts
 
 
 def posteriors(

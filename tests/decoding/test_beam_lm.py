@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from ctc_oracle import all_transcripts
-from ngram_oracle import PlainModel, random_tables
 
 from src.decoding import BeamSearchDecoder, LanguageModelDecoder
 from src.errors import ConfigError, ManifestError
@@ -15,6 +13,8 @@ from src.seeding import generator
 from src.text import TextEncoder
 from src.text.ngram.arpa_writing import write_arpa
 from src.types import Padded
+from tests.decoding.ctc_oracle import all_transcripts
+from tests.decoding.ngram_oracle import PlainModel, random_tables
 
 ENCODER = TextEncoder("ab ")
 WORDS = ("a", "ab", "abb", "b", "ba", "bab")

@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from ctc_oracle import all_transcripts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from src.decoding.device_search import search_on_device
 from src.decoding.host_search import SearchOptions
 from src.text import TextEncoder
 from src.types import Hypothesis, Padded
+from tests.decoding.ctc_oracle import all_transcripts
 
 logits = st.floats(-6.0, 6.0, allow_nan=False, width=32)
 

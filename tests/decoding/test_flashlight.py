@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 import torch
-from ctc_oracle import all_transcripts
 
 from src.decoding import BeamSearchDecoder
 from src.decoding.flashlight import FlashlightDecoder
 from src.errors import ConfigError
 from src.text import TextEncoder
 from src.types import Hypothesis, Padded
+from tests.decoding.ctc_oracle import all_transcripts
 
 ARPA = """
 \\data\\

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from ctc_oracle import collapse, starts
 
 from src.decoding import GreedyDecoder
 from src.text import TextEncoder
 from src.types import Hypothesis, Padded
+from tests.decoding.ctc_oracle import collapse, starts
 
 
 def test_agrees_with_a_loop(device: torch.device) -> None:

@@ -215,6 +215,7 @@ def test_missing_folder(quick_command: Run, toy_run: Path) -> None:
     ("words", "expected"),
     [
         (["trainer.n_epoch=3"], ["trainer.n_epoch", "did you mean 'trainer.n_epochs'"]),
+        (["datasets.seed=3"], ["no key 'datasets.seed': see the README"]),
         (["+model.wings=2"], ["model.wings=2", "rnn_layers"]),
         (["trainer.n_epochs=-3"], ["trainer.n_epochs must be positive, but is -3"]),
         (["trainer.device=abacus"], ["device must be auto, cpu, cuda", "abacus"]),

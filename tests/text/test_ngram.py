@@ -15,7 +15,7 @@ from src.text.ngram.cache import cache_path, load_ngram
 from src.text.ngram.model import NGramModel
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "decoding"))
-from ngram_oracle import PlainModel, random_tables
+from tests.decoding.ngram_oracle import PlainModel, random_tables
 
 WORDS = ("a", "Ab", "nan", "null", "b", "#", '"q', "é", "x'y")
 
