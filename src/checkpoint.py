@@ -33,6 +33,7 @@ from src.text import TextEncoder
 from src.transforms import (
     FrontEnd,
     GlobalNormalization,
+    LogMagnitudeSpectrogram,
     LogMelSpectrogram,
     LogSpectrogram,
     NoNormalization,
@@ -46,6 +47,7 @@ VERSION = 1
 # what code runs.
 _PARTS: tuple[type, ...] = (
     DeepSpeech2,
+    LogMagnitudeSpectrogram,
     LogMelSpectrogram,
     LogSpectrogram,
     NoNormalization,

@@ -2,7 +2,12 @@
 
 from src.transforms.base import Augmentation, FeatureTransform, WaveformTransform
 from src.transforms.compose import Compose, OneOf, RandomApply
-from src.transforms.features import LogMelSpectrogram, LogSpectrogram, Spectrogram
+from src.transforms.features import (
+    LogMagnitudeSpectrogram,
+    LogMelSpectrogram,
+    LogSpectrogram,
+    Spectrogram,
+)
 from src.transforms.filters import BandPassFilter, HighPassFilter, LowPassFilter
 from src.transforms.front_end import FrontEnd
 from src.transforms.gain import Gain
@@ -29,6 +34,7 @@ __all__ = [
     "Gain",
     "GlobalNormalization",
     "HighPassFilter",
+    "LogMagnitudeSpectrogram",
     "LogMelSpectrogram",
     "LogSpectrogram",
     "LowPassFilter",

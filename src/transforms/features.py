@@ -1,4 +1,4 @@
-"""Short-time spectra: log power, and log power on the mel scale.
+"""Short-time spectra: log power, log magnitude, and log power on the mel scale.
 
 Frame t is centred on sample t * hop_length. Beyond its two ends an utterance is continued by
 its mirror image, at its own end and not at the end of the padding, so that it gives the same
@@ -16,14 +16,16 @@ from src.transforms.checks import require, require_positive
 from src.transforms.mel import mel_bank
 from src.types import Padded
 
+WINDOWS = {"hann": torch.hann_window, "hamming": torch.hamming_window}
+
 
 class Spectrogram(nn.Module):
-    """What the two spectrograms share: framing, window, power.
+    """What the spectrograms share: framing, window, power.
 
     Attributes:
         n_features: F of the output.
         sample_rate, hop_length: in Hz and samples.
-        window: (n_fft,) periodic Hann window.
+        window: (n_fft,), periodic.
     """
 
     window: Tensor
@@ -36,6 +38,7 @@ class Spectrogram(nn.Module):
         n_fft: int,
         hop_length: int,
         log_offset: float,
+        window: str = "hann",
     ) -> None:
         super().__init__()
         require_positive("sample_rate", sample_rate)
@@ -47,7 +50,8 @@ class Spectrogram(nn.Module):
         self.n_fft = n_fft
         self.hop_length = hop_length
         self.log_offset = log_offset
-        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        require(window in WINDOWS, "window", window, f"one of {', '.join(WINDOWS)}")
+        self.register_buffer("window", WINDOWS[window](n_fft), persistent=False)
 
     @property
     def seconds_per_frame(self) -> float:
@@ -106,6 +110,34 @@ class LogSpectrogram(Spectrogram):
 
     def pooled(self, power: Tensor) -> Tensor:
         return power
+
+
+class LogMagnitudeSpectrogram(Spectrogram):
+    """log(1 + magnitude) of each of the n_fft // 2 + 1 bins.
+
+    Raises:
+        ConfigError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int = 16000,
+        n_fft: int = 320,
+        hop_length: int = 160,
+        window: str = "hamming",
+    ) -> None:
+        super().__init__(
+            n_features=n_fft // 2 + 1,
+            sample_rate=sample_rate,
+            n_fft=n_fft,
+            hop_length=hop_length,
+            log_offset=1.0,
+            window=window,
+        )
+
+    def pooled(self, power: Tensor) -> Tensor:
+        return power.sqrt()
 
 
 class LogMelSpectrogram(Spectrogram):

@@ -1,0 +1,80 @@
+"""Checkpoints of other programs become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from src import checkpoint
+from src.errors import CheckpointError
+from src.interchange import deepspeech_pytorch, predecessor
+from src.interchange.converted import Converted
+from src.interchange.inert import read
+from src.network.fetch import checksum
+
+_KNOWN = (
+    (predecessor.fits, predecessor.convert),
+    (deepspeech_pytorch.fits, deepspeech_pytorch.convert),
+)
+
+
+def convert(path: Path) -> Converted:
+    """The network of another program's checkpoint, as ours.
+
+    Raises:
+        CheckpointError: it cannot be read safely, is of no known program, or its weights do not
+            make a network; names the file and the reason.
+    """
+    content = read(path)
+    weights = _weights(content, path)
+    for fits, make in _KNOWN:
+        if fits(weights):
+            try:
+                converted = make(content, weights)
+            except CheckpointError as error:
+                raise CheckpointError(f"{path} cannot be imported: {error}") from error
+            checkpoint.restore({"recipe": converted.recipe, "state_dict": converted.weights}, path)
+            return converted
+    if content.get("format") == checkpoint.FORMAT:
+        raise CheckpointError(f"{path} is a checkpoint of this project already: use it as it is")
+    raise CheckpointError(
+        f"{path} is a checkpoint of neither the predecessor nor deepspeech.pytorch: its weights"
+        f" begin with {', '.join(list(weights)[:3]) or 'nothing'}"
+    )
+
+
+def import_checkpoint(source: Path, output: Path) -> Converted:
+    """Write ``source`` as one of our checkpoints to ``output``, which must not exist.
+
+    Raises:
+        CheckpointError: see :func:`convert`, or ``output`` exists or cannot be written.
+    """
+    if output.exists():
+        raise CheckpointError(
+            f"{output} is there already and is kept: move it away or name another --output"
+        )
+    converted = convert(source)
+    payload = {
+        "arch": converted.recipe["model"]["name"],
+        "recipe": converted.recipe,
+        "state_dict": dict(converted.weights),
+        "epoch": converted.epoch,
+        "metrics": {},
+        "config": converted.config,
+        "origin": {"kind": converted.kind, "file": source.name, "sha256": checksum(source)},
+    }
+    checkpoint.save(payload, output)
+    return converted
+
+
+def _weights(content: Any, path: Path) -> Mapping[str, Any]:
+    """The state dict of a file's content, without what wrappers put before each key."""
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds no mapping, so it is no checkpoint to import")
+    found = content.get("state_dict", content)
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path} lacks a mapping under 'state_dict'")
+    names = [key for key in found if isinstance(key, str)]
+    wrapped = bool(names) and all(key.startswith("module.") for key in names)
+    return {key.removeprefix("module.") if wrapped else key: found[key] for key in names}
