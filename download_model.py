@@ -2,7 +2,7 @@
 
 import sys
 
-from src.datasets.model_download import main
+from src.interchange.released import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
 
-from src.errors import DownloadError, SpeechError
-from src.network.fetch import Expected, checksum, disk_error, fetch, locked
-from src.paths import resolve
+from src.errors import DownloadError
+from src.network.fetch import Expected, disk_error, fetch, locked
 
 RELEASED = "https://drive.google.com/file/d/1LoU_kCzl20hM5p709teRPB0a4Jib8VK-/view"
-OUTPUT = "models/pretrained/model_best.pth"
 
 
 def download_model(
@@ -112,30 +107,3 @@ def _page_or_fault(path: Path, sha256: str | None) -> str | None:
         if re.match(rb"\s*<(!doctype html|html)", file.read(512), re.IGNORECASE):
             return "is a web page"
     return Expected(sha256=sha256).fault(path)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line of ``download_model.py``; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="download_model.py", description="Fetch the released checkpoint."
-    )
-    parser.add_argument("--url", default=RELEASED, help="default: the released file (%(default)s)")
-    parser.add_argument("--sha256", help="checksum that the file must have")
-    parser.add_argument("--output", default=OUTPUT, help="default: %(default)s")
-    parser.add_argument("--timeout", type=float, default=30.0, help="seconds, default: %(default)g")
-    options = parser.parse_args(arguments)
-    output = resolve(options.output)
-    try:
-        fresh = download_model(
-            output, url=options.url, sha256=options.sha256, timeout=options.timeout
-        )
-    except SpeechError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: what has arrived is kept and resumed next time", file=sys.stderr)
-        return 130
-    if not fresh:
-        print(f"{output} is there already and is kept")
-    print(f"{output}\nSHA-256 {checksum(output)}")
-    return 0

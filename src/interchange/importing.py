@@ -62,7 +62,7 @@ def import_checkpoint(source: Path, output: Path) -> Converted:
         "epoch": converted.epoch,
         "metrics": {},
         "config": converted.config,
-        "origin": {"kind": converted.kind, "file": source.name, "sha256": checksum(source)},
+        "origin": {"kind": converted.kind, "sha256": checksum(source)},
     }
     checkpoint.save(payload, output)
     return converted

@@ -16,7 +16,10 @@ import requests
 from gdown.exceptions import DownloadError as DriveError
 from gdown.exceptions import FileURLRetrievalError
 
-from src.datasets import model_download
+from src import checkpoint
+from src.interchange import released
+from tests.interchange.rebuilt import Predecessor, lived
+from tests.interchange.test_importing import predecessor_file
 from tests.loopback import Resource, Server, serve
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +55,7 @@ def test_program_resumes_checks_and_keeps(server: Server, output: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert output.read_bytes() == BODY
     assert done.stdout.splitlines()[-2:] == [str(output), f"SHA-256 {SHA256}"]
+    assert "note: inference.py cannot use it" in done.stdout
     assert [request.range for request in server.requests] == [None, "bytes=80000-"]
     assert server.requests[1].sent == len(BODY) - 80_000
 
@@ -88,7 +92,7 @@ def test_failures(
     monkeypatch.setattr("src.network.fetch.time.sleep", lambda _: None)
     url = server.put("/m", resource)
     options = ["--url", url, "--output", str(output), "--sha256", SHA256, "--timeout", "0.2"]
-    assert model_download.main(options) == 2
+    assert released.main(options) == 2
     error = capsys.readouterr().err
     assert message in error
     assert len(error.splitlines()) == 1
@@ -98,7 +102,7 @@ def test_failures(
 def test_redirect(server: Server, output: Path) -> None:
     server.put("/real", Resource(BODY, ranges=False, breaks=[1000]))
     url = server.put("/m", Resource(location="/real"))
-    assert model_download.main(["--url", url, "--output", str(output)]) == 0
+    assert released.main(["--url", url, "--output", str(output)]) == 0
     assert output.read_bytes() == BODY
 
 
@@ -108,9 +112,9 @@ def test_file_that_is_there(
     output.parent.mkdir()
     output.write_bytes(b"mine")
     url = server.put("/m", Resource(BODY))
-    assert model_download.main(["--url", url, "--output", str(output)]) == 0
+    assert released.main(["--url", url, "--output", str(output)]) == 0
     assert "is there already and is kept" in capsys.readouterr().out
-    assert model_download.main(["--url", url, "--output", str(output), "--sha256", SHA256]) == 2
+    assert released.main(["--url", url, "--output", str(output), "--sha256", SHA256]) == 2
     assert "is there already" in capsys.readouterr().err
     assert output.read_bytes() == b"mine"
     assert server.requests == []
@@ -118,7 +122,7 @@ def test_file_that_is_there(
 
 @pytest.mark.parametrize("value", ["abc", "g" * 64])
 def test_malformed_checksum(output: Path, value: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert model_download.main(["--output", str(output), "--sha256", value]) == 2
+    assert released.main(["--output", str(output), "--sha256", value]) == 2
     assert "64 hexadecimal digits" in capsys.readouterr().err
 
 
@@ -136,7 +140,7 @@ def drive_that(body: bytes | Exception, calls: list[dict[str, object]]) -> objec
 def test_google_drive_by_default(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[dict[str, object]] = []
     monkeypatch.setattr(gdown, "download", drive_that(BODY, calls))
-    assert model_download.main(["--output", str(output), "--sha256", SHA256]) == 0
+    assert released.main(["--output", str(output), "--sha256", SHA256]) == 0
     assert output.read_bytes() == BODY
     assert calls[0]["id"] == "1LoU_kCzl20hM5p709teRPB0a4Jib8VK-"
     assert calls[0]["resume"] is True
@@ -162,7 +166,7 @@ def test_google_drive_refuses(
     message: str,
 ) -> None:
     monkeypatch.setattr(gdown, "download", drive_that(answer, []))
-    assert model_download.main(["--output", str(output), "--sha256", SHA256]) == 2
+    assert released.main(["--output", str(output), "--sha256", SHA256]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert "in a browser" in error
@@ -175,5 +179,30 @@ def test_address_of_google_drive_without_a_file(
     output: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = "https://drive.google.com/drive/my-drive"
-    assert model_download.main(["--url", url, "--output", str(output)]) == 2
+    assert released.main(["--url", url, "--output", str(output)]) == 2
     assert "names no file" in capsys.readouterr().err
+
+
+def test_the_predecessors_file_is_imported_and_kept(
+    server: Server, output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = predecessor_file(tmp_path / "theirs.pth", lived(Predecessor((4, 6, 5), 16, 2)))
+    body = theirs.read_bytes()
+    digest = hashlib.sha256(body).hexdigest()
+    url = server.put("/m", Resource(body))
+    options = ["--url", url, "--output", str(output), "--sha256", digest]
+    assert released.main(options) == 0
+    told = capsys.readouterr().out
+    assert "a checkpoint of the predecessor" in told
+    assert f"SHA-256 {digest}" in told
+    original = released.original_of(output)
+    assert original.read_bytes() == body
+    content = checkpoint.load(output)
+    assert content["origin"]["sha256"] == digest
+
+    made = output.read_bytes()
+    output.unlink()  # it is made again from what lies there, without another download
+    assert released.main(options) == 0
+    assert released.main(options) == 0
+    assert output.read_bytes() == made
+    assert len(server.requests) == 1
