@@ -35,7 +35,9 @@ from src.trainer import (
     TrainingData,
     Validator,
     epoch_ends,
+    freeze,
     logging_to,
+    start_from,
     training_plan,
 )
 from src.transforms import GlobalNormalization
@@ -81,9 +83,13 @@ def _assemble(
     content = checkpoint.load(resumed) if resumed else None
     if settings.from_pretrained:
         start = resolve(settings.from_pretrained)
-        checkpoint.load_weights(pipeline, checkpoint.load(start)["state_dict"], start)
-    elif content is None:
+        for line in start_from(pipeline, recipe, checkpoint.load(start), start):
+            log.info("%s", line)
+    if content is None:
         _fit(pipeline, data.train, engine)
+    if settings.freeze:
+        frozen = freeze(pipeline.network, settings.freeze)
+        log.info("%d tensors of the network are frozen", len(frozen))
     optimizer, schedule = _optimizer(config, pipeline, data.train, settings, engine)
     learner = Learner(
         engine,
@@ -173,7 +179,7 @@ def _optimizer(
 def _fit(pipeline: Pipeline, loader: SpeechLoader, engine: Engine) -> None:
     """Fit the features' normalisation on the first rank's share, for all ranks alike."""
     normalization = pipeline.front_end.normalization
-    if not isinstance(normalization, GlobalNormalization):
+    if not isinstance(normalization, GlobalNormalization) or normalization.fitted:
         return
     if engine.is_main:
         pipeline.front_end.fit(batch.waveforms for batch in loader.pass_once())

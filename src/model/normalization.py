@@ -15,7 +15,7 @@ class MaskedBatchNorm(nn.Module):
     float32. In training the mean and variance of the batch come from valid frames alone, those
     of all ranks; in evaluation the running ones are used. Either way an utterance's result
     does not depend on how far it was padded. A batch whose statistics are not finite leaves
-    the running ones as they are.
+    the running ones as they are. With a frozen ``weight`` it is in evaluation always.
     """
 
     running_mean: Tensor
@@ -43,7 +43,7 @@ class MaskedBatchNorm(nn.Module):
         """
         shape = [1] * x.ndim
         shape[channel_dim] = -1
-        if self.training:
+        if self.training and self.weight.requires_grad:
             mean, variance = self._batch_statistics(x, mask, channel_dim)
         else:
             mean, variance = self.running_mean, self.running_var

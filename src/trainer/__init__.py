@@ -10,6 +10,7 @@ from src.trainer.progress import Progress
 from src.trainer.run_folder import RunFolder
 from src.trainer.settings import TrainerSettings
 from src.trainer.showing import Showroom
+from src.trainer.starting import freeze, start_from
 from src.trainer.trainer import Trainer
 from src.trainer.validation import Validator
 
@@ -26,6 +27,8 @@ __all__ = [
     "TrainingData",
     "Validator",
     "epoch_ends",
+    "freeze",
     "logging_to",
+    "start_from",
     "training_plan",
 ]

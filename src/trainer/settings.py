@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from src.errors import ConfigError
 from src.trainer.interval import Interval
@@ -61,7 +61,8 @@ class TrainerSettings:
         threads: CPU threads; None leaves torch's choice.
         resume_from: ``auto`` (the newest checkpoint of the run), or a checkpoint's path or its
             name within the run.
-        from_pretrained: a checkpoint whose weights the run starts from.
+        from_pretrained: a checkpoint whose weights the run starts from, as far as they fit.
+        freeze: patterns of the names of the network's parameters that stay as they are.
         save_dir: holds the runs.
         override: move a finished run of the same name aside instead of refusing to start.
     """
@@ -85,6 +86,7 @@ class TrainerSettings:
     threads: int | None = None
     resume_from: str | None = None
     from_pretrained: str | None = None
+    freeze: list[Any] | None = None
     save_dir: str = "saved"
     override: bool = False
 
@@ -111,13 +113,18 @@ class TrainerSettings:
             raise ConfigError("trainer.resume_from and trainer.from_pretrained exclude each other")
         if self.ema is not None and not 0 < self.ema < 1:
             raise ConfigError(f"trainer.ema must be null or between 0 and 1, but is {self.ema}")
+        for pattern in self.freeze or []:
+            if not isinstance(pattern, str):
+                raise ConfigError(
+                    f"trainer.freeze must hold patterns of names, but has {pattern!r}"
+                )
         Monitor.parse(self.monitor, self.early_stop)
         Interval.parse(self.save_every, "trainer.save_every")
         parse_average(self.average)
 
 
 def _check_type(name: str, value: Any, hint: Any) -> None:
-    allowed = get_args(hint) or (hint,)
+    allowed = tuple(get_origin(kind) or kind for kind in get_args(hint) or (hint,))
     if isinstance(value, int) and not isinstance(value, bool) and float in allowed:
         return
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):

@@ -174,9 +174,13 @@ def test_checkpoint_of_another_architecture(
     result = quick_command("inference.py", "-cn=inference", f"inferencer.from_pretrained={path}")
     refused(result, "other.pth", "network.output.weight", "(3, 3)")
     start = toy_run / "model_best.pth"
-    words = overrides(toy_run.parent / "data", tmp_path, "trainer.n_epochs=1", "model.rnn_size=8")
+    other = ("trainer.n_epochs=1", "model.rnn_size=8", "model.conv_channels=[3,3]")
+    words = overrides(toy_run.parent / "data", tmp_path, *other)
     result = quick_command("train.py", "-cn=an4", *words, f"trainer.from_pretrained={start}")
-    refused(result, "belongs to another architecture", "network.layers.0")
+    refused(result, "no layer of", "network.convolutions.blocks.0")
+    words = overrides(toy_run.parent / "data", tmp_path, "trainer.freeze=[layer.*]")
+    result = quick_command("train.py", "-cn=an4", *words)
+    refused(result, "trainer.freeze has 'layer.*'", "convolutions.blocks, layers.0")
 
 
 # Places
