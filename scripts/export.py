@@ -1,0 +1,59 @@
+"""A checkpoint for others: python scripts/export.py CHECKPOINT --output MODEL.safetensors"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from src.errors import CheckpointError, SpeechError
+from src.interchange.exporting import card, export
+from src.network.fetch import checksum
+from src.paths import resolve
+from src.results.rows import read
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        description="Write what recognition needs of a checkpoint, with a model card beside it."
+    )
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--output", type=Path, required=True, help="ends in .pth or .safetensors")
+    parser.add_argument("--card", type=Path, help="(default: the output's name with .md)")
+    parser.add_argument("--licence", default="mit", help="of the weights (default: %(default)s)")
+    parser.add_argument("--data", default="", help="what it was trained on, in a sentence")
+    parser.add_argument("--results", default="results/results.jsonl", help="(default: %(default)s)")
+    options = parser.parse_args(arguments)
+    place = options.card or options.output.with_suffix(".md")
+    try:
+        if place.exists():
+            raise CheckpointError(f"{place} is there already and is kept: name another --card")
+        results = resolve(options.results)
+        rows = read(results) if results.exists() else []
+        content = export(options.checkpoint, options.output)
+        ours = {checksum(options.checkpoint), content["exported_from"]}
+        told = card(
+            content,
+            [row for row in rows if row.checkpoint_sha256 in ours],
+            name=options.output.name,
+            licence=options.licence,
+            data=options.data,
+        )
+        place.write_text(told, encoding="utf-8")
+    except SpeechError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    before, after = options.checkpoint.stat().st_size, options.output.stat().st_size
+    print(
+        f"{options.output}: {after / 1e6:.1f} MB of {before / 1e6:.1f} MB, SHA-256"
+        f" {checksum(options.output)}\n{place}: its card"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

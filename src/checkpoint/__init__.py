@@ -1,0 +1,28 @@
+"""Checkpoints: one file of plain containers and tensors that holds all that inference needs.
+
+Keys of a checkpoint:
+
+- ``format``, ``version``: what it is.
+- ``arch``: the network's name.
+- ``recipe``: arguments of the network, features, normalisation, text encoder and decoder.
+- ``state_dict``: weights, and statistics of the features where there are any.
+- ``epoch``, ``step``, ``metrics``: when it was written and how good it was.
+- ``training``: what only resuming needs; absent from files made for inference alone.
+- ``config``: the run's config, for people to read.
+"""
+
+from src.checkpoint.files import FORMAT, VERSION, load, save
+from src.checkpoint.restoring import COMPONENTS, Restored, restore
+from src.checkpoint.weights import check_recipe, load_weights
+
+__all__ = [
+    "COMPONENTS",
+    "FORMAT",
+    "VERSION",
+    "Restored",
+    "check_recipe",
+    "load",
+    "load_weights",
+    "restore",
+    "save",
+]

@@ -1,0 +1,90 @@
+"""Checkpoints on a disk: written whole or not at all, read without running anything."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from src.checkpoint import safetensors_file
+from src.checkpoint.weights import first_line
+from src.errors import CheckpointError
+
+FORMAT = "deepspeech2-checkpoint"
+VERSION = 1
+
+
+def save(payload: Mapping[str, Any], path: Path) -> None:
+    """Write a checkpoint so that ``path`` holds the old file or the whole new one.
+
+    Raises:
+        CheckpointError: it could not be written, for one because the disk is full.
+    """
+    content = {"format": FORMAT, "version": VERSION, **payload}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == safetensors_file.SUFFIX:
+            safetensors_file.write(content, temporary)
+        else:
+            torch.save(content, temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"{path} could not be written ({error}); what was there before is whole: free some"
+            " space or choose another trainer.save_dir"
+        ) from error
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint without executing anything from it.
+
+    Raises:
+        CheckpointError: missing, cut off, or not one of ours.
+    """
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path} does not exist: train a model, run download_model.py, or name another file"
+        )
+    try:
+        if path.suffix == safetensors_file.SUFFIX:
+            content = safetensors_file.read(path)
+        else:
+            content = _unpickled(path)
+    except CheckpointError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds objects other than tensors and plain containers, so nothing of it"
+            f" was loaded ({first_line(error)})"
+        ) from error
+    except Exception as error:  # bytes that are no checkpoint make the reader raise anything
+        raise CheckpointError(
+            f"{path} is cut off or no checkpoint ({first_line(error)})"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of this project: key 'format' is not {FORMAT!r}"
+        )
+    if content.get("version") != VERSION:
+        raise CheckpointError(
+            f"{path} has version {content.get('version')!r}, but this code reads {VERSION}"
+        )
+    for key in ("recipe", "state_dict"):
+        if not isinstance(content.get(key), dict):
+            raise CheckpointError(f"{path} lacks key {key!r}")
+    return content
+
+
+def _unpickled(path: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of other pickle protocols
+        return torch.load(path, map_location="cpu", weights_only=True)

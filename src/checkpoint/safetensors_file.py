@@ -1,0 +1,67 @@
+"""Checkpoints as safetensors: the tensors, and everything else as JSON in the header.
+
+Other programs read the tensors by https://github.com/huggingface/safetensors; nothing in such a
+file can run. Only what inference needs is written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from src.errors import CheckpointError
+
+SUFFIX = ".safetensors"
+_KEY = "deepspeech2"  # of the header, where the rest of the checkpoint is
+
+
+def write(content: Mapping[str, Any], path: Path) -> None:
+    """Write the checkpoint ``content`` to ``path``.
+
+    Raises:
+        CheckpointError: it holds what only resuming needs, or what JSON cannot say.
+        OSError: it could not be written.
+    """
+    if "training" in content:
+        raise CheckpointError(
+            f"{path} is for inference, but the checkpoint holds the state of a training: use"
+            " model_best.pth, or scripts/export.py"
+        )
+    rest = {key: value for key, value in content.items() if key != "state_dict"}
+    try:
+        header = json.dumps(rest, allow_nan=True)
+    except TypeError as error:
+        raise CheckpointError(f"{path} cannot hold the checkpoint: {error}") from error
+    tensors = {key: value.contiguous() for key, value in content["state_dict"].items()}
+    save_file(tensors, path, metadata={"format": "pt", _KEY: header})
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The checkpoint that ``path`` holds.
+
+    Raises:
+        CheckpointError: cut off, no safetensors, or not written here.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            header = (file.metadata() or {}).get(_KEY)
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is cut off or no safetensors file ({error})") from error
+    if header is None:
+        raise CheckpointError(
+            f"{path} holds tensors alone: its header lacks {_KEY!r}, which says what network they"
+            " belong to"
+        )
+    try:
+        rest = json.loads(header)
+    except ValueError as error:
+        raise CheckpointError(f"the header of {path} is no JSON ({error})") from error
+    if not isinstance(rest, dict):
+        raise CheckpointError(f"the header of {path} holds no mapping")
+    return {**rest, "state_dict": tensors}

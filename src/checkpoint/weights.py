@@ -1,0 +1,59 @@
+"""Weights into a network, and what a checkpoint must agree with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from src.errors import CheckpointError
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Any], path: Path) -> None:
+    """Load every weight, strictly.
+
+    Raises:
+        CheckpointError: names the first key that is missing, too many, or of another shape.
+    """
+    own = module.state_dict()
+    for key, value in own.items():
+        if key not in weights:
+            raise CheckpointError(f"{path} belongs to another architecture: it lacks {key!r}")
+        given = weights[key]
+        # statistics of features are empty until they are fitted or loaded
+        fits = isinstance(given, torch.Tensor) and (given.shape == value.shape or not value.numel())
+        if not fits:
+            shape = tuple(given.shape) if isinstance(given, torch.Tensor) else type(given).__name__
+            raise CheckpointError(
+                f"{path} belongs to another architecture: {key!r} is {shape} there and"
+                f" {tuple(value.shape)} here"
+            )
+    for key in weights:
+        if key not in own:
+            raise CheckpointError(
+                f"{path} belongs to another architecture: {key!r} has no place here"
+            )
+    module.load_state_dict(dict(weights))
+
+
+def check_recipe(
+    content: Mapping[str, Any], recipe: Mapping[str, Mapping[str, Any]], path: Path
+) -> None:
+    """Raise CheckpointError if the checkpoint was made with other settings; names the first."""
+    for part in ("model", "features", "normalization", "text_encoder"):
+        theirs, ours = content["recipe"].get(part, {}), recipe[part]
+        for key in (*ours, *theirs):
+            if theirs.get(key) != ours.get(key):
+                raise CheckpointError(
+                    f"{path} was trained with {part}.{key}={theirs.get(key)!r}, but the config"
+                    f" says {ours.get(key)!r}"
+                )
+
+
+def first_line(error: BaseException) -> str:
+    """Of the error's message, or its kind where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

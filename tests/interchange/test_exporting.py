@@ -1,0 +1,129 @@
+"""Exported models recognise the same, in files that hold nothing else and tell nothing else."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from src import checkpoint
+from src.errors import CheckpointError
+from src.interchange.exporting import export
+from src.network.fetch import checksum
+from src.text import TextEncoder
+from src.types import Padded
+
+SHAPE: dict[str, Any] = {
+    "n_features": 16,
+    "n_tokens": 29,
+    "conv_channels": [3],
+    "conv_kernels": [[5, 5]],
+    "conv_strides": [[2, 2]],
+    "rnn_layers": 1,
+    "rnn_size": 8,
+}
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    """A checkpoint as training writes it, to resume from."""
+    torch.manual_seed(1)
+    network = checkpoint.COMPONENTS["DeepSpeech2"](**SHAPE)
+    content = {
+        "arch": "DeepSpeech2",
+        "recipe": {
+            "model": {"name": "DeepSpeech2", **SHAPE},
+            "features": {"name": "LogMelSpectrogram", "n_mels": 16},
+            "normalization": {"name": "UtteranceNormalization"},
+            "text_encoder": {"name": "TextEncoder", **TextEncoder().settings},
+            "decoder": {"name": "BeamSearchDecoder", "beam_size": 7},
+        },
+        "state_dict": {f"network.{key}": value for key, value in network.state_dict().items()},
+        "weights": "plain",
+        "epoch": 3,
+        "step": 99,
+        "metrics": {"val/loss": 1.5},
+        "calibration": {"Argmax": {"temperature": 0.8, "bias": -2.0, "decoder": {}}},
+        "config": {"data_dir": "/home/ann/speech", "trainer": {"seed": 1, "lr": 1e-9}},
+        "training": {"optimizer": {"state": {0: torch.zeros(9)}}},
+    }
+    checkpoint.save(content, tmp_path / "whole.pth")
+    return tmp_path / "whole.pth"
+
+
+def emissions(path: Path) -> torch.Tensor:
+    restored = checkpoint.restore(checkpoint.load(path), path)
+    samples = torch.randn(2, 8000, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        return restored.pipeline.emissions(Padded(samples, torch.tensor([8000, 6000]))).data
+
+
+@pytest.mark.parametrize("name", ["model.pth", "model.safetensors"])
+def test_the_same_to_the_bit(whole: Path, tmp_path: Path, name: str) -> None:
+    export(whole, tmp_path / name)
+    assert torch.equal(emissions(tmp_path / name), emissions(whole))
+    content, before = checkpoint.load(tmp_path / name), checkpoint.load(whole)
+    assert "training" not in content
+    assert content["config"] == {"data_dir": "speech", "trainer": {"seed": 1, "lr": 1e-9}}
+    assert b"/home/ann" not in (tmp_path / name).read_bytes()
+    for key in ("recipe", "calibration", "epoch", "metrics"):
+        assert content[key] == before[key]
+    assert content["exported_from"] == checksum(whole)
+    export(tmp_path / name, tmp_path / f"again-{name}")
+    assert checkpoint.load(tmp_path / f"again-{name}")["exported_from"] == checksum(whole)
+
+
+def test_another_program_reads_the_tensors(whole: Path, tmp_path: Path) -> None:
+    export(whole, tmp_path / "model.safetensors")
+    tensors = load_file(tmp_path / "model.safetensors")
+    expected = checkpoint.load(whole)["state_dict"]
+    assert tensors.keys() == expected.keys()
+    assert all(torch.equal(tensors[key], expected[key]) for key in tensors)
+    checkpoint.save({**checkpoint.load(tmp_path / "model.safetensors")}, tmp_path / "b.safetensors")
+    assert torch.equal(emissions(tmp_path / "b.safetensors"), emissions(whole))
+
+
+def header(path: Path, change: Any) -> None:
+    """Rewrite the JSON in front of the tensors."""
+    body = path.read_bytes()
+    (length,) = struct.unpack("<Q", body[:8])
+    found = json.loads(body[8 : 8 + length])
+    change(found)
+    words = json.dumps(found).encode()
+    path.write_bytes(struct.pack("<Q", len(words)) + words + body[8 + length :])
+
+
+def test_broken_files_say_so(whole: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    export(whole, path)
+    good = path.read_bytes()
+    for content in (b"", good[:100], good[:-50], b"x" * 300):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"model\.safetensors is cut off"):
+            checkpoint.load(path)
+    for change, said in (
+        (lambda found: found.pop("__metadata__"), "tensors alone"),
+        (lambda found: found["__metadata__"].update(deepspeech2="{"), "no JSON"),
+        (lambda found: found["__metadata__"].update(deepspeech2="[]"), "no mapping"),
+        (lambda found: found["__metadata__"].update(deepspeech2="{}"), "not a checkpoint of"),
+    ):
+        path.write_bytes(good)
+        header(path, change)
+        with pytest.raises(CheckpointError, match=said):
+            checkpoint.load(path)
+
+
+def test_what_is_there_is_kept(whole: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"must end in \.pth or \.safetensors"):
+        export(whole, tmp_path / "model.onnx")
+    with pytest.raises(CheckpointError, match="is there already"):
+        export(whole, whole)
+    with pytest.raises(CheckpointError, match="holds the state of a training"):
+        checkpoint.save(checkpoint.load(whole), tmp_path / "x.safetensors")
+    assert not (tmp_path / "x.safetensors").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.pth"]

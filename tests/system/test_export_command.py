@@ -1,0 +1,51 @@
+"""scripts/export.py, and recognition with what it wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from src import checkpoint
+from src.inference import Recognizer
+from src.network.fetch import checksum
+from src.results.rows import append
+from tests.results.made import result
+from tests.system.conftest import Run
+
+SCRIPT = "scripts/export.py"
+
+
+@pytest.mark.slow
+def test_a_model_with_its_card(quick_command: Run, toy_run: Path, tmp_path: Path) -> None:
+    whole = toy_run / "checkpoint-last.pth"
+    output, results = tmp_path / "model.safetensors", tmp_path / "results.jsonl"
+    append(results, result(checkpoint_sha256=checksum(whole), test_set="dev-clean-70m"))
+    append(results, result(checkpoint_sha256="0" * 64, test_set="another"))
+    words = [SCRIPT, str(whole), "--output", str(output), "--results", str(results)]
+    done = quick_command(*words, "--licence", "cc-by-4.0")
+    assert done.returncode == 0, done.stderr
+    assert checksum(output) in done.stdout
+    assert output.stat().st_size < whole.stat().st_size / 2  # the optimiser is gone
+    card = (tmp_path / "model.md").read_text(encoding="utf-8")
+    assert card.startswith("---\nlicense: cc-by-4.0\n")
+    assert "dev-clean-70m" in card
+    assert "another" not in card
+    assert "2 h of librispeech/train-clean-100, 30 epochs" in card
+    assert str(tmp_path) not in card
+    again = quick_command(*words)
+    assert again.returncode == 2
+    assert again.stderr.startswith("error: ")
+    assert "is there already" in again.stderr
+
+
+@pytest.mark.slow
+def test_it_hears_the_same(quick_command: Run, toy_run: Path, tmp_path: Path) -> None:
+    model = toy_run / "model_best.pth"
+    exported = tmp_path / "model.safetensors"
+    assert quick_command(SCRIPT, str(model), "--output", str(exported)).returncode == 0
+    audio = next((toy_run.parent / "data").rglob("*.wav"))
+    heard = [Recognizer.from_checkpoint(path).transcribe(audio) for path in (model, exported)]
+    assert heard[0].text
+    assert heard[0] == heard[1]
+    assert checkpoint.load(exported)["metrics"] == checkpoint.load(model)["metrics"]
