@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from src.checkpoint import safetensors_file
+from src.checkpoint import onnx_file, safetensors_file
 from src.checkpoint.weights import first_line
-from src.errors import CheckpointError
+from src.errors import CheckpointError, SpeechError
 
 FORMAT = "deepspeech2-checkpoint"
 VERSION = 1
@@ -23,8 +23,13 @@ def save(payload: Mapping[str, Any], path: Path) -> None:
     """Write a checkpoint so that ``path`` holds the old file or the whole new one.
 
     Raises:
-        CheckpointError: it could not be written, for one because the disk is full.
+        CheckpointError: it could not be written, for one because the disk is full, or is of ONNX.
     """
+    if onnx_file.SESSION in payload or path.suffix == onnx_file.SUFFIX:
+        raise CheckpointError(
+            f"{path} is of ONNX, which is written by scripts/export.py alone: change the checkpoint"
+            " that it comes from, and export that"
+        )
     content = {"format": FORMAT, "version": VERSION, **payload}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -57,9 +62,11 @@ def load(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == safetensors_file.SUFFIX:
             content = safetensors_file.read(path)
+        elif path.suffix == onnx_file.SUFFIX:
+            content = onnx_file.read(path)
         else:
             content = _unpickled(path)
-    except CheckpointError:
+    except SpeechError:
         raise
     except pickle.UnpicklingError as error:
         raise CheckpointError(

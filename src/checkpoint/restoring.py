@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from src import decoding
+from src.checkpoint.onnx_file import SESSION, OnnxPipeline
 from src.checkpoint.weights import first_line, load_weights
 from src.errors import CheckpointError, ConfigError, SpeechError
 from src.model import DeepSpeech2
@@ -75,13 +76,20 @@ def restore(
         features = _create(recipe, "features", path)
         normalization = _create(recipe, "normalization", path)
         network = _create(recipe, "model", path)
-        pipeline = Pipeline(FrontEnd(features, normalization), network)
+        pipeline = _pipeline(FrontEnd(features, normalization), network, content)
     except (SpeechError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} does not describe a model: {first_line(error)}") from error
-    load_weights(pipeline, content["state_dict"], path)
+    if not isinstance(pipeline, OnnxPipeline):
+        load_weights(pipeline, content["state_dict"], path)
     pipeline.eval()
     chosen = decoder(text_encoder) if decoder else _decoder(recipe, path, text_encoder, options)
     return Restored(pipeline, text_encoder, chosen, dict(content.get("metrics", {})))
+
+
+def _pipeline(front_end: FrontEnd, network: DeepSpeech2, content: Mapping[str, Any]) -> Pipeline:
+    if SESSION in content:
+        return OnnxPipeline(front_end, network, content[SESSION])
+    return Pipeline(front_end, network)
 
 
 def _decoder(

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from src.checkpoint.onnx_file import OnnxPipeline
 from src.decoding import Decoder, Word
-from src.errors import AudioError
+from src.errors import AudioError, ConfigError
 from src.inference.long import decoded
 from src.inference.recognizer import Recognizer
 from src.model.streaming import NetworkState, StreamingNetwork
@@ -69,10 +70,16 @@ class StreamingRecognizer:
     >>> recognizer.finish(state).text  # doctest: +SKIP
 
     Raises:
-        ConfigError: the model needs the end of an utterance before it knows its beginning.
+        ConfigError: the model needs the end of an utterance before it knows its beginning, or is
+            in ONNX.
     """
 
     def __init__(self, recognizer: Recognizer) -> None:
+        if isinstance(recognizer.pipeline, OnnxPipeline):
+            raise ConfigError(
+                "a model in ONNX takes whole utterances and cannot stream: use the checkpoint that it"
+                " was exported from"
+            )
         self.recognizer = recognizer
         self._front_end = StreamingFrontEnd(recognizer.pipeline.front_end)
         self._network = StreamingNetwork(recognizer.pipeline.network)

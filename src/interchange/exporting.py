@@ -7,29 +7,36 @@ from pathlib import Path
 from typing import Any
 
 from src import checkpoint
-from src.checkpoint.safetensors_file import SUFFIX
-from src.errors import CheckpointError
+from src.checkpoint import onnx_file, safetensors_file
+from src.errors import CheckpointError, ConfigError
+from src.interchange import onnx_export
 from src.network.fetch import checksum
 from src.results import page
 from src.results.rows import Result, without_paths
 
-SUFFIXES = (".pth", SUFFIX)
+SUFFIXES = (".pth", safetensors_file.SUFFIX, onnx_file.SUFFIX)
 _KEPT = ("arch", "recipe", "state_dict", "calibration", "weights", "epoch", "step", "metrics")
 
 
-def export(source: Path, output: Path) -> dict[str, Any]:
+def export(source: Path, output: Path, *, int8: bool = False) -> dict[str, Any]:
     """Write the checkpoint ``source`` to ``output``, as its ending says, for recognition alone.
 
     The optimiser is left out, and absolute paths in the config are cut to their last component.
+
+    Args:
+        int8: store large weights in 8 bits; for ONNX only.
 
     Returns:
         What was written.
 
     Raises:
         CheckpointError: ``output`` exists or has another ending, or ``source`` is no checkpoint.
+        ConfigError: 8 bits are asked of another format, or a package is missing.
     """
+    if int8 and output.suffix != onnx_file.SUFFIX:
+        raise ConfigError(f"--int8 is for {onnx_file.SUFFIX} only, but --output is {output}")
     if output.suffix not in SUFFIXES:
-        raise CheckpointError(f"--output must end in {' or '.join(SUFFIXES)}, but is {output}")
+        raise CheckpointError(f"--output must end in {', '.join(SUFFIXES)}, but is {output}")
     if output.exists():
         raise CheckpointError(
             f"{output} is there already and is kept: move it away or name another --output"
@@ -40,8 +47,13 @@ def export(source: Path, output: Path) -> dict[str, Any]:
     kept["exported_from"] = content.get("exported_from") or checksum(source)
     if "origin" in content:
         kept["origin"] = content["origin"]
-    checkpoint.restore(kept, source, options=None, decoder=_greedy)
-    checkpoint.save(kept, output)
+    if onnx_file.SESSION in content:
+        raise CheckpointError(f"{source} is of ONNX already: export the checkpoint it was made of")
+    restored = checkpoint.restore(kept, source, decoder=_greedy)
+    if output.suffix == onnx_file.SUFFIX:
+        onnx_export.write(kept, restored.pipeline, output, int8=int8)
+    else:
+        checkpoint.save(kept, output)
     return kept
 
 

@@ -20,6 +20,7 @@ from src.errors import AudioError
 from src.inference import Recognizer
 from src.serving.answers import Health, Heard, answer
 from src.serving.limits import BodyLimit
+from src.serving.live import StreamLive, live
 from src.serving.metrics import CONTENT_TYPE, ServerMetrics
 from src.serving.picture import picture
 from src.serving.settings import ServeSettings
@@ -184,7 +185,7 @@ def _about(
             model=model,
             decoder=recognizer.decoder.name,
             sample_rate=recognizer.sample_rate,
-            streams=not any(layer.back is not None for layer in recognizer.pipeline.network.layers),
+            streams=isinstance(live(recognizer), StreamLive),
             max_upload_mb=settings.max_upload_mb,
             max_seconds=settings.max_seconds,
         )

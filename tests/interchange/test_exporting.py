@@ -119,8 +119,8 @@ def test_broken_files_say_so(whole: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_there_is_kept(whole: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"must end in \.pth or \.safetensors"):
-        export(whole, tmp_path / "model.onnx")
+    with pytest.raises(CheckpointError, match=r"must end in \.pth, \.safetensors, \.onnx"):
+        export(whole, tmp_path / "model.bin")
     with pytest.raises(CheckpointError, match="is there already"):
         export(whole, whole)
     with pytest.raises(CheckpointError, match="holds the state of a training"):
