@@ -77,8 +77,8 @@ class StreamingRecognizer:
     def __init__(self, recognizer: Recognizer) -> None:
         if isinstance(recognizer.pipeline, OnnxPipeline):
             raise ConfigError(
-                "a model in ONNX takes whole utterances and cannot stream: use the checkpoint that it"
-                " was exported from"
+                "a model in ONNX takes whole utterances and cannot stream: use the checkpoint that"
+                " it was exported from"
             )
         self.recognizer = recognizer
         self._front_end = StreamingFrontEnd(recognizer.pipeline.front_end)
