@@ -90,6 +90,11 @@ SPHINX = Need(
     ".venv/bin/pip install pocketsphinx",
     lambda given: find_spec("pocketsphinx") is not None,
 )
+ONNX = Need(
+    "ONNX Runtime",
+    ".venv/bin/pip install -r requirements-onnx.txt",
+    lambda given: bool(find_spec("onnx") and find_spec("onnxruntime")),
+)
 GPU = Need("a GPU", "run it on a machine with CUDA", _has_gpu)
 
 
@@ -160,6 +165,11 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         "benchmarks.inference",
         (*_SPEECH, "TEST_PART", "--checkpoint", "CHECKPOINT"),
         (SPHINX, CHECKPOINT, TEST_SPEECH),
+    ),
+    "formats": Benchmark(
+        "benchmarks.formats",
+        (*_SPEECH, "TEST_PART", "--checkpoint", "CHECKPOINT"),
+        (ONNX, CHECKPOINT, TEST_SPEECH),
     ),
     "long_audio": Benchmark(
         "benchmarks.long_audio",
