@@ -37,7 +37,8 @@ def save(payload: Mapping[str, Any], path: Path) -> None:
         if path.suffix == safetensors_file.SUFFIX:
             safetensors_file.write(content, temporary)
         else:
-            torch.save(content, temporary)
+            with temporary.open("wb") as file:  # by its name torch would put that into the bytes
+                torch.save(content, file)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -1,8 +1,10 @@
-"""The released checkpoint: from Google Drive, or from any address."""
+"""A model's file: from Google Drive, the Hugging Face hub, any address, or another place."""
 
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,45 +13,104 @@ import requests
 from src.errors import DownloadError
 from src.network.fetch import Expected, disk_error, fetch, locked
 
-RELEASED = "https://drive.google.com/file/d/1LoU_kCzl20hM5p709teRPB0a4Jib8VK-/view"
-
 
 def download_model(
-    output: Path, *, url: str = RELEASED, sha256: str | None = None, timeout: float = 30.0
+    output: Path,
+    sources: Sequence[str],
+    *,
+    sha256: str | None = None,
+    size: int | None = None,
+    timeout: float = 30.0,
 ) -> bool:
-    """Make sure that ``output`` holds the file at ``url``.
+    """Make sure that ``output`` holds the file that ``sources`` have.
 
     Args:
         output: where it goes. A file that lies there is kept.
-        url: a file shared on Google Drive, or any address.
+        sources: addresses of the same file, in order: any, a file shared on Google Drive, or
+            ``hf://OWNER/REPOSITORY/FILE`` on the Hugging Face hub.
         sha256: its checksum as 64 hexadecimal digits; None to take what comes.
+        size: its bytes.
         timeout: seconds to wait for an answer, and for the next bytes.
 
     Returns:
         Whether anything was downloaded: false if the file was there.
 
     Raises:
-        DownloadError: it cannot be had, or what lies at ``output`` has another checksum.
+        DownloadError: no source has it, or what lies at ``output`` has another checksum.
     """
+    expected = _expected(output, sha256, size)
+    if output.exists():
+        _check_kept(output, expected)
+        return False
+    reasons = []
+    for source in sources:
+        url = _address(source)
+        try:
+            if urlsplit(url).hostname in ("drive.google.com", "docs.google.com"):
+                _from_google_drive(url, output, expected, timeout)
+            else:
+                fetch([url], output, sha256=sha256, size=size, timeout=timeout)
+            return True
+        except DownloadError as error:
+            reasons.append(str(error))
+    raise DownloadError("; ".join(reasons) or f"{output} has no source to be downloaded from")
+
+
+def copy_model(
+    file: Path, output: Path, *, sha256: str | None = None, size: int | None = None
+) -> bool:
+    """The same from a file that was had in another way.
+
+    Raises:
+        DownloadError: it cannot be read, or is not the file that it should be.
+    """
+    expected = _expected(output, sha256, size)
+    if output.exists():
+        _check_kept(output, expected)
+        return False
+    if not file.is_file():
+        raise DownloadError(f"{file} does not exist: name the file that you have")
+    fault = expected.fault(file)
+    if fault is not None:
+        raise DownloadError(f"{file} {fault}: it is another file, or was cut off on its way")
+    part = output.with_name(f"{output.name}.copy")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, part)
+        part.replace(output)
+    except OSError as error:
+        raise disk_error(error, output) from error
+    return True
+
+
+def _expected(output: Path, sha256: str | None, size: int | None) -> Expected:
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256.strip()):
         raise DownloadError(f"--sha256 must be 64 hexadecimal digits, but is {sha256!r}")
     if output.is_dir():
         raise DownloadError(f"--output must name a file, but {output} is a folder")
-    if output.exists():
-        fault = Expected(sha256=sha256).fault(output)
-        if fault is not None:
-            raise DownloadError(
-                f"{output} is there already and {fault}: move it away or name another --output"
-            )
-        return False
-    if urlsplit(url).hostname in ("drive.google.com", "docs.google.com"):
-        _from_google_drive(url, output, sha256, timeout)
-    else:
-        fetch([url], output, sha256=sha256, timeout=timeout)
-    return True
+    return Expected(sha256=sha256, size=size)
 
 
-def _from_google_drive(url: str, output: Path, sha256: str | None, timeout: float) -> None:
+def _check_kept(output: Path, expected: Expected) -> None:
+    fault = expected.fault(output)
+    if fault is not None:
+        raise DownloadError(
+            f"{output} is there already and {fault}: move it away or name another --output"
+        )
+
+
+def _address(source: str) -> str:
+    """``hf://OWNER/REPOSITORY/FILE`` as the address that the Hugging Face hub serves it at."""
+    if not source.startswith("hf://"):
+        return source
+    owner, _, rest = source.removeprefix("hf://").partition("/")
+    repository, _, file = rest.partition("/")
+    if not (owner and repository and file):
+        raise DownloadError(f"{source} must be hf://OWNER/REPOSITORY/FILE")
+    return f"https://huggingface.co/{owner}/{repository}/resolve/main/{file}"
+
+
+def _from_google_drive(url: str, output: Path, expected: Expected, timeout: float) -> None:
     """gdown finds the way past Drive's question about viruses, and resumes its own partial file."""
     import gdown
     from gdown.exceptions import DownloadError as DriveError
@@ -73,7 +134,7 @@ def _from_google_drive(url: str, output: Path, sha256: str | None, timeout: floa
                 timeout=timeout,
                 retries=2,
             )
-            fault = _page_or_fault(arrived, sha256)
+            fault = _page_or_fault(arrived, expected)
             if fault is not None:
                 arrived.unlink()
                 raise DownloadError(f"what Google Drive delivers {fault}: {by_hand}")
@@ -102,8 +163,8 @@ def _drive_id(url: str) -> str:
     return found[1] or found[2]
 
 
-def _page_or_fault(path: Path, sha256: str | None) -> str | None:
+def _page_or_fault(path: Path, expected: Expected) -> str | None:
     with path.open("rb") as file:
         if re.match(rb"\s*<(!doctype html|html)", file.read(512), re.IGNORECASE):
             return "is a web page"
-    return Expected(sha256=sha256).fault(path)
+    return expected.fault(path)

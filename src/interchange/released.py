@@ -1,4 +1,4 @@
-"""``download_model.py``: the released checkpoint is fetched, and made ours if it is another's."""
+"""``download_model.py``: a model is fetched, verified, and made ours if it is another's."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from src import checkpoint
-from src.datasets.model_download import RELEASED, download_model
+from src.datasets.model_download import copy_model, download_model
 from src.errors import CheckpointError, SpeechError
 from src.interchange.importing import import_checkpoint
+from src.interchange.registry import REGISTRY, Model, find, read
 from src.interchange.telling import summary
 from src.network.fetch import checksum
 from src.paths import resolve
-
-OUTPUT = "models/pretrained/model_best.pth"
 
 
 def original_of(output: Path) -> Path:
@@ -50,32 +50,55 @@ def adopt(output: Path) -> list[str]:
     return [*summary(converted), f"imported from {original}, which is kept"]
 
 
+def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="download_model.py", description="Fetch a model, and make it ours if it is another's."
+    )
+    parser.add_argument("name", nargs="?", help=f"of {REGISTRY} (default: its first)")
+    parser.add_argument("--list", action="store_true", help="tell the models that are known")
+    parser.add_argument("--url", help="fetch this address instead of the model's own")
+    parser.add_argument("--from-file", type=Path, help="take this file, had in another way")
+    parser.add_argument("--sha256", help="checksum that the file must have")
+    parser.add_argument("--output", help="(default: the model's own place)")
+    parser.add_argument("--timeout", type=float, default=30.0, help="seconds, default: %(default)g")
+    return parser.parse_args(words)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of ``download_model.py``; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="download_model.py", description="Fetch the released checkpoint."
-    )
-    parser.add_argument("--url", default=RELEASED, help="default: the released file (%(default)s)")
-    parser.add_argument("--sha256", help="checksum that the file must have")
-    parser.add_argument("--output", default=OUTPUT, help="default: %(default)s")
-    parser.add_argument("--timeout", type=float, default=30.0, help="seconds, default: %(default)g")
-    options = parser.parse_args(arguments)
-    output = resolve(options.output)
-    original = original_of(output)
-    fetched = original if original.exists() else output
+    options = arguments_of(arguments)
     try:
-        fresh = download_model(
-            fetched, url=options.url, sha256=options.sha256, timeout=options.timeout
-        )
-        digest = checksum(fetched)
-        told = adopt(output)
+        models = read(resolve(REGISTRY))
+        if options.list:
+            for model in models:
+                print(model)
+            return 0
+        return _provide(find(models, options.name) if options.name else models[0], options)
     except SpeechError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted: what has arrived is kept and resumed next time", file=sys.stderr)
         return 130
-    for line in told:
+
+
+def _provide(model: Model, options: argparse.Namespace) -> int:
+    """Fetch or copy, verify, import, tell."""
+    output = resolve(options.output or model.output)
+    original = original_of(output)
+    fetched = original if original.exists() else output
+    own = options.url is None  # another address may have another file
+    known: dict[str, Any] = {
+        "sha256": options.sha256 or (model.sha256 if own else None),
+        "size": model.size if own and not options.sha256 else None,
+    }
+    if options.from_file is not None:
+        fresh = copy_model(options.from_file, fetched, **known)
+    else:
+        sources = model.sources if own else [options.url]
+        fresh = download_model(fetched, sources, timeout=options.timeout, **known)
+    digest = checksum(fetched)
+    for line in adopt(output):
         print(line)
     if not fresh:
         print(f"{fetched} is there already and is kept")

@@ -17,7 +17,9 @@ from gdown.exceptions import DownloadError as DriveError
 from gdown.exceptions import FileURLRetrievalError
 
 from src import checkpoint
-from src.interchange import released
+from src.datasets.model_download import download_model
+from src.errors import DownloadError, ManifestError
+from src.interchange import registry, released
 from tests.interchange.rebuilt import Predecessor, lived
 from tests.interchange.test_importing import predecessor_file
 from tests.loopback import Resource, Server, serve
@@ -25,6 +27,10 @@ from tests.loopback import Resource, Server, serve
 ROOT = Path(__file__).resolve().parents[2]
 BODY = random.Random(1).randbytes(200_000)
 SHA256 = hashlib.sha256(BODY).hexdigest()
+ENTRY = (
+    "models: [{{name: a, about: b, licence: c, output: {output}, sources: ['{source}'],"
+    " sha256: {sha256}}}]"
+)
 
 
 @pytest.fixture
@@ -206,3 +212,67 @@ def test_the_predecessors_file_is_imported_and_kept(
     assert released.main(options) == 0
     assert output.read_bytes() == made
     assert len(server.requests) == 1
+
+
+def test_the_next_source_is_asked(
+    server: Server, output: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("src.network.fetch.time.sleep", lambda _: None)
+    gone, wrong = server.put("/gone", Resource(status=404)), server.put("/w", Resource(BODY[::-1]))
+    right = server.put("/right", Resource(BODY))
+    assert download_model(output, [gone, wrong, right], sha256=SHA256, size=len(BODY))
+    assert output.read_bytes() == BODY
+    with pytest.raises(DownloadError, match=r"404.*; .*sha256"):
+        download_model(tmp_path / "other", [gone, wrong], sha256=SHA256)
+    assert [path.name for path in tmp_path.iterdir() if path.name == "other"] == []
+
+
+def test_a_file_had_in_another_way(
+    output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "had"
+    file.write_bytes(BODY)
+    options = ["--from-file", str(file), "--output", str(output)]
+    assert released.main([*options, "--sha256", "0" * 64]) == 2
+    assert "it is another file" in capsys.readouterr().err
+    assert not output.exists()
+    assert released.main([*options, "--sha256", SHA256]) == 0
+    assert output.read_bytes() == file.read_bytes() == BODY
+    assert released.main(["--from-file", "none", "--output", str(tmp_path / "x")]) == 2
+    assert "none does not exist" in capsys.readouterr().err
+
+
+def test_the_models_that_are_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert released.main(["--list"]) == 0
+    assert "predecessor: DeepSpeech2, 28 M parameters" in capsys.readouterr().out
+    assert released.main(["enormous"]) == 2
+    assert "no model is named 'enormous': choose from predecessor" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("models: []", "must have a list 'models'"),
+        ("models: [{name: a}]", "model 1 must have about, licence, name, output, sources"),
+        (ENTRY.format(source="ftp://a", sha256="null", output="a"), "sources cannot be"),
+        (ENTRY.format(source="hf://a/b/c", sha256="12", output="a"), "sha256 cannot be"),
+        (ENTRY.format(source="hf://a/b/c", sha256="null", output="../a"), "output cannot be"),
+        ("a: [", "cannot be read"),
+    ],
+)
+def test_malformed_registries(tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "registry.yaml"
+    path.write_text(content)
+    with pytest.raises(ManifestError, match=said):
+        registry.read(path)
+
+
+def test_the_hub_by_its_short_name(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(
+        "src.datasets.model_download.fetch", lambda urls, *_, **__: asked.extend(urls)
+    )
+    download_model(output, ["hf://ann/models/small/a.pth"])
+    assert asked == ["https://huggingface.co/ann/models/resolve/main/small/a.pth"]
+    with pytest.raises(DownloadError, match="must be hf://OWNER/REPOSITORY/FILE"):
+        download_model(output, ["hf://ann/models"])
