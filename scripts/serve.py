@@ -18,7 +18,7 @@ if __name__ == "__main__":
     )
     parser.add_argument(
         "--checkpoint",
-        default="models/pretrained/model_best.pth",
+        default="models/english.pth",
         metavar="PATH",
         help="the model; a relative path counts from the repository's root",
     )
