@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from src.errors import ManifestError
+from src.results.published import entries
 
 REGISTRY = "models/registry.yaml"
 
@@ -47,15 +45,10 @@ def read(path: Path) -> list[Model]:
     Raises:
         ManifestError: the file is missing or malformed; names the entry.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ManifestError(f"{path} cannot be read ({reason}): mend or restore it") from error
-    entries = content.get("models") if isinstance(content, Mapping) else None
-    if not isinstance(entries, list) or not entries:
-        raise ManifestError(f"{path} must have a list 'models', but has none")
-    return [_entry(entry, f"{path}, model {number}") for number, entry in enumerate(entries, 1)]
+    listed = entries(path, "models")
+    if not listed:
+        raise ManifestError(f"{path} must name at least one model under 'models'")
+    return [_entry(entry, f"{path}, model {number}") for number, entry in enumerate(listed, 1)]
 
 
 def find(models: list[Model], name: str) -> Model:

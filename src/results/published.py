@@ -43,15 +43,25 @@ def read(path: Path) -> list[Published]:
     Raises:
         ManifestError: the file is missing or malformed; names the entry.
     """
+    listed = entries(path, "results")
+    return [_entry(entry, f"{path}, result {number}") for number, entry in enumerate(listed, 1)]
+
+
+def entries(path: Path, key: str) -> list[Any]:
+    """The list under ``key`` of a YAML file.
+
+    Raises:
+        ManifestError: the file cannot be read, or has no such list.
+    """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise ManifestError(f"{path} cannot be read ({reason}): mend or restore it") from error
-    entries = content.get("results") if isinstance(content, Mapping) else None
-    if not isinstance(entries, list):
-        raise ManifestError(f"{path} must have a list 'results', but has none")
-    return [_entry(entry, f"{path}, result {number}") for number, entry in enumerate(entries, 1)]
+    found = content.get(key) if isinstance(content, Mapping) else None
+    if not isinstance(found, list):
+        raise ManifestError(f"{path} must have a list {key!r}, but has none")
+    return found
 
 
 def _entry(entry: Any, place: str) -> Published:

@@ -252,7 +252,8 @@ def test_the_models_that_are_known(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("models: []", "must have a list 'models'"),
+        ("models: []", "at least one model"),
+        ("results: []", "must have a list 'models'"),
         ("models: [{name: a}]", "model 1 must have about, licence, name, output, sources"),
         (ENTRY.format(source="ftp://a", sha256="null", output="a"), "sources cannot be"),
         (ENTRY.format(source="hf://a/b/c", sha256="12", output="a"), "sha256 cannot be"),
