@@ -26,7 +26,7 @@ from src.types import Hypothesis, Padded
 MAX_SEGMENT = 40.0  # seconds that the network hears at a time, if nobody says otherwise
 MARGIN = 1.0  # seconds of the neighbours that are heard with each piece
 TOGETHER = 120.0  # seconds of audio that the network hears at a time
-PART = 60.0  # seconds of frames that are decoded at a time, at most
+PART = 10.0  # seconds of frames that are decoded at a time, at most
 _LOUDNESS = 60.0  # dB that a frame without blank counts as
 _PAUSE = 0.4  # seconds around the end of a part that should be blank
 
