@@ -38,7 +38,8 @@ def main() -> None:
     if page.insert(ours, theirs, resolve(options.readme)):
         print(f"{options.readme}: {told}")
     model, card = resolve(options.model), resolve(options.card)
-    if model.exists() and card.exists() and page.insert(of_model(ours, model), [], card):
+    its = of_model(ours, model) if model.exists() and card.exists() else []
+    if its and page.insert(its, [], card):  # results that say nothing of it leave its card alone
         print(f"{options.card}: {told}")
 
 

@@ -122,7 +122,11 @@ def test_rendered_twice_the_same(
         assert record(*MACHINE, *more).status == 0
     readme = tmp_path / "README.md"
     readme.write_text(f"a\n{page.BEGIN}\n{page.END}\nz\n")
+    card, model = tmp_path / "card.md", tmp_path / "model.pth"
+    card.write_text(readme.read_text())
+    model.write_bytes(b"another model")
     words = [f"--results={tmp_path / 'results.jsonl'}", f"--page={tmp_path / 'RESULTS.md'}"]
+    words += [f"--card={card}", f"--model={model}"]
     seen = []
     for _ in range(2):
         done = quick_script("scripts/render_results.py", *words, f"--readme={readme}")
@@ -132,6 +136,7 @@ def test_rendered_twice_the_same(
     assert seen[0] == seen[1]
     assert b"| 2 h of tones |" in seen[0][1]  # the later of two of the same
     assert b"| DeepSpeech 2 | 5.33 | 13.25 |" in seen[0][1]
+    assert card.read_text() == f"a\n{page.BEGIN}\n{page.END}\nz\n"  # nothing is known of it
 
 
 def test_another_decoder_must_be_in_the_command(
