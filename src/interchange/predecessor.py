@@ -15,6 +15,7 @@ from src.errors import CheckpointError
 from src.interchange.converted import Converted
 from src.interchange.inert import plain
 from src.interchange.mapping import Mapper, indices
+from src.results.recording import at
 
 KIND = "a checkpoint of the predecessor"
 ALPHABET = string.ascii_lowercase + " "
@@ -101,7 +102,7 @@ def _spectrum(config: Any) -> dict[str, Any]:
     """The mel spectrogram that the config names, with torchaudio's defaults."""
     chosen: dict[str, Any] = {"sample_rate": 16000, "n_fft": 400, "n_mels": 128}
     for kind in ("instance_transforms", "batch_transforms"):
-        named = _at(config, "transforms", kind, "inference", "get_spectrogram")
+        named = at(config, "transforms", kind, "inference", "get_spectrogram")
         if isinstance(named, dict):
             numbers = {key: named.get(key) for key in _SPECTRUM}  # or null, or a reference
             chosen |= {key: n for key, n in numbers.items() if isinstance(n, int | float)}
@@ -110,7 +111,7 @@ def _spectrum(config: Any) -> dict[str, Any]:
 
 
 def _alphabet(config: Any, n_tokens: int) -> str:
-    given = _at(config, "text_encoder", "alphabet")
+    given = at(config, "text_encoder", "alphabet")
     alphabet = "".join(given) if given else ALPHABET
     if len(alphabet) + 1 != n_tokens:
         raise CheckpointError(
@@ -118,11 +119,3 @@ def _alphabet(config: Any, n_tokens: int) -> str:
             f" {len(alphabet) + 1} with the blank"
         )
     return alphabet
-
-
-def _at(config: Any, *keys: str) -> Any:
-    for key in keys:
-        if not isinstance(config, dict):
-            return None
-        config = config.get(key)
-    return config

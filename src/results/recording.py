@@ -109,7 +109,7 @@ def record(path: Path, test_set: str, scored: Scored, given: Given) -> Result:
         )
     chosen = options(recipe.get("decoder") or {}, given.evaluation, scored.decoder)
     return Result(
-        recipe=given.recipe or _needed(_at(config, "writer", "run_name"), "recipe"),
+        recipe=given.recipe or _needed(at(config, "writer", "run_name"), "recipe"),
         command=given.command,
         evaluation=given.evaluation,
         training=_training(content, config, log, given),
@@ -170,15 +170,15 @@ def _training(
         machine = Machine(machine.processor, machine.cpus, None)
     elif log.device is not None and machine.gpu is None:
         raise ConfigError(f"the run's log says that it ran on {log.device}: name it with --gpu")
-    start = _at(config, "trainer", "from_pretrained")
+    start = at(config, "trainer", "from_pretrained")
     return Training(
-        corpus=given.corpus or _corpus(_at(config, "datasets", "train")),
+        corpus=given.corpus or _corpus(at(config, "datasets", "train")),
         utterances=_needed(given.utterances or log.utterances, "utterances"),
         hours=_needed(given.hours or log.hours, "hours"),
         took_hours=_needed(given.took_hours or log.took_hours, "took-hours"),
         machine=machine,
         epochs=int(content.get("epoch", 0)),
-        seed=_at(config, "trainer", "seed"),
+        seed=at(config, "trainer", "seed"),
         weights=str(content.get("weights", "plain")),
         started_from=None if start is None else Path(str(start)).name,
     )
@@ -202,7 +202,8 @@ def _needed(value: Any, option: str) -> Any:
     return value
 
 
-def _at(node: Any, *keys: str) -> Any:
+def at(node: Any, *keys: str) -> Any:
+    """What stands under ``keys``, one within the other; None where there is none."""
     for key in keys:
         node = node.get(key) if isinstance(node, Mapping) else None
     return node
