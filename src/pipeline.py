@@ -58,12 +58,17 @@ class Pipeline(nn.Module):
     def forward(
         self, waveforms: Padded, labels: Padded, generator: torch.Generator | None = None
     ) -> tuple[LossValue, Padded]:
-        """Loss of labels (B, L), and the log-probabilities (B, T, V) that it came from.
+        """Loss of labels (B, L), and the log-probabilities that it came from.
 
         Waveforms (B, S) are augmented only when a generator is given.
+
+        Returns:
+            The log-probabilities are (B, T, V), and in training as many times B as the loss wants
+            views, one view of all utterances after the other.
         """
-        features: Padded = self.front_end(waveforms, generator)
-        frames = self.network.output_lengths(features.lengths)
+        views = self.loss.views if self.training else 1
+        features: Padded = self.front_end(waveforms, generator, views)
+        frames = self.network.output_lengths(features.lengths[: len(labels)])
         lengths = HostCopy(torch.stack((frames, labels.lengths)))
         log_probs = (self.through or self.network)(features)
         value: LossValue = self.loss(log_probs, labels, lengths.read())

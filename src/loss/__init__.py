@@ -1,5 +1,6 @@
 """Training objectives."""
 
+from src.loss.consistency import ConsistentCtcLoss
 from src.loss.ctc import BLANK, CtcLoss, LossValue
 
-__all__ = ["BLANK", "CtcLoss", "LossValue"]
+__all__ = ["BLANK", "ConsistentCtcLoss", "CtcLoss", "LossValue"]

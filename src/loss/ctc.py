@@ -37,7 +37,12 @@ class CtcLoss(nn.Module):
         zero_infinity: count an utterance that has too few frames for its labels as 0 instead
             of infinity. Such utterances are found before training starts; speed perturbation
             may still make one.
+
+    Attributes:
+        views: differently augmented, of each utterance that it wants to see in training.
     """
+
+    views = 1
 
     def __init__(self, *, zero_infinity: bool = True) -> None:
         super().__init__()

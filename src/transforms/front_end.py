@@ -71,17 +71,25 @@ class FrontEnd(nn.Module):
         data = torch.nn.functional.pad(waveforms.masked().data, (0, missing))
         return Padded(data, lengths.to(waveforms.lengths.device))
 
-    def forward(self, waveforms: Padded, generator: torch.Generator | None = None) -> Padded:
+    def forward(
+        self, waveforms: Padded, generator: torch.Generator | None = None, views: int = 1
+    ) -> Padded:
         """
         Args:
             waveforms: (B, S) at ``sample_rate``, S at least 1; what the padding holds is ignored.
             generator: on the device of the waveforms; None: no augmentation.
+            views: of each utterance, which share the waveform's augmentation, and with it their
+                frames, and differ in that of the features.
 
         Returns:
-            (B, T, F) float32, zero in the padding.
+            (B, T, F) float32, zero in the padding; with ``views`` that many times B, one view of
+            all utterances after the other.
         """
         with _float32(waveforms):
             features = self.normalization(self._features(waveforms, generator))
+            if views > 1:
+                data = features.data.repeat(views, 1, 1)
+                features = Padded(data, features.lengths.repeat(views))
             if generator is not None:
                 for transform in self.feature_transforms:
                     features = transform(features, generator)

@@ -34,7 +34,7 @@ GROUPS = {
 
 def test_no_config_is_overlooked() -> None:
     assert len(COMMANDS) == 15
-    assert len(OPTIONS) == 48
+    assert len(OPTIONS) == 49
     assert {option.split("/")[0] for option in OPTIONS} == GROUPS
 
 
