@@ -16,7 +16,8 @@ if __name__ == "__main__":
         nargs="+",
         type=Path,
         metavar="TEXT",
-        help="text, one sentence a line (also .gz, .xz), or a folder in LibriSpeech's layout",
+        help="text, one sentence a line (also .gz, .xz), a manifest (.jsonl), or a folder in"
+        " LibriSpeech's layout",
     )
     parser.add_argument("--order", type=int, required=True, help="words in the longest n-grams")
     parser.add_argument(

@@ -92,9 +92,25 @@ def test_transcripts_lose_their_ids(tmp_path: Path) -> None:
     assert list(sentences(text_files(tmp_path), Normalizer())) == ["a b", "e", "c d"]
 
 
+def test_a_manifest_gives_its_texts(tmp_path: Path) -> None:
+    lines = [
+        '{"audio_filepath": "a.wav", "duration": 1.0, "text": "It\\u2019s A"}',
+        "",
+        '{"text": "B"}',
+    ]
+    (tmp_path / "train.jsonl").write_text("\n".join(lines), "utf-8")
+    assert list(sentences([tmp_path / "train.jsonl"], Normalizer())) == ["it's a", "b"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
+        (
+            "a.jsonl",
+            b'{"text": "one"}\n{"audio_filepath": "b.wav"}\n',
+            "a.jsonl, line 2: a manifest",
+        ),
+        ("a.jsonl", b"one\n", "a.jsonl, line 1: a manifest"),
         ("a.txt", b"one\ntwo <s> three\n", "a.txt, line 2: <unk>, <s> and </s> belong"),
         ("a.txt", b"one \xff\n", "a.txt is not UTF-8 text"),
         ("a.txt.gz", b"one", "a.txt.gz"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import lzma
 import zlib
 from collections import defaultdict
@@ -20,6 +21,7 @@ from src.text.ngram.tables import BEGIN, END, UNKNOWN
 
 RESERVED = frozenset({UNKNOWN, BEGIN, END})
 TRANSCRIPTS = "*.trans.txt"
+MANIFEST = ".jsonl"
 _CHUNK = 50_000  # sentences whose words are in memory as strings at the same time
 
 
@@ -59,15 +61,15 @@ def sentences(files: Iterable[Path], normalize: Callable[[str], str]) -> Iterato
     """The sentences of ``files``, one a line, normalised; lines without words are left out.
 
     A file ``*.gz`` or ``*.xz`` is unpacked; in a file ``*.trans.txt`` every line begins with the
-    id of the utterance, which is dropped.
+    id of the utterance, which is dropped; a file ``*.jsonl`` is a manifest, whose texts are taken.
 
     Raises:
-        ManifestError: a file cannot be read, or holds a word that the model keeps for itself.
+        ManifestError: a file cannot be read, holds a word that the model keeps for itself, or is a
+            manifest without texts.
     """
     for path in files:
-        spoken = path.match(TRANSCRIPTS)
         for number, line in enumerate(_lines(path), start=1):
-            sentence = normalize(line.partition(" ")[2] if spoken else line)
+            sentence = normalize(_text_of(path, number, line))
             if "<" in sentence and RESERVED.intersection(sentence.split()):
                 raise ManifestError(
                     f"{path}, line {number}: {UNKNOWN}, {BEGIN} and {END} belong to the language "
@@ -95,6 +97,23 @@ def encode(sentences: Iterable[str]) -> EncodedText:
     if not chunks:
         raise ManifestError("the text is empty: a language model needs at least one sentence")
     return EncodedText(tuple(numbers), np.concatenate(chunks))
+
+
+def _text_of(path: Path, number: int, line: str) -> str:
+    """What is said in a line of a file of this name."""
+    if path.match(TRANSCRIPTS):
+        return line.partition(" ")[2]
+    if path.suffix != MANIFEST or not line.strip():
+        return line
+    try:
+        text = json.loads(line)["text"]
+    except (ValueError, KeyError, TypeError):
+        text = None
+    if not isinstance(text, str):
+        raise ManifestError(
+            f'{path}, line {number}: a manifest has an object with a "text" in every line'
+        )
+    return text
 
 
 def _lines(path: Path) -> Iterator[str]:
