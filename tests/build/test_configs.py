@@ -33,8 +33,8 @@ GROUPS = {
 
 
 def test_no_config_is_overlooked() -> None:
-    assert len(COMMANDS) == 15
-    assert len(OPTIONS) == 49
+    assert len(COMMANDS) == 18
+    assert len(OPTIONS) == 54
     assert {option.split("/")[0] for option in OPTIONS} == GROUPS
 
 
