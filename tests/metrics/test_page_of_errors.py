@@ -15,7 +15,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from src.errors import ConfigError
-from src.metrics.html import as_html, spectrogram, write_html
+from src.metrics.html import Heard, as_html, spectrogram, write_html
 from src.metrics.predictions import Entry, Predictions
 from src.metrics.reliability import judged, reliability
 from src.metrics.report import Report, Wanted, report
@@ -60,7 +60,7 @@ def embedded(page: str) -> dict[str, object]:
 
 
 def test_all_that_is_known_is_in_the_page(found: Report) -> None:
-    content = embedded(as_html(found, "mine", n_audio=2))
+    content = embedded(as_html(found, "mine", Heard(2)))
     assert content["title"] == "mine"
     rows = {row["id"]: row for row in content["rows"]}
     assert rows["u1"]["steps"] == [
@@ -94,12 +94,12 @@ def test_a_tone_is_a_line_in_the_spectrogram() -> None:
 
 def test_a_page_that_cannot_be_written(found: Report, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be written"):
-        write_html(found, str(tmp_path / "absent" / "page.html"), "mine", 0)
+        write_html(found, str(tmp_path / "absent" / "page.html"), "mine")
 
 
 def test_words_are_judged_by_their_alignment(found: Report) -> None:
-    confidences, right = judged(found.rows)
-    assert len(confidences) == 4 + 5 + 3
+    confidences, right, left_out = judged(found.rows)
+    assert (len(confidences), left_out) == (4 + 5 + 3, 0)
     assert right.tolist()[4:9] == [True, False, True, True, False]
     bins = reliability(found.rows)
     assert bins is not None
@@ -113,7 +113,7 @@ def test_nothing_is_known_without_confidences() -> None:
 @pytest.fixture(scope="module")
 def browser(found: Report, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     path = tmp_path_factory.mktemp("page") / "page.html"
-    write_html(found, str(path), "mine", 3)
+    write_html(found, str(path), "mine", Heard(3))
     with chromium("--autoplay-policy=no-user-gesture-required") as opened:
         opened.get(path.as_uri())
         yield opened
