@@ -24,7 +24,8 @@ from src.paths import ROOT
 _TEMPLATE = Path(__file__).parent / "page.html"
 _ROWS, _COLUMNS = 48, 500  # of a spectrogram, at most
 _WINDOW, _STEP = 0.025, 0.010  # seconds
-_RANGE = 8.0  # natural logarithms of power below the loudest that are shown
+_RANGE = 10.0  # natural logarithms of power below the loudest that are shown
+_EMPHASIS = 0.97  # of what is subtracted of the sample before: speech is weak at high frequencies
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,8 @@ def _sound(row: Row, folders: Sequence[Path]) -> dict[str, Any] | None:
 def spectrogram(samples: np.ndarray[Any, Any], rate: int) -> dict[str, Any]:
     """Log power of (S,) samples in bytes, column by column, low frequencies first."""
     size, step = max(2, round(_WINDOW * rate)), max(1, round(_STEP * rate))
-    padded = np.pad(samples, (size // 2, size - size // 2))
+    emphasised = np.append(samples[:1], samples[1:] - _EMPHASIS * samples[:-1])
+    padded = np.pad(emphasised, (size // 2, size - size // 2))
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::step] * np.hanning(size)
     power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
     together = -(-len(power) // _COLUMNS)
