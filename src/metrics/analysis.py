@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -150,39 +151,41 @@ def slices(rows: Sequence[Row], field: str) -> list[Slice]:
 
 def _labels(values: Sequence[Any], field: str) -> Callable[[Any], str]:
     """How a value is called."""
-    numbers = [number for number in map(_number, values) if number is not None]
+    numbers = [each for each in map(number, values) if each is not None]
     known = sum(value is not None and value != "" for value in values)
     if len(numbers) < known or len(set(numbers)) <= _GROUPS:
         return lambda value: "unknown" if value is None or value == "" else str(value)
     edges = np.array(_DURATIONS if field == "duration" else _quarters(numbers))
-    return lambda value: _range(_number(value), edges)
+    return lambda value: _range(number(value), edges)
 
 
 def _quarters(numbers: Sequence[float]) -> NDArray[np.float64]:
     return np.unique(np.percentile(numbers, (0, 25, 50, 75)))
 
 
-def _range(number: float | None, edges: NDArray[np.float64]) -> str:
-    if number is None:
+def _range(value: float | None, edges: NDArray[np.float64]) -> str:
+    if value is None:
         return "unknown"
-    place = int(np.searchsorted(edges, number, side="right"))
+    place = int(np.searchsorted(edges, value, side="right"))
     if place >= len(edges):
         return f"{edges[-1]:g} and more"
     return f"{edges[place - 1]:g} to {edges[place]:g}" if place else f"below {edges[0]:g}"
 
 
-def _number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
+    """A field's value, which tables have as text, as a finite number; None if it is none."""
     if isinstance(value, bool) or value is None:
         return None
     try:
-        return float(value)
+        found = float(value)
     except (TypeError, ValueError):
         return None
+    return found if math.isfinite(found) else None
 
 
 def _order(name: str) -> tuple[int, float, str]:
     """Numbers by size, then names, then what is unknown."""
-    first = _number(name.split()[0]) if name.split() else None
+    first = number(name.split()[0]) if name.split() else None
     if name == "unknown":
         return 2, 0.0, name
     return (0, first, name) if first is not None else (1, 0.0, name)

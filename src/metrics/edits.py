@@ -54,8 +54,6 @@ def character_edits(reference: str, hypothesis: str) -> EditCounts:
 
 
 def _edits(reference: Sequence[str], hypothesis: Sequence[str]) -> EditCounts:
-    counts = {"replace": 0, "delete": 0, "insert": 0, "equal": 0}
-    for step in Levenshtein.opcodes(reference, hypothesis):
-        size = max(step.src_end - step.src_start, step.dest_end - step.dest_start)
-        counts[step.tag] += size
-    return EditCounts(counts["replace"], counts["delete"], counts["insert"], len(reference))
+    kinds = [step[0] for step in Levenshtein.editops(reference, hypothesis).as_list()]
+    replaced, deleted, inserted = map(kinds.count, ("replace", "delete", "insert"))
+    return EditCounts(replaced, deleted, inserted, len(reference))

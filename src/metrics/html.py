@@ -6,6 +6,8 @@ import base64
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,96 +16,120 @@ import soundfile
 
 from src.errors import ConfigError
 from src.metrics.alignment import align
-from src.metrics.analysis import Row
+from src.metrics.analysis import Row, number
 from src.metrics.outputs import as_json
-from src.metrics.reliability import reliability
 from src.metrics.report import Report
+from src.paths import ROOT
 
 _TEMPLATE = Path(__file__).parent / "page.html"
-_FOLDER = Path(__file__).parents[2]
 _ROWS, _COLUMNS = 48, 500  # of a spectrogram, at most
 _WINDOW, _STEP = 0.025, 0.010  # seconds
-_RANGE = 8.0  # natural logarithms of power below the loudest that are shown
+_RANGE = 10.0  # natural logarithms of power below the loudest that are shown
+_EMPHASIS = 0.97  # of what is subtracted of the sample before: speech is weak at high frequencies
 
 
-def as_html(found: Report, title: str, *, n_audio: int = 20) -> str:
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Which recordings a page brings.
+
+    Attributes:
+        count: of the worst utterances, where no ``names`` are given.
+        names: of utterances.
+        folders: from which relative paths of recordings may count.
+    """
+
+    count: int = 20
+    names: Sequence[str] = ()
+    folders: Sequence[Path] = (Path(), ROOT)
+
+
+def as_html(found: Report, title: str, heard: Heard | None = None) -> str:
     """The whole page.
 
-    Args:
-        n_audio: so many of the worst utterances bring their recording and its spectrogram.
+    Raises:
+        ConfigError: an utterance that shall be heard is not there.
     """
-    chosen = _with_audio(found.rows, n_audio)
+    chosen = _with_audio(found.rows, heard or Heard())
     content = {
         "title": title,
         "summary": json.loads(as_json(found)),
         "rows": [_row(row, chosen.get(row.name)) for row in found.rows],
-        "reliability": reliability(found.rows),
+        "reliability": found.reliability,
     }
-    # "</script>" in a transcript must not end the script that holds it
-    data = json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    data = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # neither "</script>" nor "<!--" in a transcript may mean anything to the page that holds it
+    data = data.replace("<", "\\u003c")
     return _TEMPLATE.read_text(encoding="utf-8").replace("/*DATA*/null", data)
 
 
-def write_html(found: Report, file: str, title: str, n_audio: int) -> None:
+def write_html(found: Report, file: str, title: str, heard: Heard | None = None) -> None:
     """Write the page to ``file``.
 
     Raises:
-        ConfigError: it cannot be written.
+        ConfigError: it cannot be written, or :func:`as_html`'s.
     """
+    page = as_html(found, title, heard)
     try:
-        Path(file).write_text(as_html(found, title, n_audio=n_audio), encoding="utf-8")
+        Path(file).write_text(page, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--html {file} cannot be written: {error.strerror}") from error
 
 
-def _with_audio(rows: Sequence[Row], count: int) -> dict[str, dict[str, Any]]:
-    """Recordings of the worst utterances that have one, by name."""
-    found: dict[str, dict[str, Any]] = {}
-    for row in sorted(rows, key=lambda row: (-row.words.errors, row.name)):
-        if len(found) >= count:
-            break
-        sound = _sound(row)
-        if sound is not None:
-            found[row.name] = sound
-    return found
+def _with_audio(rows: Sequence[Row], heard: Heard) -> dict[str, dict[str, Any]]:
+    """Recordings, where there are any, of the utterances that were named or else of the worst."""
+    order = sorted(rows, key=lambda row: (-row.words.errors, row.name))
+    if heard.names:
+        unknown = set(heard.names).difference(row.name for row in rows)
+        if unknown:
+            raise ConfigError(f"--audio names no utterance: {', '.join(sorted(unknown))}")
+        order = [row for row in order if row.name in heard.names]
+    sounds = ((row.name, _sound(row, heard.folders)) for row in order)
+    existing = ((name, sound) for name, sound in sounds if sound is not None)
+    return dict(islice(existing, None if heard.names else heard.count))
 
 
 def _row(row: Row, sound: dict[str, Any] | None) -> dict[str, Any]:
     """What the page knows of an utterance."""
-    nbest = row.fields.get("nbest")
     steps = align(row.reference.split(), row.hypothesis.split())
+    speaker = row.fields.get("speaker")
     given = {
         "id": row.name,
         "wer": round(row.words.rate, 4),
         "cer": round(row.characters.rate, 4),
         "errors": row.words.errors,
         "words": row.words.reference,
-        "duration": row.fields.get("duration"),
-        "speaker": row.fields.get("speaker"),
-        "confidence": row.fields.get("confidence"),
+        "duration": number(row.fields.get("duration")),
+        "speaker": None if speaker is None else str(speaker),
+        "confidence": number(row.fields.get("confidence")),
         "steps": [[step.reference, step.hypothesis] for step in steps],
-        "nbest": [[each.get("pred_text"), each.get("score")] for each in nbest or []],
+        "nbest": _nbest(row.fields.get("nbest")),
         "sound": sound,
     }
-    return {name: value for name, value in given.items() if value not in (None, [])}
+    return {name: value for name, value in given.items() if value not in (None, "", [])}
 
 
-def _sound(row: Row) -> dict[str, Any] | None:
+def _nbest(given: object) -> list[list[Any]]:
+    """(text, score) of each, as our own predictions have them; those of others are not known."""
+    items = [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
+    return [[str(each.get("pred_text") or ""), number(each.get("score"))] for each in items]
+
+
+def _sound(row: Row, folders: Sequence[Path]) -> dict[str, Any] | None:
     """The recording as Ogg Vorbis with its spectrogram, if there is one that can be read."""
     name = row.fields.get("audio_path") or row.fields.get("audio_filepath")
     if not isinstance(name, str):
         return None
-    path = next((each for each in (Path(name), _FOLDER / name) if each.is_file()), None)
+    path = next((folder / name for folder in folders if (folder / name).is_file()), None)
     if path is None:
         return None
+    offset, duration = number(row.fields.get("offset")), number(row.fields.get("duration"))
     try:
         with soundfile.SoundFile(path) as file:
-            offset, duration = row.fields.get("offset"), row.fields.get("duration")
-            if isinstance(offset, int | float) and offset:
-                file.seek(round(offset * file.samplerate))
-            length = isinstance(duration, int | float) and round(duration * file.samplerate)
-            samples = file.read(length or -1, dtype="float32", always_2d=True).mean(axis=1)
             rate = file.samplerate
+            if offset:
+                file.seek(round(offset * rate))
+            length = round(duration * rate) if duration else -1
+            samples = file.read(length, dtype="float32", always_2d=True).mean(axis=1)
         if not len(samples) or not np.isfinite(samples).all():
             return None
         encoded = io.BytesIO()
@@ -121,7 +147,8 @@ def _sound(row: Row) -> dict[str, Any] | None:
 def spectrogram(samples: np.ndarray[Any, Any], rate: int) -> dict[str, Any]:
     """Log power of (S,) samples in bytes, column by column, low frequencies first."""
     size, step = max(2, round(_WINDOW * rate)), max(1, round(_STEP * rate))
-    padded = np.pad(samples, (size // 2, size - size // 2))
+    emphasised = np.append(samples[:1], samples[1:] - _EMPHASIS * samples[:-1])
+    padded = np.pad(emphasised, (size // 2, size - size // 2))
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::step] * np.hanning(size)
     power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
     together = -(-len(power) // _COLUMNS)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_CHUNK = 1000  # draws at a time: memory stays small for a large corpus
+_CHUNK = 2_000_000  # drawn utterances at a time: memory stays small for a large corpus
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,13 @@ def resampled_rates(
     n_utterances = errors.shape[1]
     assert n_utterances > 0
     rng = np.random.default_rng(seed)
-    share = np.full(n_utterances, 1 / n_utterances)
+    at_a_time = max(1, _CHUNK // n_utterances)
     rates = []
-    for start in range(0, n_draws, _CHUNK):
-        size = min(_CHUNK, n_draws - start)
-        times = rng.multinomial(n_utterances, share, size=size).T
+    for start in range(0, n_draws, at_a_time):
+        size = min(at_a_time, n_draws - start)
+        drawn = rng.integers(n_utterances, size=(size, n_utterances))
+        drawn += n_utterances * np.arange(size)[:, None]  # so that one count serves all draws
+        times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).T
         rates.append((errors @ times) / np.maximum(words @ times, 1))
     return np.concatenate(rates, axis=1)
 

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from src.metrics.alignment import align, side_by_side
@@ -33,6 +33,8 @@ def as_text(found: Report) -> str:
         lines.append(f"95 % interval over {found.n_speakers} speakers: WER {interval}")
     if found.comparison is not None:
         lines.append(_compared(found.comparison))
+    if found.reliability is not None:
+        lines.append(_calibrated(found.reliability))
     lines.append(_rate("WER", score.words, "words"))
     lines.append(_rate("CER", score.characters, "characters"))
     return "\n\n".join([*parts, "\n".join(lines)])
@@ -58,6 +60,8 @@ def as_markdown(found: Report) -> str:
         lines.append(f"95 % interval of the WER over {found.n_speakers} speakers: {interval}")
     if found.comparison is not None:
         lines.append(_compared(found.comparison))
+    if found.reliability is not None:
+        lines.append(_calibrated(found.reliability))
     parts = [markdown("", (header, rows)), "\n\n".join(lines), *_tables(found, markdown)]
     if found.worst:
         parts.append(f"### Worst utterances\n\n```\n{_worst(found.worst)}\n```")
@@ -96,11 +100,14 @@ def as_json(found: Report) -> str:
         "mean_utterance_cer": found.score.mean_utterance_cer,
         "skipped": found.skipped,
         "missing": found.missing,
-        "remarks": {reason: names for reason, names in found.remarks.items() if names},
+        "remarks": _given(found.remarks),
     }
     if found.by_speaker is not None:
         content["speakers"] = found.n_speakers
         content["wer_interval_speakers"] = [found.by_speaker.low, found.by_speaker.high]
+    if found.reliability is not None:
+        content["calibration_error"] = found.reliability["error"]
+        content["reliability"] = found.reliability["bins"]
     if found.worst:
         content["worst"] = [_utterance(row) for row in found.worst]
     for name, asked in (("words", found.words), ("characters", found.characters)):
@@ -112,7 +119,12 @@ def as_json(found: Report) -> str:
         }
     if found.comparison is not None:
         content["comparison"] = _comparison(found.comparison)
+        content["comparison"]["remarks"] = _given(found.other_remarks)
     return json.dumps(content, ensure_ascii=False)
+
+
+def _given(remarks: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    return {reason: names for reason, names in remarks.items() if names}
 
 
 def _tables(found: Report, write: Callable[[str, Table], str]) -> list[str]:
@@ -211,6 +223,11 @@ def _compared(found: Comparison) -> str:
         f" permutation test); the second is better in {test.better} utterances and worse in"
         f" {test.worse}{alone}"
     )
+
+
+def _calibrated(found: Mapping[str, Any]) -> str:
+    error, words = found["error"], found["words"]
+    return f"Expected calibration error: {100 * error:.2f} % in the confidences of {words} words"
 
 
 def _worst(rows: Sequence[Row]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,35 +12,51 @@ from src.metrics.analysis import Row
 from src.metrics.calibration import bins, calibration_error, right_words
 
 
-def judged(rows: Sequence[Row]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Confidence (N,) of every word that was heard, and whether it is right (N,).
+class Judged(NamedTuple):
+    """Words that were heard.
 
-    A word that was put in is wrong. Utterances whose words do not carry confidences, or are not
-    those of the normalised hypothesis, are left out.
+    Attributes:
+        confidences: (N,) of each.
+        right: (N,) whether it is; a word that was put in is not.
+        left_out: utterances with words whose confidences are not known.
+    """
+
+    confidences: NDArray[np.float64]
+    right: NDArray[np.bool_]
+    left_out: int
+
+
+def judged(rows: Sequence[Row]) -> Judged:
+    """The words of all utterances, but of those where not every word carries a confidence.
+
+    The words must be those of the normalised hypothesis.
     """
     confidences: list[float] = []
     right: list[bool] = []
+    left_out = 0
     for row in rows:
-        words = row.fields.get("words")
-        heard = row.hypothesis.split()
-        if not isinstance(words, list) or len(words) != len(heard):
-            continue
-        given = [_confidence(word) for word in words]
-        if None in given:
-            continue
-        confidences += [each for each in given if each is not None]
-        right += right_words(row.reference, row.hypothesis)
-    return np.array(confidences, np.float64), np.array(right, np.bool_)
+        told = _told(row)
+        if told is not None:
+            confidences += told
+            right += right_words(row.reference, row.hypothesis)
+        else:
+            left_out += bool(row.hypothesis.strip())
+    return Judged(np.array(confidences, np.float64), np.array(right, np.bool_), left_out)
 
 
-def _confidence(word: object) -> float | None:
-    value = word.get("confidence") if isinstance(word, dict) else None
-    return float(value) if isinstance(value, int | float) else None
+def _told(row: Row) -> list[float] | None:
+    """The confidence of every word of the hypothesis; None unless all are known."""
+    words = row.fields.get("words")
+    if not isinstance(words, list) or len(words) != len(row.hypothesis.split()):
+        return None
+    given = [word.get("confidence") if isinstance(word, dict) else None for word in words]
+    known = [float(each) for each in given if isinstance(each, (float, int)) and 0 <= each <= 1]
+    return known if len(known) == len(given) else None
 
 
 def reliability(rows: Sequence[Row]) -> dict[str, Any] | None:
     """Bins of (mean confidence, share that is right, words) and the error; None without words."""
-    confidences, right = judged(rows)
+    confidences, right, left_out = judged(rows)
     if not len(confidences):
         return None
     found = bins(confidences, right)
@@ -48,4 +64,5 @@ def reliability(rows: Sequence[Row]) -> dict[str, Any] | None:
         "bins": [[round(m, 4), round(share, 4), count] for count, m, share in found],
         "error": calibration_error(found),
         "words": len(confidences),
+        "left_out": left_out,
     }

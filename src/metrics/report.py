@@ -22,7 +22,8 @@ from src.metrics.analysis import (
 )
 from src.metrics.comparison import Comparison, compare
 from src.metrics.interval import Interval
-from src.metrics.predictions import Predictions, read_fields, read_objects
+from src.metrics.predictions import UNHEARD, UNLISTED, Predictions, read_fields, read_objects
+from src.metrics.reliability import reliability
 from src.metrics.score import CorpusScore
 from src.metrics.tables import TABLES, read_apart, read_table
 from src.paths import resolve
@@ -51,17 +52,20 @@ class Report:
 
     Attributes:
         wer, cer: with their intervals over utterances.
+        reliability: of the confidences of words; None where there are none.
         by_speaker: interval of the WER over speakers; None if they are not known.
         n_speakers: how many there are.
         words, characters: confusions; None if nobody asked.
         slices: by field.
         remarks: by reason the names of utterances that a reader should know of.
+        other_remarks: the same of the predictions that were compared with.
     """
 
     rows: list[Row]
     score: CorpusScore
     wer: Interval
     cer: Interval
+    reliability: Mapping[str, Any] | None
     by_speaker: Interval | None
     n_speakers: int
     wanted: Wanted
@@ -71,6 +75,7 @@ class Report:
     slices: Mapping[str, list[Slice]] = field(default_factory=dict)
     comparison: Comparison | None = None
     remarks: Mapping[str, list[str]] = field(default_factory=dict)
+    other_remarks: Mapping[str, list[str]] = field(default_factory=dict)
     skipped: int = 0
     missing: int = 0
 
@@ -97,13 +102,21 @@ def locate(path: str) -> Path:
 
 
 def with_fields(predictions: Predictions, manifest: str) -> Predictions:
-    """The same with what a manifest of JSON lines says of each utterance."""
+    """The same with what a manifest of JSON lines says of each utterance.
+
+    Utterances that only one of the two has are noted.
+    """
     known = read_fields(locate(manifest))
     entries = [
         replace(entry, fields={**known.get(entry.name, {}), **_given(entry.fields)})
         for entry in predictions.entries
     ]
-    return replace(predictions, entries=entries)
+    heard = {entry.name for entry in entries}
+    notes = {
+        UNLISTED: [entry.name for entry in entries if entry.name not in known],
+        UNHEARD: [name for name in known if name not in heard],
+    }
+    return replace(predictions, entries=entries, notes=notes)
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,6 +148,7 @@ def report(
         score=total(rows),
         wer=wer,
         cer=cer,
+        reliability=reliability(rows),
         by_speaker=None if named is None else bootstrap(words, groups=named)[0],
         n_speakers=0 if named is None else len(set(named)),
         wanted=wanted,
@@ -144,15 +158,16 @@ def report(
         slices={name: slices(rows, name) for name in wanted.by},
         comparison=None if other is None else compare(rows, analyse(other, normalize)),
         remarks=predictions.remarks(),
+        other_remarks={} if other is None else other.remarks(),
         skipped=sum(map(len, predictions.skipped.values())),
         missing=len(predictions.missing),
     )
 
 
-def warnings(remarks: Mapping[str, Sequence[str]]) -> list[str]:
-    """A line for every reason for which utterances are worth a remark."""
+def warnings(remarks: Mapping[str, Sequence[str]], of: str = "") -> list[str]:
+    """A line for every reason for which utterances are worth a remark; ``of`` begins each."""
     return [
-        f"{len(names)} {reason}: {', '.join(names[:_NAMED])}"
+        f"{of}{len(names)} {reason}: {', '.join(names[:_NAMED])}"
         + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
         for reason, names in remarks.items()
         if names

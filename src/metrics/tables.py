@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,11 +53,13 @@ def read_table(path: Path) -> Predictions:
     Raises:
         ManifestError: a column is not there, a row is of another length, or there is no row.
     """
-    lines = read_text(path).splitlines()
+    text = read_text(path)
     separator = TABLES[path.suffix.lower()]
-    if separator == "," and lines and ";" in lines[0] and "," not in lines[0]:
+    first = text.partition("\n")[0]
+    if separator == "," and ";" in first and "," not in first:
         separator = ";"
-    rows = csv.reader(lines, delimiter=separator, strict=True)
+    # with their ends, which belong to a cell that goes over several lines
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     result = Predictions()
     try:
         header = [name.strip() for name in next(rows, [])]
@@ -101,7 +104,7 @@ def _texts(source: Path) -> dict[str, str]:
         raise ManifestError(f"{source} is not a folder, nor a file of texts")
     lines = [
         (number, line)
-        for number, line in enumerate(read_text(source).splitlines(), start=1)
+        for number, line in enumerate(read_text(source).split("\n"), start=1)
         if line.strip() and not line.startswith(";;")
     ]
     if not lines:

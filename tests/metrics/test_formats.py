@@ -33,6 +33,45 @@ def test_nemos_manifest_with_predictions(tmp_path: Path) -> None:
     assert found.entries[0].fields["duration"] == 1.5
 
 
+def test_recordings_of_one_name_in_several_folders_are_no_duplicates(tmp_path: Path) -> None:
+    lines = [
+        {"audio_filepath": path, "text": "a", "pred_text": "a"}
+        for path in ("ann/0001.wav", "bob/0001.wav", "bob/0002.wav", "bob/0002.wav")
+    ]
+    found = read_objects(write(tmp_path / "a.json", "\n".join(map(json.dumps, lines))))
+    assert [entry.name for entry in found.entries] == ["ann/0001", "bob/0001", "0002"]
+    assert found.skipped[DUPLICATE] == ["0002"]
+
+
+def test_numbers_are_names_too(tmp_path: Path) -> None:
+    lines = [{"id": n, "text": "a", "pred_text": "a"} for n in (0, 1, 1)]
+    found = read_objects(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, lines))))
+    assert [entry.name for entry in found.entries] == ["0", "1"]
+    assert found.skipped[DUPLICATE] == ["1"]
+
+
+def test_the_predecessors_folder(tmp_path: Path) -> None:
+    """A file an utterance, with the two texts and nothing else."""
+    for n, (ref, hyp) in enumerate(PAIRS):
+        content = json.dumps({"pred_text": hyp, "text": ref})
+        write(tmp_path / f"test-clean/output_{n}.json", content)
+    found = read_objects(tmp_path)
+    assert found.pairs == PAIRS
+    assert [entry.name for entry in found.entries] == [
+        f"test-clean/output_{n}.json" for n in range(3)
+    ]
+
+
+def test_lines_end_as_they_may(tmp_path: Path) -> None:
+    """Windows' line ends, and characters that only some programs take for one."""
+    strange = "one\u2028two\x0bthree"
+    references = write(tmp_path / "ref", f"u1 {strange}\r\nu2 four\r\n")
+    found = read_apart(write(tmp_path / "hyp", f"u1 {strange}\nu2 four"), references)
+    assert found.pairs == [(strange, strange), ("four", "four")]
+    table = write(tmp_path / "a.csv", 'id,text,pred_text\r\nu1,"one\r\ntwo",one two\r\n')
+    assert read_table(table).pairs == [("one\ntwo", "one two")]
+
+
 def test_kaldis_text(tmp_path: Path) -> None:
     """An utterance a line: its id and its words; an id alone is an empty text."""
     references = "".join(f"spk-{n} {ref}\n" for n, (ref, _) in enumerate(PAIRS))

@@ -43,6 +43,14 @@ def test_draws_depend_on_the_seed_alone() -> None:
     assert resampled_rates(errors, words, n_draws=1500).shape == (1, 1500)
 
 
+def test_memory_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws that are made few at a time are those that are made at once."""
+    errors, words = np.arange(6)[None], np.full((1, 6), 7)
+    whole = resampled_rates(errors, words, n_draws=100)
+    monkeypatch.setattr("src.metrics.interval._CHUNK", 7 * 6)
+    np.testing.assert_array_equal(resampled_rates(errors, words, n_draws=100), whole)
+
+
 def test_one_utterance_and_no_words() -> None:
     draws = resampled_rates(np.array([[2], [0]]), np.array([[4], [0]]), n_draws=10)
     assert set(draws[0]) == {0.5}

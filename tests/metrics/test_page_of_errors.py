@@ -15,7 +15,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from src.errors import ConfigError
-from src.metrics.html import as_html, spectrogram, write_html
+from src.metrics.html import Heard, as_html, spectrogram, write_html
 from src.metrics.predictions import Entry, Predictions
 from src.metrics.reliability import judged, reliability
 from src.metrics.report import Report, Wanted, report
@@ -60,7 +60,7 @@ def embedded(page: str) -> dict[str, object]:
 
 
 def test_all_that_is_known_is_in_the_page(found: Report) -> None:
-    content = embedded(as_html(found, "mine", n_audio=2))
+    content = embedded(as_html(found, "mine", Heard(2)))
     assert content["title"] == "mine"
     rows = {row["id"]: row for row in content["rows"]}
     assert rows["u1"]["steps"] == [
@@ -73,6 +73,24 @@ def test_all_that_is_known_is_in_the_page(found: Report) -> None:
     assert rows["u2"]["steps"][-1][1] == "</script><b>word</b>"
     assert [name for name, row in rows.items() if "sound" in row] == ["u1", "u2"]  # the worst
     samples, rate = soundfile.read(io.BytesIO(base64.b64decode(rows["u1"]["sound"]["audio"])))
+    assert len(samples) / rate == pytest.approx(2.0, abs=0.05)
+
+
+def test_chosen_utterances_are_heard(found: Report) -> None:
+    content = embedded(as_html(found, "mine", Heard(names=["u0", "u3"])))
+    # u3's recording is gone
+    assert [row["id"] for row in content["rows"] if "sound" in row] == ["u0"]
+    with pytest.raises(ConfigError, match="--audio names no utterance: u7, u8"):
+        as_html(found, "mine", Heard(names=["u8", "u0", "u7"]))
+
+
+def test_recordings_beside_the_predictions(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    soundfile.write(tmp_path / "clips" / "a.wav", np.zeros(4 * RATE), RATE)
+    fields = {"audio_filepath": "clips/a.wav", "offset": "1.5", "duration": "2"}
+    made = report(Predictions([Entry("a", "one", "two", fields)]), str, Wanted())
+    (row,) = embedded(as_html(made, "mine", Heard(1, (), [Path("absent"), tmp_path])))["rows"]
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(row["sound"]["audio"])))
     assert len(samples) / rate == pytest.approx(2.0, abs=0.05)
 
 
@@ -94,12 +112,12 @@ def test_a_tone_is_a_line_in_the_spectrogram() -> None:
 
 def test_a_page_that_cannot_be_written(found: Report, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be written"):
-        write_html(found, str(tmp_path / "absent" / "page.html"), "mine", 0)
+        write_html(found, str(tmp_path / "absent" / "page.html"), "mine")
 
 
 def test_words_are_judged_by_their_alignment(found: Report) -> None:
-    confidences, right = judged(found.rows)
-    assert len(confidences) == 4 + 5 + 3
+    confidences, right, left_out = judged(found.rows)
+    assert (len(confidences), left_out) == (4 + 5 + 3, 0)
     assert right.tolist()[4:9] == [True, False, True, True, False]
     bins = reliability(found.rows)
     assert bins is not None
@@ -113,7 +131,7 @@ def test_nothing_is_known_without_confidences() -> None:
 @pytest.fixture(scope="module")
 def browser(found: Report, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     path = tmp_path_factory.mktemp("page") / "page.html"
-    write_html(found, str(path), "mine", 3)
+    write_html(found, str(path), "mine", Heard(3))
     with chromium("--autoplay-policy=no-user-gesture-required") as opened:
         opened.get(path.as_uri())
         yield opened
@@ -143,6 +161,42 @@ def test_the_page_sorts_and_searches(browser: Browser) -> None:
     box.clear()
     box.send_keys(" ")
     assert len(shown(browser)) == 4
+
+
+@pytest.mark.slow
+@needs_browser
+def test_a_long_table_with_fields_of_any_kind(browser: Browser, tmp_path: Path) -> None:
+    """Numbers that are text, as tables have them, numbers that are none, and unknown values."""
+    odd = [
+        {"duration": "12.5", "confidence": float("nan"), "speaker": 7},
+        {"duration": None, "confidence": "sure", "words": "a b"},
+        {"duration": 3, "confidence": [0.5], "nbest": ["a", {"pred_text": None}]},
+        {"duration": "long", "words": [{"word": "<!--<script>", "confidence": 7}]},
+    ]
+    entries = [
+        Entry(f"u{n:04}", "a b", "<!--<script>", odd[n] if n < len(odd) else {})
+        for n in range(1500)
+    ]
+    path = tmp_path / "page.html"
+    write_html(report(Predictions(entries), str, Wanted()), str(path), "long")
+    before = browser.current_url
+    browser.get(path.as_uri())
+    try:
+        assert len(shown(browser)) == 1000
+        told = browser.find_element(By.ID, "count").text
+        assert told == "1500 of 1500 utterances, of which the first 1000 are shown"
+        head = browser.find_element(By.CSS_SELECTOR, "th[data-key=duration]")
+        for order in (["u0000", "u0002"], ["u0002", "u0000"]):  # what is unknown comes last
+            head.click()
+            assert shown(browser)[:3] == [*order, "u0001"]
+        more = browser.find_element(By.ID, "more")
+        assert more.text == "show 500 more"
+        more.click()
+        assert len(shown(browser)) == 1500
+        assert not more.is_displayed()
+        assert complaints(browser) == []
+    finally:
+        browser.get(before)
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.metrics import significance
-from src.metrics.analysis import bootstrap
+from src.metrics.analysis import Row, bootstrap
+from src.metrics.comparison import compare
 from src.metrics.edits import EditCounts
 from src.metrics.significance import paired_test
 
@@ -81,6 +82,32 @@ def test_interval_equals_scipys_bootstrap() -> None:
     assert ours.value == pytest.approx(errors.sum() / words.sum())
     assert ours.low == pytest.approx(theirs.low, abs=0.001)
     assert ours.high == pytest.approx(theirs.high, abs=0.001)
+
+
+def test_interval_of_a_difference_equals_scipys_bootstrap() -> None:
+    draw = np.random.default_rng(4)
+    words = draw.integers(3, 30, 200)
+    errors = np.array([draw.binomial(words, 0.3), draw.binomial(words, 0.25)])
+    systems = [
+        [
+            Row(str(n), "", "", EditCounts(int(e), 0, 0, int(w)), EditCounts(), {})
+            for n, (e, w) in enumerate(zip(own, words, strict=True))
+        ]
+        for own in errors
+    ]
+    ours = compare(*systems)
+    theirs = scipy.stats.bootstrap(
+        (*errors, words),
+        lambda a, b, n, axis: (np.sum(b, axis=axis) - np.sum(a, axis=axis)) / np.sum(n, axis=axis),
+        paired=True,
+        vectorized=True,
+        method="percentile",
+        n_resamples=10_000,
+        rng=np.random.default_rng(5),
+    ).confidence_interval
+    assert ours.difference.value == pytest.approx((errors[1] - errors[0]).sum() / words.sum())
+    assert ours.difference.low == pytest.approx(theirs.low, abs=0.001)
+    assert ours.difference.high == pytest.approx(theirs.high, abs=0.001)
 
 
 def test_speakers_are_drawn_whole() -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.system.test_calc_wer_cer import corpus, run
+from tests.system.test_calc_wer_cer import ROOT, corpus, run
 
 
 def write(path: Path, pairs: list[tuple[str, str]], **fields: list[object]) -> Path:
@@ -146,3 +149,84 @@ def test_normalizers(tmp_path: Path) -> None:
     assert rates["whisper"] == 0.0
     assert rates["none"] == 1.0
     assert rates["default"] == rates["librispeech"] == 1.0
+
+
+def test_nothing_is_dropped_unsaid(tmp_path: Path) -> None:
+    """Of the second system, and of a manifest that knows other utterances."""
+    first = write(tmp_path / "a.jsonl", [("one two", "one two"), ("three", "three")])
+    second = tmp_path / "b.jsonl"
+    rows = [
+        {"id": "u0", "text": "one two", "pred_text": ""},
+        {"id": "u0", "text": "one two", "pred_text": "one"},
+        {"id": "u1", "error": "cut off", "text": "three", "pred_text": None},
+    ]
+    second.write_text("\n".join(map(json.dumps, rows)))
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text("\n".join(json.dumps({"id": name}) for name in ("u0", "u8", "u9")))
+    done = run("--dir_path", first, "--compare", second, "--manifest", manifest, "--json")
+    assert done.returncode == 0, done.stderr
+    told = done.stderr.splitlines()
+    assert "1 that the manifest does not list: u1" in told
+    assert "2 in the manifest without a prediction, not scored: u8, u9" in told
+    assert f"{second}: 1 marked as failed: line 3" in told
+    assert f"{second}: 1 with an empty prediction, scored as it is: u0" in told
+    assert any(line.startswith(f"{second}: 1 there more than once") for line in told)
+    content = json.loads(done.stdout)
+    assert content["comparison"]["alone"] == ["u1"]
+    assert content["comparison"]["remarks"]["marked as failed"] == ["line 3"]
+    assert len(content["remarks"]) == 2
+
+
+def test_calibration_error_of_confidences(tmp_path: Path) -> None:
+    pairs = [("one two", "one two"), ("three four", "three for")]
+    words: list[object] = [
+        [{"word": w, "confidence": c} for w, c in zip(hyp.split(), given, strict=True)]
+        for (_, hyp), given in zip(pairs, [(0.9, 0.9), (0.9, 0.3)], strict=True)
+    ]
+    path = write(tmp_path / "a.jsonl", pairs, words=words)
+    expected = (3 * 0.1 + 0.3) / 4
+    content = json.loads(run("--dir_path", path, "--json").stdout)
+    assert content["calibration_error"] == pytest.approx(expected)
+    assert sum(count for *_, count in content["reliability"]) == 4
+    line = "Expected calibration error: 15.00 % in the confidences of 4 words\n"
+    assert line in run("--dir_path", path).stdout
+    assert line in run("--dir_path", path, "--markdown").stdout
+
+
+@pytest.mark.parametrize("option", ["--worst", "--confusions"])
+def test_numbers_below_zero_are_refused(scored: Path, option: str) -> None:
+    done = run("--dir_path", scored, option, "-1")
+    assert done.returncode == 2
+    assert f"argument {option}: must be a number from 0, but is '-1'" in done.stderr
+
+
+def test_a_reader_may_leave_early(scored: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, str(ROOT / "calc_wer_cer.py"), "--dir_path", str(scored)]
+    try:
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(writing)
+    assert done.returncode == 141
+    assert b"Error" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "m.jsonl cannot be read: No such file or directory"),
+        (b'{"id": "u0"}\n{"id"', "m.jsonl, line 2, is not valid JSON"),
+        (b'{"id": "\xe9"}', "m.jsonl cannot be read: it is not UTF-8"),
+    ],
+)
+def test_a_manifest_that_is_malformed(
+    scored: Path, tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    manifest = tmp_path / "m.jsonl"
+    if content is not None:
+        manifest.write_bytes(content)
+    done = run("--dir_path", scored, "--manifest", manifest)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
