@@ -114,6 +114,18 @@ def test_what_cannot_be_heard_is_told_in_a_sentence(
         assert tempfile.gettempdir() not in answer.json()["detail"]
 
 
+def test_silence_that_is_packed_well_is_refused(make: Make, tmp_path: Path) -> None:
+    """Some kilobytes that would become 0.4 GB of samples."""
+    path = tmp_path / "silence.flac"
+    with soundfile.SoundFile(path, "w", 96_000, 8) as file:
+        for _ in range(120):
+            file.write(np.zeros((96_000, 8), np.int16))
+    assert path.stat().st_size < 1e6
+    answer = upload(make(max_seconds=121), path.read_bytes(), "silence.flac")
+    assert answer.status_code == 413
+    assert "120 s of 8 channels at 96000 Hz" in answer.json()["detail"]
+
+
 def test_a_body_without_a_length_is_counted(make: Make) -> None:
     client = make(max_upload_mb=1)
 
@@ -182,6 +194,7 @@ def test_a_stream_ends_with_the_transcript_of_the_whole(
             message = socket.receive_json()
             assert message["type"] == "partial"
             width += message["spectrogram"]["width"]
+            assert message["settled"] == 0  # too short for anything to be settled
         socket.send_text("end")
         final = socket.receive_json()
     whole = recognizer.transcribe(recording)

@@ -1,7 +1,11 @@
 const byId = (id) => document.getElementById(id);
 const PIXELS_PER_SECOND = 110;
 const ROWS = 3; // words above the picture are staggered over so many lines
+const TILE = 1000; // columns of a canvas: browsers bound its width, and a recording may be long
 let heard = null; // the last transcript with its files
+let columnsDrawn = 0;
+let turn = 0; // which recording is shown: what comes of an earlier one is not
+let abandon = () => {}; // ends the recording that is being made
 
 // ---- what is shown
 
@@ -15,14 +19,16 @@ function colour(confidence) {
 }
 
 function clear() {
+  abandon();
+  turn += 1;
   heard = null;
   byId("result").hidden = false;
   byId("downloads").hidden = true;
   byId("player").hidden = true;
   byId("text").replaceChildren();
   byId("marks").replaceChildren();
-  const canvas = byId("picture");
-  canvas.width = canvas.height = 0;
+  byId("picture").replaceChildren();
+  columnsDrawn = 0;
   byId("stage").style.width = "100%";
 }
 
@@ -41,42 +47,59 @@ function label(word) {
   return span;
 }
 
-function showWords(words) {
-  byId("text").replaceChildren(...words.map(label));
-  byId("marks").replaceChildren(...words.map((word, index) => {
-    const span = label(word);
-    span.style.left = `${word.start * PIXELS_PER_SECOND}px`;
-    span.style.top = `${0.2 + 1.4 * (index % ROWS)}rem`;
-    return span;
-  }));
+function mark(word, index) {
+  const span = label(word);
+  span.style.left = `${word.start * PIXELS_PER_SECOND}px`;
+  span.style.top = `${0.2 + 1.4 * (index % ROWS)}rem`;
+  return span;
+}
+
+// Words that follow the first `settled` of those that are there.
+function showWords(words, settled = 0) {
+  for (const [id, make] of [["text", label], ["marks", mark]]) {
+    const box = byId(id);
+    while (box.childElementCount > settled) box.lastElementChild.remove();
+    box.append(...words.map((word, index) => make(word, settled + index)));
+  }
+}
+
+function image(bytes, height, first, count) {
+  const found = new ImageData(count, height);
+  for (let x = 0; x < count; x++) {
+    for (let y = 0; y < height; y++) {
+      const level = bytes[(first + x) * height + (height - 1 - y)] / 255;
+      const value = Math.max(0, Math.min(1, (level - 0.2) / 0.85));
+      const place = 4 * (y * count + x);
+      found.data[place] = 255 * Math.min(1, 1.8 * Math.max(0, value - 0.4)); // blue to yellow
+      found.data[place + 1] = 255 * Math.min(1, 1.3 * Math.max(0, value - 0.2));
+      found.data[place + 2] = 255 * (0.12 + 0.9 * value * (1.1 - value) * 1.6);
+      found.data[place + 3] = 255;
+    }
+  }
+  return found;
 }
 
 // The columns of a spectrogram, put to the right of those that are there.
 function draw(columns) {
   if (!columns || !columns.width) return;
   const bytes = Uint8Array.from(atob(columns.data), (letter) => letter.charCodeAt(0));
-  const canvas = byId("picture");
-  const before = canvas.width ? canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height) : null;
-  canvas.width += columns.width;
-  canvas.height = columns.height;
-  const context = canvas.getContext("2d");
-  if (before) context.putImageData(before, 0, 0);
-  const image = context.createImageData(columns.width, columns.height);
-  for (let x = 0; x < columns.width; x++) {
-    for (let y = 0; y < columns.height; y++) {
-      const level = bytes[x * columns.height + (columns.height - 1 - y)] / 255;
-      const value = Math.max(0, Math.min(1, (level - 0.2) / 0.85));
-      const place = 4 * (y * columns.width + x);
-      image.data[place] = 255 * Math.min(1, 1.8 * Math.max(0, value - 0.4)); // blue to yellow
-      image.data[place + 1] = 255 * Math.min(1, 1.3 * Math.max(0, value - 0.2));
-      image.data[place + 2] = 255 * (0.12 + 0.9 * value * (1.1 - value) * 1.6);
-      image.data[place + 3] = 255;
+  const pixels = columns.seconds_per_column * PIXELS_PER_SECOND;
+  for (let first = 0; first < columns.width;) {
+    const place = columnsDrawn % TILE;
+    if (!place) {
+      const tile = document.createElement("canvas");
+      [tile.width, tile.height] = [TILE, columns.height];
+      tile.style.width = `${TILE * pixels}px`;
+      byId("picture").append(tile);
     }
+    const count = Math.min(TILE - place, columns.width - first);
+    const context = byId("picture").lastElementChild.getContext("2d");
+    context.putImageData(image(bytes, columns.height, first, count), place, 0);
+    first += count;
+    columnsDrawn += count;
   }
-  context.putImageData(image, canvas.width - columns.width, 0);
-  const wide = canvas.width * columns.seconds_per_column * PIXELS_PER_SECOND;
-  canvas.style.width = `${wide}px`;
-  byId("stage").style.width = `max(100%, ${wide}px)`;
+  byId("picture").style.width = `${columnsDrawn * pixels}px`;
+  byId("stage").style.width = `max(100%, ${columnsDrawn * pixels}px)`;
 }
 
 function play(blob) {
@@ -119,6 +142,7 @@ for (const button of document.querySelectorAll("#downloads button")) {
 
 async function send(file) {
   clear();
+  const mine = turn;
   play(file);
   say(`recognising ${file.name} …`);
   const form = new FormData();
@@ -126,6 +150,7 @@ async function send(file) {
   try {
     const answer = await fetch("/transcribe?files=true&spectrogram=true", { method: "POST", body: form });
     const content = await answer.json();
+    if (mine !== turn) return;
     if (!answer.ok) {
       const detail = typeof content.detail === "string" ? content.detail : "the request was not understood";
       return say(detail, true);
@@ -133,7 +158,7 @@ async function send(file) {
     draw(content.spectrogram);
     finish(content);
   } catch (problem) {
-    say(`the server could not be reached (${problem.message})`, true);
+    if (mine === turn) say(`the server could not be reached (${problem.message})`, true);
   }
 }
 
@@ -170,6 +195,7 @@ function wave(parts, rate) {
 
 async function record() {
   clear();
+  const mine = turn;
   let microphone;
   try {
     // as it is: what a browser makes of it for calls is not what the model was trained on
@@ -180,17 +206,24 @@ async function record() {
   }
   const context = new AudioContext();
   await context.audioWorklet.addModule("/static/recorder.js");
+  const release = () => {
+    microphone.getTracks().forEach((track) => track.stop());
+    if (context.state !== "closed") context.close();
+    byId("stop").hidden = true;
+    byId("record").hidden = false;
+    abandon = () => {};
+  };
+  if (mine !== turn) return release();
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   const socket = new WebSocket(`${scheme}://${location.host}/stream?rate=${context.sampleRate}`);
   const parts = [];
   const node = new AudioWorkletNode(context, "recorder");
   let ended = false;
 
-  const release = () => {
-    microphone.getTracks().forEach((track) => track.stop());
-    if (context.state !== "closed") context.close();
-    byId("stop").hidden = true;
-    byId("record").hidden = false;
+  abandon = () => {
+    ended = true;
+    release();
+    socket.close();
   };
   const end = () => {
     if (ended) return;
@@ -211,6 +244,7 @@ async function record() {
     say("listening …");
   };
   socket.onmessage = ({ data }) => {
+    if (mine !== turn) return;
     const message = JSON.parse(data);
     if (message.type === "error") {
       ended = true;
@@ -219,7 +253,7 @@ async function record() {
     }
     draw(message.spectrogram);
     if (message.type === "partial") {
-      showWords(message.words);
+      showWords(message.words, message.settled);
       byId("scroll").scrollLeft = byId("scroll").scrollWidth;
     } else {
       play(wave(parts, context.sampleRate));
@@ -227,14 +261,17 @@ async function record() {
     }
   };
   socket.onclose = () => {
-    if (!heard && !byId("status").classList.contains("error")) {
+    if (mine === turn && !heard && !byId("status").classList.contains("error")) {
       release();
       say("the server closed the connection", true);
     }
   };
 }
 
-byId("record").addEventListener("click", record);
+byId("record").addEventListener("click", async () => {
+  byId("record").disabled = true; // it takes a moment to begin
+  await record().finally(() => { byId("record").disabled = false; });
+});
 
 // ---- what is served
 
