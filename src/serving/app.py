@@ -20,7 +20,7 @@ from src.audio.reading import AUDIO_SUFFIXES, probe
 from src.errors import AudioError
 from src.inference import Recognizer
 from src.serving.answers import Health, Heard, answer
-from src.serving.limits import BodyLimit
+from src.serving.limits import BodyLimit, same_origin
 from src.serving.live import StreamLive, live
 from src.serving.metrics import CONTENT_TYPE, ServerMetrics
 from src.serving.picture import picture
@@ -174,6 +174,8 @@ def _about(
 
     @app.middleware("http")
     async def guarded(request: Request, go_on: Callable[..., Any]) -> Response:
+        if request.method == "POST" and not same_origin(dict(request.headers)):
+            return JSONResponse({"detail": "this page may not ask this server"}, 403)
         response: Response = await go_on(request)
         response.headers["Content-Security-Policy"] = _POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -204,7 +206,6 @@ def _about(
 
 
 def _named(transcript: Transcript, name: str) -> Transcript:
-
     return replace(transcript, id=Path(name).stem or "audio", audio=name)
 
 

@@ -267,12 +267,16 @@ def test_the_server_says_what_it_is(client: TestClient) -> None:
     page = client.get("/")
     assert "<title>DeepSpeech2</title>" in page.text
     assert "default-src 'self'" in page.headers["content-security-policy"]
-    for name in ("page.js", "page.css", "recorder.js"):
+    for name in ("page.js", "spectrogram.js", "wave.js", "page.css", "recorder.js"):
         assert client.get(f"/static/{name}").status_code == 200
 
 
 def test_pages_of_others_get_no_answer(client: TestClient) -> None:
     assert client.get("/health", headers={"host": "evil.example"}).status_code == 400
+    for origin, status in (("http://evil.example", 403), (HOME, 200)):
+        files = {"file": ("a.wav", sound(0.5))}
+        answer = client.post("/transcribe", files=files, headers={"origin": origin})
+        assert answer.status_code == status
 
 
 @pytest.mark.parametrize("field", ["workers", "streams", "max_upload_mb", "max_seconds"])

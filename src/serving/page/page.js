@@ -1,9 +1,10 @@
+import { draw } from "./spectrogram.js";
+import { wave } from "./wave.js";
+
 const byId = (id) => document.getElementById(id);
 const PIXELS_PER_SECOND = 110;
 const ROWS = 3; // words above the picture are staggered over so many lines
-const TILE = 1000; // columns of a canvas: browsers bound its width, and a recording may be long
 let heard = null; // the last transcript with its files
-let columnsDrawn = 0;
 let turn = 0; // which recording is shown: what comes of an earlier one is not
 let abandon = () => {}; // ends the recording that is being made
 
@@ -28,7 +29,6 @@ function clear() {
   byId("text").replaceChildren();
   byId("marks").replaceChildren();
   byId("picture").replaceChildren();
-  columnsDrawn = 0;
   byId("stage").style.width = "100%";
 }
 
@@ -63,43 +63,9 @@ function showWords(words, settled = 0) {
   }
 }
 
-function image(bytes, height, first, count) {
-  const found = new ImageData(count, height);
-  for (let x = 0; x < count; x++) {
-    for (let y = 0; y < height; y++) {
-      const level = bytes[(first + x) * height + (height - 1 - y)] / 255;
-      const value = Math.max(0, Math.min(1, (level - 0.2) / 0.85));
-      const place = 4 * (y * count + x);
-      found.data[place] = 255 * Math.min(1, 1.8 * Math.max(0, value - 0.4)); // blue to yellow
-      found.data[place + 1] = 255 * Math.min(1, 1.3 * Math.max(0, value - 0.2));
-      found.data[place + 2] = 255 * (0.12 + 0.9 * value * (1.1 - value) * 1.6);
-      found.data[place + 3] = 255;
-    }
-  }
-  return found;
-}
-
-// The columns of a spectrogram, put to the right of those that are there.
-function draw(columns) {
-  if (!columns || !columns.width) return;
-  const bytes = Uint8Array.from(atob(columns.data), (letter) => letter.charCodeAt(0));
-  const pixels = columns.seconds_per_column * PIXELS_PER_SECOND;
-  for (let first = 0; first < columns.width;) {
-    const place = columnsDrawn % TILE;
-    if (!place) {
-      const tile = document.createElement("canvas");
-      [tile.width, tile.height] = [TILE, columns.height];
-      tile.style.width = `${TILE * pixels}px`;
-      byId("picture").append(tile);
-    }
-    const count = Math.min(TILE - place, columns.width - first);
-    const context = byId("picture").lastElementChild.getContext("2d");
-    context.putImageData(image(bytes, columns.height, first, count), place, 0);
-    first += count;
-    columnsDrawn += count;
-  }
-  byId("picture").style.width = `${columnsDrawn * pixels}px`;
-  byId("stage").style.width = `max(100%, ${columnsDrawn * pixels}px)`;
+function show(columns) {
+  const wide = draw(byId("picture"), columns, PIXELS_PER_SECOND);
+  byId("stage").style.width = `max(100%, ${wide}px)`;
 }
 
 function play(blob) {
@@ -155,7 +121,7 @@ async function send(file) {
       const detail = typeof content.detail === "string" ? content.detail : "the request was not understood";
       return say(detail, true);
     }
-    draw(content.spectrogram);
+    show(content.spectrogram);
     finish(content);
   } catch (problem) {
     if (mine === turn) say(`the server could not be reached (${problem.message})`, true);
@@ -180,18 +146,6 @@ drop.addEventListener("drop", (event) => {
 });
 
 // ---- the microphone
-
-function wave(parts, rate) {
-  const count = parts.reduce((sum, part) => sum + part.length, 0);
-  const header = new DataView(new ArrayBuffer(44));
-  const text = (place, letters) => [...letters].forEach((c, i) => header.setUint8(place + i, c.charCodeAt(0)));
-  text(0, "RIFF"); header.setUint32(4, 36 + 2 * count, true); text(8, "WAVEfmt ");
-  header.setUint32(16, 16, true); header.setUint16(20, 1, true); header.setUint16(22, 1, true);
-  header.setUint32(24, rate, true); header.setUint32(28, 2 * rate, true);
-  header.setUint16(32, 2, true); header.setUint16(34, 16, true);
-  text(36, "data"); header.setUint32(40, 2 * count, true);
-  return new Blob([header, ...parts], { type: "audio/wav" });
-}
 
 async function record() {
   clear();
@@ -251,7 +205,7 @@ async function record() {
       release();
       return say(message.error, true);
     }
-    draw(message.spectrogram);
+    show(message.spectrogram);
     if (message.type === "partial") {
       showWords(message.words, message.settled);
       byId("scroll").scrollLeft = byId("scroll").scrollWidth;
