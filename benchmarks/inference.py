@@ -1,5 +1,8 @@
 """Transcription on a CPU: ours alone, in batches and in int8, and PocketSphinx on the same files.
 
+Speeds are told twice: of the clock, which other programs slow down, and of the processor, in
+seconds of sound for each second that a core works (with --threads 1, or waiting counts as work).
+
 python -m benchmarks.inference --data DATA --part test-clean-35m --checkpoint MODEL
 """
 
@@ -13,6 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from copy import deepcopy
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,8 +32,16 @@ from src.pipeline import Pipeline
 from src.text import TextEncoder
 from src.types import Padded
 
+
+class Took(NamedTuple):
+    """Seconds of the clock, and seconds that cores worked."""
+
+    clock: float
+    cores: float
+
+
 BATCH = 240.0  # seconds of padded sound that are heard together
-Heard = tuple[list[str], float, dict[str, float]]  # texts, seconds, seconds of each stage
+Heard = tuple[list[str], Took, dict[str, float]]  # texts, seconds, seconds of each stage
 
 
 def in_batches(waveforms: Sequence[Tensor], rate: int) -> list[list[int]]:
@@ -50,7 +62,7 @@ def ours(
     """Every waveform once, batch by batch, and where the time went."""
     texts = [""] * len(waveforms)
     stages = dict.fromkeys(("features", "network", "decoding"), 0.0)
-    begin = time.perf_counter()
+    begin, worked = time.perf_counter(), time.process_time()
     with torch.inference_mode():
         for batch in batches:
             start = time.perf_counter()
@@ -65,7 +77,7 @@ def ours(
                 stages, (heard - start, known - heard, end - known), strict=True
             ):
                 stages[name] += seconds
-    return texts, time.perf_counter() - begin, stages
+    return texts, Took(time.perf_counter() - begin, time.process_time() - worked), stages
 
 
 def int8(pipeline: Pipeline) -> Pipeline:
@@ -79,22 +91,23 @@ def int8(pipeline: Pipeline) -> Pipeline:
     return copy
 
 
-def sphinx(waveforms: Sequence[bytes]) -> list[str]:
-    """What PocketSphinx hears with its own model of English, as it comes."""
+def sphinx(waveforms: Sequence[bytes]) -> tuple[list[str], float]:
+    """What PocketSphinx hears with its own model of English, and seconds that its core worked."""
     import pocketsphinx
 
     decoder = pocketsphinx.Decoder(samprate=16000, loglevel="FATAL")
     texts = []
+    worked = time.process_time()
     for data in waveforms:
         decoder.start_utt()
         decoder.process_raw(data, full_utt=True)
         decoder.end_utt()
         found = decoder.hyp()
         texts.append(found.hypstr if found else "")
-    return texts
+    return texts, time.process_time() - worked
 
 
-def sphinx_on_all_cores(waveforms: Sequence[Tensor]) -> tuple[list[str], float]:
+def sphinx_on_all_cores(waveforms: Sequence[Tensor]) -> tuple[list[str], Took]:
     """Texts, and seconds with a process for each core; its start is not counted."""
     data = [(each * 32767).to(torch.int16).numpy().tobytes() for each in waveforms]
     cores = len(os.sched_getaffinity(0))
@@ -105,9 +118,9 @@ def sphinx_on_all_cores(waveforms: Sequence[Tensor]) -> tuple[list[str], float]:
         found = list(tqdm(pool.map(sphinx, shares), total=cores, desc="PocketSphinx"))
         took = time.perf_counter() - start
     texts = [""] * len(data)
-    for first, share in enumerate(found):
+    for first, (share, _) in enumerate(found):
         texts[first::cores] = share
-    return texts, took
+    return texts, Took(took, sum(worked for _, worked in found))
 
 
 def wer(encoder: TextEncoder, references: Sequence[str], texts: Sequence[str]) -> float:
@@ -124,7 +137,10 @@ def main() -> None:
     parser.add_argument("--part", default="test-clean-35m", help="(default: %(default)s)")
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--utterances", type=int, default=80, help="(default: %(default)s)")
+    parser.add_argument("--threads", type=int, help="of ours (default: one a core)")
     options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
     recognizer = Recognizer.from_checkpoint(options.checkpoint, device="cpu")
     encoder, pipeline, rate = recognizer.text_encoder, recognizer.pipeline, recognizer.sample_rate
     folder = (options.data / "LibriSpeech").resolve()
@@ -153,8 +169,8 @@ def main() -> None:
         print(
             report(
                 "inference",
-                ours=round(seconds / took, 1),
-                theirs=round(seconds / their_took, 2),
+                ours=round(seconds / took.clock, 1),
+                theirs=round(seconds / their_took.clock, 2),
                 unit="x real time",
                 packages=("torch", "pocketsphinx"),
                 variant=name,
@@ -162,7 +178,10 @@ def main() -> None:
                 seconds=round(seconds, 1),
                 wer=wer(encoder, references, texts),
                 wer_theirs=wer(encoder, references, their_texts),
-                stages={stage: round(each / took, 3) for stage, each in stages.items()},
+                ours_a_core=round(seconds / took.cores, 1),
+                theirs_a_core=round(seconds / their_took.cores, 2),
+                ratio_a_core=round(their_took.cores / took.cores, 1),
+                stages={stage: round(each / took.clock, 3) for stage, each in stages.items()},
                 threads=torch.get_num_threads(),
             ),
             flush=True,

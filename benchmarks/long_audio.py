@@ -30,6 +30,7 @@ from src.decoding import GreedyDecoder, words
 from src.inference import Recognizer
 from src.inference.long import MAX_SEGMENT, decoded, long_emissions
 from src.metrics import CorpusScore
+from src.metrics.alignment import align
 from src.types import Hypothesis, Padded, Utterance
 
 RATE = 16000
@@ -73,6 +74,26 @@ def shifts(recognizer: Recognizer, whole: Hypothesis, alone: Alone) -> list[floa
             if near:
                 distances.append(min(near))
     return distances
+
+
+def outside(
+    recognizer: Recognizer, placed: list[tuple[Utterance, float]], whole: Hypothesis
+) -> list[float]:
+    """Seconds by which each rightly heard word of the whole lies outside its utterance."""
+    spans, references = [], []
+    for utterance, begins in placed:
+        said = recognizer.text_encoder.normalize(utterance.text or "").split()
+        references += said
+        spans += [(begins, begins + utterance.duration)] * len(said)
+    heard = recognizer.words(whole)
+    found, place, number = [], 0, 0
+    for step in align(references, [word.word for word in heard]):
+        if step.kind == "equal":
+            (start, end), word = spans[place], heard[number]
+            found.append(max(start - word.start, word.end - end, 0.0))
+        place += step.reference is not None
+        number += step.hypothesis is not None
+    return found
 
 
 def speech_levels(path: Path, levels: Levels) -> npt.NDArray[np.float64]:
@@ -153,6 +174,10 @@ def measured(
         "words_alone": sum(len(hypothesis.text.split()) for hypothesis, _ in alone),
         "matched": len(distances),
     }
+    beyond = np.array(outside(recognizer, placed, whole))
+    found["right"] = len(beyond)
+    found["right_within_0.1_s_of_their_utterance"] = int((beyond <= 0.1).sum())
+    found["furthest_outside"] = round(float(beyond.max(initial=0.0)), 3)
     for share in (50, 95, 99) if distances else ():
         found[f"shift_{share}"] = round(float(np.percentile(distances, share)), 4)
     return found

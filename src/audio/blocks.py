@@ -11,7 +11,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from src.audio.reading import opened, span
+from src.audio.reading import at_once, opened, span
 from src.errors import AudioError, ConfigError
 
 Samples = npt.NDArray[np.float32]
@@ -45,7 +45,8 @@ def blocks(
         start, length = span(file, path, offset, duration)
         if start:
             file.seek(start)
-        for block in _decoded(file, path, length, max(1, round(seconds * file.samplerate))):
+        size = min(at_once(file), max(1, round(seconds * file.samplerate)))
+        for block in _decoded(file, path, length, size):
             if converter is not None:
                 block = converter.resample_chunk(block)
             count += len(block)

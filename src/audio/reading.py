@@ -94,8 +94,6 @@ def read_audio(
     with opened(path) as file:
         rate = file.samplerate
         samples = _decode(file, path, *span(file, path, offset, duration))
-    if samples.ndim > 1:
-        samples = samples.mean(axis=1)
     if not np.isfinite(samples).all():
         raise AudioError(f"{path} holds samples that are not finite")
     if rate != sample_rate:
@@ -204,19 +202,25 @@ def span(
     return start, min(count, file.frames - start)
 
 
+def at_once(file: soundfile.SoundFile) -> int:
+    """Frames that are decoded at a time, at most: silence may be packed a thousandfold."""
+    return max(1, _AT_ONCE // int(file.channels))
+
+
 def _decode(
     file: soundfile.SoundFile, path: Path, start: int, count: int
 ) -> npt.NDArray[np.float32]:
-    """(S,) or (S, channels), exactly ``count`` frames of them."""
+    """(S,) the mean of all channels, exactly ``count`` frames of them."""
     parts: list[npt.NDArray[np.float32]] = []
     left = count
     try:
         if start:
             file.seek(start)
         while left:  # a damaged header announces more than any memory holds
-            wanted = min(left, max(1, _AT_ONCE // file.channels))
-            parts.append(file.read(wanted, dtype="float32"))
-            left -= len(parts[-1])
+            wanted = min(left, at_once(file))
+            part = file.read(wanted, dtype="float32")
+            parts.append(part if part.ndim == 1 else part.mean(axis=1))
+            left -= len(part)
             if len(parts[-1]) < wanted:
                 break
     except soundfile.SoundFileError as error:

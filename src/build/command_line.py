@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from src.build.quoting import quoted
 from src.errors import SpeechError
 from src.paths import ROOT
 
@@ -32,6 +33,7 @@ def run(task: Callable[[DictConfig], int], config_name: str) -> None:
         nonlocal status
         status = max(status, task(config))
 
+    sys.argv[1:] = [quoted(word) for word in sys.argv[1:]]
     # Hydra would print a traceback of its own; with this it raises, and the words are ours.
     os.environ[DETAIL] = "1"
     main = hydra.main(version_base=None, config_path=str(ROOT / "configs"), config_name=config_name)

@@ -32,11 +32,13 @@ def recall(evaluation: Evaluation, contents: Iterable[Mapping[str, Any]], decode
 
 def transcript_of(content: Mapping[str, Any]) -> Transcript:
     """A transcript from what its JSON file holds."""
+    words = tuple(Word(**word) for word in content.get("words", ()))
     return Transcript(
         text=content["pred_text"],
-        words=tuple(Word(**word) for word in content.get("words", ())),
+        words=words,
         confidence=content.get("confidence", 0.0),
-        duration=content["duration"],
+        # times count from the start of the file, of which this may be a part
+        duration=max([content["duration"], *(word.end for word in words)]),
         id=content["id"],
         audio=content["audio_path"],
         reference=content["text"],

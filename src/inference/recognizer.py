@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from src import checkpoint
-from src.audio.blocks import blocks
-from src.audio.reading import from_samples, probe, read_audio
+from src.audio.reading import read_audio
+from src.datasets.bucketing import plan_epoch
 from src.decoding import (
     BeamSearchDecoder,
     Decoder,
@@ -30,15 +28,13 @@ from src.decoding.align import Alignment, align
 from src.engine import pick_device
 from src.inference.calibration import Confidence, RawConfidence, restored
 from src.inference.delay import emission_delay
-from src.inference.long import MAX_SEGMENT, Recording, listen, nobody
+from src.inference.given import Audio, Given
+from src.inference.long import MAX_SEGMENT, TOGETHER, Recording, listen, nobody
 from src.paths import resolve
 from src.pipeline import Pipeline
 from src.text import TextEncoder
 from src.transcripts import Transcript
 from src.types import Hypothesis, Padded
-
-Audio = str | Path | npt.NDArray[np.floating[Any]] | Tensor
-"""A file, or samples (S,) in [-1, 1]."""
 
 
 class Recognizer:
@@ -126,7 +122,7 @@ class Recognizer:
         sample_rate: int | None = None,
         max_segment: float = MAX_SEGMENT,
     ) -> Transcript | list[Transcript]:
-        """What is said in a recording, or in each of several, which are recognised together.
+        """What is said in a recording, or in each of several, of which short ones go together.
 
         Args:
             audio: a file of any length, rate and number of channels, or samples (S,) in [-1, 1].
@@ -138,24 +134,31 @@ class Recognizer:
         """
         if not isinstance(audio, list):
             return self.transcribe([audio], sample_rate=sample_rate, max_segment=max_segment)[0]
-        transcripts: dict[int, Transcript] = {}
-        short: dict[int, Tensor] = {}
-        for place, item in enumerate(audio):
-            seconds, recording = self._recording(item, sample_rate)
-            if seconds > max_segment:
-                (best,) = self.listen(recording, [self.decoder], max_segment=max_segment).values()
-                transcripts[place] = self.transcript(best, seconds, item)
-            else:
-                short[place] = self._waveform(item, sample_rate)
-        if short:
-            batch = Padded.stack([*short.values()]).to(self.device)
-            heard = self.decoder(self.pipeline.emissions(batch))
-            for (place, waveform), nbest in zip(short.items(), heard, strict=True):
-                seconds = len(waveform) / self.sample_rate
-                transcripts[place] = self.transcript(nbest[0], seconds, audio[place])
-        return [transcripts[place] for place in range(len(audio))]
+        given = [Given(item, sample_rate, self.sample_rate) for item in audio]
+        heard: dict[int, Transcript] = {}
+        short: list[int] = []
+        for place, each in enumerate(given):
+            if each.seconds <= max_segment:
+                short.append(place)
+                continue
+            best = self.listen(each.recording(), [self.decoder], max_segment=max_segment)
+            heard[place] = self.transcript(best[self.decoder.name], each.seconds, each.path)
+        limits: dict[str, Any] = {"max_batch_duration": TOGETHER, "shuffle": False}
+        for batch in plan_epoch([given[p].seconds for p in short], seed=0, epoch=0, **limits):
+            places = [short[index] for index in batch]
+            heard |= zip(places, self._together([given[p] for p in places]), strict=True)
+        return [heard[place] for place in range(len(given))]
 
-    def transcript(self, best: Hypothesis, seconds: float, item: Audio | None = None) -> Transcript:
+    def _together(self, given: Sequence[Given]) -> list[Transcript]:
+        """What is said in each of several short recordings."""
+        waveforms = [each.waveform() for each in given]
+        heard = self.decoder(self.pipeline.emissions(Padded.stack(waveforms).to(self.device)))
+        return [
+            self.transcript(nbest[0], len(waveform) / self.sample_rate, each.path)
+            for each, waveform, nbest in zip(given, waveforms, heard, strict=True)
+        ]
+
+    def transcript(self, best: Hypothesis, seconds: float, path: Path | None = None) -> Transcript:
         """A hypothesis of a recording of so many seconds, with its words."""
         told = self.words(best)
         return Transcript(
@@ -163,26 +166,14 @@ class Recognizer:
             words=told,
             confidence=self.confidence.utterance(best, told),
             duration=seconds,
-            id=Path(item).stem if isinstance(item, str | Path) else "audio",
-            audio=str(item) if isinstance(item, str | Path) else None,
+            id="audio" if path is None else path.stem,
+            audio=None if path is None else str(path),
         )
 
     def words(self, best: Hypothesis) -> tuple[Word, ...]:
         """The words of a hypothesis with their times, and calibrated confidences if it has any."""
         found = words(best, self.seconds_per_frame, text_encoder=self.text_encoder)
         return self.confidence.words(found)
-
-    def _recording(self, item: Audio, sample_rate: int | None) -> tuple[float, Recording]:
-        """Seconds, and what gives the samples."""
-        if isinstance(item, str | Path):
-            return probe(item).duration, partial(blocks, item, sample_rate=self.sample_rate)
-        samples = self._waveform(item, sample_rate).numpy()
-        return len(samples) / self.sample_rate, lambda: [samples]
-
-    def _waveform(self, item: Audio, sample_rate: int | None) -> Tensor:
-        if isinstance(item, str | Path):
-            return read_audio(item, sample_rate=self.sample_rate)
-        return from_samples(item, sample_rate or self.sample_rate, self.sample_rate)
 
     @torch.no_grad()
     def listen(

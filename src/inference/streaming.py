@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,14 @@ from torch import Tensor
 from src.checkpoint.onnx_file import OnnxPipeline
 from src.decoding import Decoder, Word
 from src.errors import AudioError, ConfigError
-from src.inference.long import decoded
+from src.inference.best_path import BestPath, appended
+from src.inference.long import MAX_SEGMENT, decoded
 from src.inference.recognizer import Recognizer
 from src.model.streaming import NetworkState, StreamingNetwork
 from src.text import TextEncoder
 from src.transcripts import Transcript
 from src.transforms.streaming import FeatureState, StreamingFrontEnd
-from src.types import Hypothesis
-
-_NOTHING = Hypothesis("", 0.0)
+from src.types import Hypothesis, Padded
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +31,7 @@ class StreamState:
 
     Attributes:
         emissions: (T, V) log-probabilities of the frames so far, in pieces.
-        best: the best path of these frames, without repetitions and blanks.
-        previous: token of the last frame.
+        best: the best path of these frames.
         n_samples: that were heard.
         finished: nothing can come after it.
     """
@@ -41,8 +39,7 @@ class StreamState:
     features: FeatureState
     network: NetworkState
     emissions: tuple[Tensor, ...] = ()
-    best: Hypothesis = _NOTHING
-    previous: int = 0
+    best: BestPath = field(default_factory=BestPath)
     n_samples: int = 0
     finished: bool = False
 
@@ -145,24 +142,30 @@ class StreamingRecognizer:
         if not state.n_samples and not state.finished:
             raise AudioError("the stream must have at least one sample, but has none")
         ended = self._advance(state, torch.zeros(0), last=True)
-        (best,) = self._decoded(ended).values()
-        return self.recognizer.transcript(best, ended.n_samples / self.sample_rate)
+        return self.recognizer.transcript(self._decoded(ended), ended.n_samples / self.sample_rate)
 
-    def words(self, state: StreamState) -> tuple[Word, ...]:
-        """The best path so far in words; the last one may still grow."""
-        return self.recognizer.words(state.best)
+    def words(self, state: StreamState, *, start: float = 0.0) -> tuple[Word, ...]:
+        """The best path so far in words; the last one may still grow.
+
+        Args:
+            start: seconds; words that begin earlier are left out.
+        """
+        first = round(start / self.recognizer.seconds_per_frame)
+        return self.recognizer.words(state.best.hypothesis(first))
 
     def emissions(self, state: StreamState) -> Tensor:
         """(T, V) log-probabilities up to the end of the stream, as if nothing came after it."""
         return torch.cat(self._advance(state, torch.zeros(0), last=True).emissions)
 
-    def _decoded(self, state: StreamState) -> dict[str, Hypothesis]:
-        return decoded(
-            torch.cat(state.emissions),
-            [self.recognizer.decoder],
-            self.recognizer.text_encoder.space,
-            1 / self.recognizer.seconds_per_frame,
-        )
+    def _decoded(self, state: StreamState) -> Hypothesis:
+        """As the whole recording is decoded: in one, or in parts where it is long."""
+        log_probs = torch.cat(state.emissions)
+        decoder = self.recognizer.decoder
+        if state.n_samples <= MAX_SEGMENT * self.sample_rate:
+            return decoder(Padded.stack([log_probs]))[0][0]
+        space = self.recognizer.text_encoder.space
+        a_second = 1 / self.recognizer.seconds_per_frame
+        return decoded(log_probs, [decoder], space, a_second)[decoder.name]
 
     def _advance(self, state: StreamState, samples: Tensor, *, last: bool) -> StreamState:
         if state.finished:
@@ -176,26 +179,12 @@ class StreamingRecognizer:
             n_samples=state.n_samples + len(samples),
             finished=last,
         )
-        return self._with_frames(state, log_probs.cpu()) if len(log_probs) else state
-
-    def _with_frames(self, state: StreamState, log_probs: Tensor) -> StreamState:
-        """The state with the best path carried on through (T, V)."""
-        values, tokens = (each.tolist() for each in log_probs.max(dim=1))
-        best, previous, now = state.best, state.previous, state.n_frames
-        labels, frames = list(best.labels), list(best.frames)
-        confidences = list(best.confidences)
+        if not len(log_probs):
+            return state
+        log_probs = log_probs.cpu()
         encoder = self.recognizer.text_encoder
-        for place, (value, token) in enumerate(zip(values, tokens, strict=True)):
-            if token not in (encoder.blank, previous):
-                labels.append(token)
-                frames.append(now + place)
-                confidences.append(float(np.exp(value)))
-            previous = token
-        best = Hypothesis(
-            text=" ".join(encoder.decode(labels).split()),
-            score=best.score + sum(values),
-            labels=tuple(labels),
-            frames=tuple(frames),
-            confidences=tuple(confidences),
+        return replace(
+            state,
+            emissions=appended(state.emissions, log_probs, len, lambda two: torch.cat([*two])),
+            best=state.best.extended(log_probs, encoder),
         )
-        return replace(state, emissions=(*state.emissions, log_probs), best=best, previous=previous)

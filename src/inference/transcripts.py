@@ -21,6 +21,10 @@ MADE_WITH = ".made_with"
 """Says which checkpoint and decoder made the predictions of a folder."""
 WHOLE = ("jsonl", "ctm")
 """Formats of which one file holds all recordings."""
+_REMEDY = (
+    "choose another inferencer.save_path, replace what is there with inferencer.overwrite=true, or"
+    " move it aside with inferencer.override=true"
+)
 
 
 class PredictionFolder:
@@ -80,27 +84,32 @@ class PredictionFolder:
         same = mark.is_file() and json.loads(mark.read_text(encoding="utf-8")) == wanted
         if used and not same and not self._overwrite:
             raise ConfigError(
-                f"{self.folder} holds predictions already, of another model or decoder: choose"
-                " another inferencer.save_path, replace them with inferencer.overwrite=true, or"
-                " move them aside with inferencer.override=true"
+                f"{self.folder} holds predictions already, of another model or decoder: {_REMEDY}"
             )
         self.folder.mkdir(parents=True, exist_ok=True)
         self.output.mkdir(parents=True, exist_ok=True)
         write_whole(mark, json.dumps(wanted, ensure_ascii=False))
 
     def finished(self, utterances: Sequence[Utterance]) -> dict[str, dict[str, Any]]:
-        """What an earlier run has heard of ``utterances``, by id; errors are tried again."""
+        """What an earlier run has heard of ``utterances``, by id; errors are tried again.
+
+        Raises:
+            ConfigError: a prediction is that of another recording of the same name.
+        """
         if self._overwrite:
             return {}
         found = {}
         for utterance in utterances:
-            content = read_prediction(self.folder / f"{utterance.id}.json")
-            if (
-                content is not None
-                and "error" not in content
-                and content.get("audio_path") == str(utterance.audio)
-                and content.get("duration") == round(utterance.duration, 3)
-            ):
+            path = self.folder / f"{utterance.id}.json"
+            content = read_prediction(path)
+            if content is None or "error" in content:
+                continue
+            if Path(content.get("audio_path", "")).resolve() != utterance.audio.resolve():
+                raise ConfigError(
+                    f"{path} holds what was heard in {content.get('audio_path')}, not in"
+                    f" {utterance.audio}: {_REMEDY}"
+                )
+            if content.get("duration") == round(utterance.duration, 3):
                 found[utterance.id] = content
                 self._judge_again(content)
                 self._deliver(content, keep=True)

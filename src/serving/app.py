@@ -15,11 +15,12 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Res
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from src.audio.reading import AUDIO_SUFFIXES, probe, read_audio
+from src.audio.blocks import blocks
+from src.audio.reading import AUDIO_SUFFIXES, probe
 from src.errors import AudioError
 from src.inference import Recognizer
 from src.serving.answers import Health, Heard, answer
-from src.serving.limits import BodyLimit
+from src.serving.limits import BodyLimit, same_origin
 from src.serving.live import StreamLive, live
 from src.serving.metrics import CONTENT_TYPE, ServerMetrics
 from src.serving.picture import picture
@@ -30,6 +31,7 @@ from src.transcripts import FORMATS, Transcript
 
 _PAGE = Path(__file__).parent / "page"
 _POLICY = "default-src 'self'; connect-src 'self' ws: wss:; media-src 'self' blob:; img-src 'self'"
+_DENSEST = 2 * 96_000  # samples a second: silence is packed so well that bytes bound nothing
 Kind = Literal["json", "txt", "srt", "vtt", "tsv", "ctm", "TextGrid"]
 
 
@@ -61,12 +63,17 @@ class Desk:
                 raise HTTPException(422, str(error).replace(str(path), name)) from error
 
     def _heard(self, path: Path, name: str, drawn: bool) -> tuple[Transcript, Any]:
-        seconds = probe(path).duration
-        if seconds > self._settings.max_seconds:
+        info = probe(path)
+        seconds, longest = info.duration, self._settings.max_seconds
+        if seconds > longest:
+            raise HTTPException(
+                413, f"{name} lasts {seconds:.0f} s, and a recording may last {longest:g} s at most"
+            )
+        if seconds * info.sample_rate * info.channels > longest * _DENSEST:
             raise HTTPException(
                 413,
-                f"{name} lasts {seconds:.0f} s, and a recording may last"
-                f" {self._settings.max_seconds:g} s at most",
+                f"{name} holds {seconds:.0f} s of {info.channels} channels at {info.sample_rate}"
+                " Hz, which is more than a recording may hold",
             )
         start = time.perf_counter()
         heard = self._recognizer.transcribe(path)
@@ -74,7 +81,7 @@ class Desk:
         self._metrics.audio.inc(seconds)
         rate = self._recognizer.sample_rate
         spectrogram = self._recognizer.pipeline.front_end.features
-        image = picture(spectrogram, read_audio(path, sample_rate=rate)) if drawn else None
+        image = picture(spectrogram, blocks(path, sample_rate=rate)) if drawn else None
         return heard, image
 
 
@@ -167,6 +174,8 @@ def _about(
 
     @app.middleware("http")
     async def guarded(request: Request, go_on: Callable[..., Any]) -> Response:
+        if request.method == "POST" and not same_origin(dict(request.headers)):
+            return JSONResponse({"detail": "this page may not ask this server"}, 403)
         response: Response = await go_on(request)
         response.headers["Content-Security-Policy"] = _POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -197,7 +206,6 @@ def _about(
 
 
 def _named(transcript: Transcript, name: str) -> Transcript:
-
     return replace(transcript, id=Path(name).stem or "audio", audio=name)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +21,19 @@ _SETTLED = 12.0  # seconds of sound of which the earlier part is settled
 _PIECE = 8.0  # seconds of a settled part, at most
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What was heard so far, told so that what stays as it is need not be told again.
+
+    Attributes:
+        settled: how many words of before stay.
+        words: those that follow them.
+    """
+
+    settled: int
+    words: tuple[Word, ...]
+
+
 class Live(Protocol):
     """A recording in the making."""
 
@@ -28,8 +41,8 @@ class Live(Protocol):
         """Hear more (S,), at the model's rate."""
         ...
 
-    def words(self) -> tuple[Word, ...]:
-        """What was heard so far."""
+    def progress(self) -> Progress:
+        """What was heard so far; to be asked for after each ``add``."""
         ...
 
     def finish(self) -> Transcript:
@@ -43,12 +56,18 @@ class StreamLive:
     def __init__(self, recognizer: StreamingRecognizer) -> None:
         self._recognizer = recognizer
         self._state = recognizer.start()
+        self._settled = 0  # words
+        self._start = 0.0  # seconds, of the word after them
 
     def add(self, samples: Samples) -> None:
         self._state = self._recognizer.hear(self._state, samples)
 
-    def words(self) -> tuple[Word, ...]:
-        return self._recognizer.words(self._state)
+    def progress(self) -> Progress:
+        settled, words = self._settled, self._recognizer.words(self._state, start=self._start)
+        if words:  # the last one may still grow
+            self._settled += len(words) - 1
+            self._start = words[-1].start
+        return Progress(settled, words)
 
     def finish(self) -> Transcript:
         return self._recognizer.finish(self._state)
@@ -73,7 +92,8 @@ class WindowLive:
         self._open = np.zeros(0, np.float32)  # what is not settled
         self._start = 0  # sample that it begins with
         self._fresh = 0  # samples since the last look
-        self._settled: tuple[Word, ...] = ()
+        self._told = 0  # words that are settled and known to the client
+        self._settled: tuple[Word, ...] = ()  # those that are not known yet
         self._loose: tuple[Word, ...] = ()
 
     def add(self, samples: Samples) -> None:
@@ -99,8 +119,11 @@ class WindowLive:
             replace(word, start=word.start + start, end=word.end + start) for word in words
         )
 
-    def words(self) -> tuple[Word, ...]:
-        return self._settled + self._loose
+    def progress(self) -> Progress:
+        found = Progress(self._told, self._settled + self._loose)
+        self._told += len(self._settled)
+        self._settled = ()
+        return found
 
     def finish(self) -> Transcript:
         return self._recognizer.transcribe(np.concatenate(self._pieces or [self._open]))

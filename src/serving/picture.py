@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -14,7 +16,7 @@ from src.transforms.features import Spectrogram
 from src.transforms.streaming import StreamingFrontEnd
 
 _DARK, _BRIGHT = -11.0, 5.0  # natural logarithms of the power shown as black and as white
-_WIDEST = 4000  # columns of a picture
+_WIDEST = 36_000  # columns of a picture: six minutes are drawn frame by frame
 
 
 class Picture:
@@ -31,15 +33,17 @@ class Picture:
         return shrunk(frames, self._seconds)
 
 
-def picture(spectrogram: Spectrogram, samples: Tensor) -> dict[str, Any]:
-    """Of a whole recording (S,)."""
+def picture(
+    spectrogram: Spectrogram, recording: Iterable[npt.NDArray[np.float32]]
+) -> dict[str, Any]:
+    """Of a whole recording, in blocks (S,)."""
     frames = []
     stream = StreamingFrontEnd(FrontEnd(spectrogram))
     state = stream.start()
-    for part in torch.split(samples, 60 * spectrogram.sample_rate):
-        state, found = stream.step(state, part)
+    for block in recording:
+        state, found = stream.step(state, torch.from_numpy(block))
         frames.append(found.cpu())
-    frames.append(stream.step(state, samples[:0], last=True)[1].cpu())
+    frames.append(stream.step(state, torch.zeros(0), last=True)[1].cpu())
     return shrunk(torch.cat(frames), spectrogram.seconds_per_frame)
 
 

@@ -43,11 +43,11 @@ class Recording:
         if self._converter is not None:
             samples = self._converter.resample_chunk(samples)
         self._live.add(samples)
-        words = [asdict(word) for word in self._live.words()]
+        progress = self._live.progress()
         return {
             "type": "partial",
-            "text": " ".join(word["word"] for word in words),
-            "words": words,
+            "settled": progress.settled,
+            "words": [asdict(word) for word in progress.words],
             "spectrogram": self._picture.add(torch.from_numpy(samples)),
         }
 
@@ -63,7 +63,8 @@ class Streams:
     """A bounded number of recordings at a time.
 
     A client sends binary messages of 16-bit little-endian samples of one channel and gets
-    ``{"type": "partial", "text", "words", "spectrogram"}`` after each; it sends the text ``end``
+    ``{"type": "partial", "settled", "words", "spectrogram"}`` after each: of the words that it
+    had before, the first ``settled`` stay, and ``words`` follow them. It sends the text ``end``
     and gets ``{"type": "final", ...}`` with the formats of files. What goes wrong comes as
     ``{"type": "error", "error"}`` before the connection is closed.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from src.model import DeepSpeech2
 from src.pipeline import Pipeline
 from src.text import TextEncoder
 from src.transforms import FrontEnd, GlobalNormalization, LogMelSpectrogram, UtteranceNormalization
-from src.types import Padded
+from src.types import Hypothesis, Padded
 
 ENCODER = TextEncoder(" ab")
 RATE = 16000
@@ -105,6 +106,46 @@ def test_every_frame_is_that_of_the_whole(chunk: int) -> None:
     assert torch.equal(found.argmax(1), expected.argmax(1))
 
 
+class Attentive(GreedyDecoder):
+    """Notes how many frames it is given at a time."""
+
+    given: ClassVar[list[list[int]]] = []
+
+    def __call__(self, log_probs: Padded) -> list[list[Hypothesis]]:
+        self.given.append(log_probs.lengths.tolist())
+        return super().__call__(log_probs)
+
+
+def test_a_decoder_is_given_what_it_is_given_of_the_whole() -> None:
+    """In one, as long as the whole is: a language model hears no end where there is none."""
+    stream = streaming(Attentive)
+    samples = noise(14.0)
+    Attentive.given.clear()
+    stream.finish(stream.hear(stream.start(), samples))
+    stream.recognizer.transcribe(samples)
+    streamed, whole = Attentive.given
+    assert streamed == whole
+    assert len(streamed) == 1
+
+
+def test_several_recordings_are_heard_in_batches_of_bounded_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("src.inference.recognizer.TOGETHER", 4.0)
+    stream = streaming(Attentive)
+    lengths = [1.5, 0.2, 0.9, 3.0, 0.4, 5.0, 0.7, 1.1]  # s
+    Attentive.given.clear()
+    found = stream.recognizer.transcribe([noise(seconds) for seconds in lengths])
+    sizes = [max(each) * len(each) for each in Attentive.given]
+    a_second = 1 / stream.recognizer.seconds_per_frame
+    assert sum(map(len, Attentive.given)) == len(lengths)
+    assert max(sizes) <= 5.0 * a_second + 1  # the longest goes by itself
+    assert sorted(sizes)[-2] <= 4.0 * a_second + 8
+    for seconds, transcript in zip(lengths, found, strict=True):
+        assert transcript.duration == pytest.approx(seconds)
+        assert transcript.text == stream.recognizer.transcribe(noise(seconds)).text
+
+
 def test_words_grow_and_carry_their_times() -> None:
     stream = streaming()
     samples = noise(3.0)
@@ -112,6 +153,8 @@ def test_words_grow_and_carry_their_times() -> None:
     heard, final = stream.words(state), stream.finish(state).words
     assert len(heard) >= 3
     assert heard[:-1] == final[: len(heard) - 1]
+    for first, word in enumerate(heard):
+        assert stream.words(state, start=word.start) == heard[first:]
 
 
 def test_frames_come_within_the_latency() -> None:

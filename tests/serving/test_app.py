@@ -114,6 +114,18 @@ def test_what_cannot_be_heard_is_told_in_a_sentence(
         assert tempfile.gettempdir() not in answer.json()["detail"]
 
 
+def test_silence_that_is_packed_well_is_refused(make: Make, tmp_path: Path) -> None:
+    """Some kilobytes that would become 0.4 GB of samples."""
+    path = tmp_path / "silence.flac"
+    with soundfile.SoundFile(path, "w", 96_000, 8) as file:
+        for _ in range(120):
+            file.write(np.zeros((96_000, 8), np.int16))
+    assert path.stat().st_size < 1e6
+    answer = upload(make(max_seconds=121), path.read_bytes(), "silence.flac")
+    assert answer.status_code == 413
+    assert "120 s of 8 channels at 96000 Hz" in answer.json()["detail"]
+
+
 def test_a_body_without_a_length_is_counted(make: Make) -> None:
     client = make(max_upload_mb=1)
 
@@ -182,6 +194,7 @@ def test_a_stream_ends_with_the_transcript_of_the_whole(
             message = socket.receive_json()
             assert message["type"] == "partial"
             width += message["spectrogram"]["width"]
+            assert message["settled"] == 0  # too short for anything to be settled
         socket.send_text("end")
         final = socket.receive_json()
     whole = recognizer.transcribe(recording)
@@ -254,12 +267,16 @@ def test_the_server_says_what_it_is(client: TestClient) -> None:
     page = client.get("/")
     assert "<title>DeepSpeech2</title>" in page.text
     assert "default-src 'self'" in page.headers["content-security-policy"]
-    for name in ("page.js", "page.css", "recorder.js"):
+    for name in ("page.js", "spectrogram.js", "wave.js", "page.css", "recorder.js"):
         assert client.get(f"/static/{name}").status_code == 200
 
 
 def test_pages_of_others_get_no_answer(client: TestClient) -> None:
     assert client.get("/health", headers={"host": "evil.example"}).status_code == 400
+    for origin, status in (("http://evil.example", 403), (HOME, 200)):
+        files = {"file": ("a.wav", sound(0.5))}
+        answer = client.post("/transcribe", files=files, headers={"origin": origin})
+        assert answer.status_code == status
 
 
 @pytest.mark.parametrize("field", ["workers", "streams", "max_upload_mb", "max_seconds"])

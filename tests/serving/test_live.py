@@ -10,12 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from src.decoding import Word
 from src.inference import Recognizer
-from src.serving.live import StreamLive, WindowLive, live
+from src.serving.live import Live, StreamLive, WindowLive, live
 from src.serving.workers import BusyError, Workers
 from tests.inference.test_streaming import noise
 from tests.inference.test_streaming import recognizer as random_recognizer
 from tests.toy import RATE, speak
+
+
+def told(recording: Live, known: list[Word]) -> int:
+    """Bring what a client knows up to date; how many words it was told."""
+    progress = recording.progress()
+    assert 0 <= progress.settled <= len(known)
+    known[progress.settled :] = progress.words
+    return len(progress.words)
 
 
 def test_a_model_that_needs_the_whole_hears_windows(recognizer: Recognizer, toy_run: Path) -> None:
@@ -24,15 +33,17 @@ def test_a_model_that_needs_the_whole_hears_windows(recognizer: Recognizer, toy_
     whole = np.concatenate([speak(text, number) for number, text in enumerate(texts)])
     recording = live(recognizer)
     assert isinstance(recording, WindowLive)
-    counts = []
+    counts, sizes = [], []
+    words: list[Word] = []
     for first in range(0, len(whole), RATE // 4):
         recording.add(whole[first : first + RATE // 4])
-        counts.append(len(recording.words()))
-    words = recording.words()
+        sizes.append(told(recording, words))
+        counts.append(len(words))
     starts = [word.start for word in words]
     assert starts == sorted(starts)
     assert len(whole) > 20 * RATE
     assert counts[-1] > 20
+    assert max(sizes) < counts[-1] / 2  # what is settled is told once
     assert counts[len(counts) // 2] > counts[-1] / 4  # they came while it was spoken
     final = recording.finish()
     assert final == recognizer.transcribe(whole)
@@ -43,13 +54,17 @@ def test_a_model_that_streams_hears_each_frame_once() -> None:
     model = random_recognizer()
     recording = live(model)
     assert isinstance(recording, StreamLive)
-    samples = noise(3.0).numpy()
-    recording.add(samples[:20_000])
-    early = recording.words()
-    recording.add(samples[20_000:])
+    samples = noise(12.0).numpy()
+    words: list[Word] = []
+    sizes = []
+    for first in range(0, len(samples), 3000):
+        recording.add(samples[first : first + 3000])
+        sizes.append(told(recording, words))
     final = recording.finish()
     assert final.text == model.transcribe(samples).text
-    assert early[:-1] == final.words[: max(0, len(early) - 1)]
+    assert len(words) > 20
+    assert words[:-1] == list(final.words[: len(words) - 1])
+    assert max(sizes) < len(words) / 2
 
 
 def test_workers_count_what_runs_not_who_waits() -> None:

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+import srt
+import webvtt
+from praatio import textgrid
 
 from src.build import inference
 from src.decoding import GreedyDecoder
@@ -104,7 +107,7 @@ def test_the_command_hears_long_recordings_and_reports_broken_ones(
         f"inferencer.from_pretrained={toy_run / 'model_best.pth'}",
         "decoder=greedy",
         "inferencer.max_segment=4",
-        "inferencer.formats=[srt]",
+        "inferencer.formats=[srt,vtt,TextGrid]",
         "dataloader.num_workers=0",
     )
     assert done.returncode == 1
@@ -112,7 +115,15 @@ def test_the_command_hears_long_recordings_and_reports_broken_ones(
     content = json.loads((tmp_path / "saved/transcribe/talks/talk.json").read_text())
     assert content["pred_text"] == recognizer.transcribe(path, max_segment=4.0).text
     assert content["text"] == " ".join(text for text, *_ in placed)
-    assert (tmp_path / "saved/transcribe/talks/talk.srt").read_text().startswith("1\n00:00:00")
+    written = tmp_path / "saved/transcribe/talks/talk.json"
+    said = content["pred_text"].split()
+    subtitles = list(srt.parse(written.with_suffix(".srt").read_text()))
+    assert " ".join(each.content for each in subtitles).split() == said
+    assert subtitles[-1].start.total_seconds() > 20
+    captions = webvtt.read(str(written.with_suffix(".vtt"))).captions
+    assert " ".join(each.text for each in captions).split() == said
+    grid = textgrid.openTextgrid(str(written.with_suffix(".TextGrid")), includeEmptyIntervals=True)
+    assert [each.label for each in grid.getTier("words").entries if each.label] == said
     (row,) = [line for line in done.stdout.splitlines() if re.match(r"talks +Argmax +1 ", line)]
     score = CorpusScore()
     score.add(content["text"], content["pred_text"])

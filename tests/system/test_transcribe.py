@@ -10,7 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import srt
 import torch
+import webvtt
+from praatio import textgrid
 
 from src.build import inference
 from src.errors import AudioError
@@ -114,17 +117,44 @@ def test_another_decoder_is_refused_and_what_helps(
     assert {json.loads(text)["decoder"] for text in old.values()} == {"BeamSearch"}
 
 
+def test_another_recording_of_the_same_name_does_not_take_its_place(
+    transcribe: Transcribe, recordings: Path, tmp_path: Path
+) -> None:
+    one, other = recordings / "val-000.wav", tmp_path / "other/val-000.wav"
+    other.parent.mkdir()
+    shutil.copy(recordings / "val-001.wav", other)
+    folder = tmp_path / "saved/transcribe/val-000"
+    assert transcribe(one)[0] == 0
+    before = contents(folder)
+    status, _, error = transcribe(other)
+    assert status == 2
+    assert f"holds what was heard in {one}, not in {other}: choose another" in error
+    assert contents(folder) == before
+    assert transcribe(other, "inferencer.overwrite=true")[0] == 0
+    assert json.loads((folder / "val-000.json").read_text())["audio_path"] == str(other)
+
+
 def test_formats_are_made_from_what_is_there(
     transcribe: Transcribe, recordings: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "saved/transcribe/talks"
     assert transcribe(recordings)[0] == 0
     before = times(folder)
-    formats = "inferencer.formats=[json,srt,txt,TextGrid,jsonl,ctm]"
+    formats = "inferencer.formats=[json,srt,vtt,tsv,txt,TextGrid,jsonl,ctm]"
     assert transcribe(recordings, formats)[0] == 0
     assert times(folder) == before
-    for ending in ("srt", "txt", "TextGrid"):
+    for ending in ("srt", "vtt", "tsv", "txt", "TextGrid"):
         assert len(contents(folder, ending)) == 8
+    for path in folder.glob("val-*.json"):
+        said = json.loads(path.read_text())["pred_text"].split()
+        subtitles = srt.parse(path.with_suffix(".srt").read_text())
+        assert " ".join(each.content for each in subtitles).split() == said
+        captions = webvtt.read(str(path.with_suffix(".vtt"))).captions
+        assert " ".join(each.text for each in captions).split() == said
+        grid = textgrid.openTextgrid(str(path.with_suffix(".TextGrid")), includeEmptyIntervals=True)
+        assert [each.label for each in grid.getTier("words").entries if each.label] == said
+        rows = path.with_suffix(".tsv").read_text().splitlines()[1:]
+        assert [row.split("\t")[3] for row in rows] == said
     lines = (folder / "transcripts.jsonl").read_text().splitlines()
     assert [json.loads(line)["id"] for line in lines] == [f"val-{i:03d}" for i in range(8)]
     for line in lines:
@@ -133,6 +163,25 @@ def test_formats_are_made_from_what_is_there(
     heard = [word["word"] for line in lines for word in json.loads(line)["words"]]
     marked = (folder / "transcripts.ctm").read_text().splitlines()
     assert [line.split()[4] for line in marked] == heard
+
+
+def test_a_part_of_a_file_keeps_the_times_of_the_file(
+    transcribe: Transcribe, recordings: Path, tmp_path: Path
+) -> None:
+    samples, rate = soundfile.read(recordings / "val-001.wav")
+    talk = tmp_path / "talk.flac"
+    soundfile.write(talk, np.concatenate((np.zeros(9 * rate), samples)), rate)
+    row = {"audio_filepath": talk.name, "offset": 9.0, "duration": len(samples) / rate, "id": "a"}
+    (tmp_path / "parts.jsonl").write_text(json.dumps(row))
+    assert transcribe(recordings / "val-001.wav")[0] == 0
+    assert transcribe(tmp_path / "parts.jsonl", "inferencer.formats=[srt]")[0] == 0
+    saved = tmp_path / "saved/transcribe"
+    part = json.loads((saved / "parts/a.json").read_text())["words"]
+    alone = json.loads((saved / "val-001/val-001.json").read_text())["words"]
+    assert [word["start"] - 9 for word in part] == pytest.approx([w["start"] for w in alone])
+    subtitles = list(srt.parse((saved / "parts/a.srt").read_text()))
+    assert subtitles
+    assert all(9 <= each.start.total_seconds() < each.end.total_seconds() for each in subtitles)
 
 
 def test_files_of_the_user_are_kept(

@@ -1,7 +1,12 @@
+import { draw } from "./spectrogram.js";
+import { wave } from "./wave.js";
+
 const byId = (id) => document.getElementById(id);
 const PIXELS_PER_SECOND = 110;
 const ROWS = 3; // words above the picture are staggered over so many lines
 let heard = null; // the last transcript with its files
+let turn = 0; // which recording is shown: what comes of an earlier one is not
+let abandon = () => {}; // ends the recording that is being made
 
 // ---- what is shown
 
@@ -15,14 +20,15 @@ function colour(confidence) {
 }
 
 function clear() {
+  abandon();
+  turn += 1;
   heard = null;
   byId("result").hidden = false;
   byId("downloads").hidden = true;
   byId("player").hidden = true;
   byId("text").replaceChildren();
   byId("marks").replaceChildren();
-  const canvas = byId("picture");
-  canvas.width = canvas.height = 0;
+  byId("picture").replaceChildren();
   byId("stage").style.width = "100%";
 }
 
@@ -41,41 +47,24 @@ function label(word) {
   return span;
 }
 
-function showWords(words) {
-  byId("text").replaceChildren(...words.map(label));
-  byId("marks").replaceChildren(...words.map((word, index) => {
-    const span = label(word);
-    span.style.left = `${word.start * PIXELS_PER_SECOND}px`;
-    span.style.top = `${0.2 + 1.4 * (index % ROWS)}rem`;
-    return span;
-  }));
+function mark(word, index) {
+  const span = label(word);
+  span.style.left = `${word.start * PIXELS_PER_SECOND}px`;
+  span.style.top = `${0.2 + 1.4 * (index % ROWS)}rem`;
+  return span;
 }
 
-// The columns of a spectrogram, put to the right of those that are there.
-function draw(columns) {
-  if (!columns || !columns.width) return;
-  const bytes = Uint8Array.from(atob(columns.data), (letter) => letter.charCodeAt(0));
-  const canvas = byId("picture");
-  const before = canvas.width ? canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height) : null;
-  canvas.width += columns.width;
-  canvas.height = columns.height;
-  const context = canvas.getContext("2d");
-  if (before) context.putImageData(before, 0, 0);
-  const image = context.createImageData(columns.width, columns.height);
-  for (let x = 0; x < columns.width; x++) {
-    for (let y = 0; y < columns.height; y++) {
-      const level = bytes[x * columns.height + (columns.height - 1 - y)] / 255;
-      const value = Math.max(0, Math.min(1, (level - 0.2) / 0.85));
-      const place = 4 * (y * columns.width + x);
-      image.data[place] = 255 * Math.min(1, 1.8 * Math.max(0, value - 0.4)); // blue to yellow
-      image.data[place + 1] = 255 * Math.min(1, 1.3 * Math.max(0, value - 0.2));
-      image.data[place + 2] = 255 * (0.12 + 0.9 * value * (1.1 - value) * 1.6);
-      image.data[place + 3] = 255;
-    }
+// Words that follow the first `settled` of those that are there.
+function showWords(words, settled = 0) {
+  for (const [id, make] of [["text", label], ["marks", mark]]) {
+    const box = byId(id);
+    while (box.childElementCount > settled) box.lastElementChild.remove();
+    box.append(...words.map((word, index) => make(word, settled + index)));
   }
-  context.putImageData(image, canvas.width - columns.width, 0);
-  const wide = canvas.width * columns.seconds_per_column * PIXELS_PER_SECOND;
-  canvas.style.width = `${wide}px`;
+}
+
+function show(columns) {
+  const wide = draw(byId("picture"), columns, PIXELS_PER_SECOND);
   byId("stage").style.width = `max(100%, ${wide}px)`;
 }
 
@@ -119,6 +108,7 @@ for (const button of document.querySelectorAll("#downloads button")) {
 
 async function send(file) {
   clear();
+  const mine = turn;
   play(file);
   say(`recognising ${file.name} …`);
   const form = new FormData();
@@ -126,14 +116,15 @@ async function send(file) {
   try {
     const answer = await fetch("/transcribe?files=true&spectrogram=true", { method: "POST", body: form });
     const content = await answer.json();
+    if (mine !== turn) return;
     if (!answer.ok) {
       const detail = typeof content.detail === "string" ? content.detail : "the request was not understood";
       return say(detail, true);
     }
-    draw(content.spectrogram);
+    show(content.spectrogram);
     finish(content);
   } catch (problem) {
-    say(`the server could not be reached (${problem.message})`, true);
+    if (mine === turn) say(`the server could not be reached (${problem.message})`, true);
   }
 }
 
@@ -156,20 +147,9 @@ drop.addEventListener("drop", (event) => {
 
 // ---- the microphone
 
-function wave(parts, rate) {
-  const count = parts.reduce((sum, part) => sum + part.length, 0);
-  const header = new DataView(new ArrayBuffer(44));
-  const text = (place, letters) => [...letters].forEach((c, i) => header.setUint8(place + i, c.charCodeAt(0)));
-  text(0, "RIFF"); header.setUint32(4, 36 + 2 * count, true); text(8, "WAVEfmt ");
-  header.setUint32(16, 16, true); header.setUint16(20, 1, true); header.setUint16(22, 1, true);
-  header.setUint32(24, rate, true); header.setUint32(28, 2 * rate, true);
-  header.setUint16(32, 2, true); header.setUint16(34, 16, true);
-  text(36, "data"); header.setUint32(40, 2 * count, true);
-  return new Blob([header, ...parts], { type: "audio/wav" });
-}
-
 async function record() {
   clear();
+  const mine = turn;
   let microphone;
   try {
     // as it is: what a browser makes of it for calls is not what the model was trained on
@@ -180,17 +160,24 @@ async function record() {
   }
   const context = new AudioContext();
   await context.audioWorklet.addModule("/static/recorder.js");
+  const release = () => {
+    microphone.getTracks().forEach((track) => track.stop());
+    if (context.state !== "closed") context.close();
+    byId("stop").hidden = true;
+    byId("record").hidden = false;
+    abandon = () => {};
+  };
+  if (mine !== turn) return release();
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   const socket = new WebSocket(`${scheme}://${location.host}/stream?rate=${context.sampleRate}`);
   const parts = [];
   const node = new AudioWorkletNode(context, "recorder");
   let ended = false;
 
-  const release = () => {
-    microphone.getTracks().forEach((track) => track.stop());
-    if (context.state !== "closed") context.close();
-    byId("stop").hidden = true;
-    byId("record").hidden = false;
+  abandon = () => {
+    ended = true;
+    release();
+    socket.close();
   };
   const end = () => {
     if (ended) return;
@@ -211,15 +198,16 @@ async function record() {
     say("listening …");
   };
   socket.onmessage = ({ data }) => {
+    if (mine !== turn) return;
     const message = JSON.parse(data);
     if (message.type === "error") {
       ended = true;
       release();
       return say(message.error, true);
     }
-    draw(message.spectrogram);
+    show(message.spectrogram);
     if (message.type === "partial") {
-      showWords(message.words);
+      showWords(message.words, message.settled);
       byId("scroll").scrollLeft = byId("scroll").scrollWidth;
     } else {
       play(wave(parts, context.sampleRate));
@@ -227,14 +215,17 @@ async function record() {
     }
   };
   socket.onclose = () => {
-    if (!heard && !byId("status").classList.contains("error")) {
+    if (mine === turn && !heard && !byId("status").classList.contains("error")) {
       release();
       say("the server closed the connection", true);
     }
   };
 }
 
-byId("record").addEventListener("click", record);
+byId("record").addEventListener("click", async () => {
+  byId("record").disabled = true; // it takes a moment to begin
+  await record().finally(() => { byId("record").disabled = false; });
+});
 
 // ---- what is served
 

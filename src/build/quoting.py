@@ -1,0 +1,45 @@
+"""Values of the command line that Hydra's grammar has no words for, as file names often are."""
+
+from __future__ import annotations
+
+import re
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from src.paths import resolve
+
+_KEY = re.compile(r"[+\w.@/]+")
+_MEANS_MORE = re.compile(r"[^\w./-]|[^\x00-\x7f]")  # than itself, to Hydra
+
+
+def quoted(word: str) -> str:
+    """``KEY=VALUE`` with the value in quotes where it must be a text.
+
+    That is where Hydra cannot read it, as in ``audio=My talk (1).mp3``, and where it names
+    something that exists, as ``audio=a,b.mp3`` may.
+    """
+    key, equals, value = word.partition("=")
+    if not equals or not _KEY.fullmatch(key) or not _MEANS_MORE.search(value):
+        return word
+    if _readable(word) and not _exists(value):
+        return word
+    escaped = re.sub(
+        r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", r"\'"), value
+    )
+    return f"{key}='{escaped}'"
+
+
+def _readable(word: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(word)
+    except HydraException:
+        return False
+    return True
+
+
+def _exists(value: str) -> bool:
+    try:
+        return resolve(value).exists()
+    except (OSError, ValueError):  # too long for a path, or no path at all
+        return False
