@@ -54,9 +54,8 @@ autodoc_default_options = {"ignore-module-all": True}  # everything stands where
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_use_ivar = True
-suppress_warnings = [
-    "ref.python"
-]  # attributes that several classes have, as sample_rate, are no links
+# An attribute that several classes have, as sample_rate, is no link.
+suppress_warnings = ["ref.python"]
 
 html_theme = "furo"
 html_title = "DeepSpeech2"
