@@ -11,6 +11,7 @@ PROGRAMS = (
     "python", "python3", ".venv/bin/python", "pip", "make", "torchrun", "sbatch", "curl", "xz",
 )  # fmt: skip
 LANGUAGES = {"bash", "python", "json", "yaml", "text", "toctree"}  # of fences; text is not run
+TOLD = ("docs/tutorial.md",)  # from beginning to end; elsewhere each section stands alone
 
 _FENCE = re.compile(r"^(```+|~~~+) *(\S*)[^\n]*\n(.*?)^\1 *$", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
@@ -47,14 +48,16 @@ def sections(page: Path, root: Path = ROOT) -> list[Section]:
     """The sections of a page that hold something to run."""
     text = page.read_text(encoding="utf-8")
     found = []
-    for part in re.split(r"^(?=##+ )", text, flags=re.MULTILINE):
+    name = page.relative_to(root).as_posix()
+    parts = [text] if name in TOLD else re.split(r"^(?=##+ )", text, flags=re.MULTILINE)
+    for part in parts:
         title = part.splitlines()[0].lstrip("# ").strip() if part.strip() else ""
         blocks = tuple((match[2], match[3]) for match in _FENCE.finditer(part))
         typed = "\n".join(" ".join(body.split()) for _, body in blocks)
         plain = _COMMENT.sub("", _FENCE.sub("", part))
         spans = dict.fromkeys(" ".join(match[1].split()) for match in _SPAN.finditer(plain))
         missed = tuple(span for span in spans if is_command(span) and span not in typed)
-        section = Section(page.relative_to(root).as_posix(), title, blocks, missed)
+        section = Section(name, title, blocks, missed)
         if missed or any(kind.strip("{}") in ("bash", "python") for kind, _ in blocks):
             found.append(section)
     return found
