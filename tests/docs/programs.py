@@ -14,6 +14,7 @@ import runpy
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -62,9 +63,7 @@ def rehearsed(argv: list[str]) -> list[str] | int:
     program, words = Path(argv[0]).name, argv[1:]
     if program in ("python", "python3"):
         return _python(words)
-    known = {"pip": _pip, "make": _make, "torchrun": _torchrun, "sbatch": _sbatch, "curl": _curl}
-    known["xz"] = _xz
-    return known[program](words)
+    return INSTEAD[program][0](words)
 
 
 def _python(words: list[str]) -> list[str] | int:
@@ -190,3 +189,14 @@ def _sbatch(words: list[str]) -> list[str]:
     more = "trainer.resume_from=auto"  # as that script adds
     assert more in Path(words[0]).read_text(encoding="utf-8")
     return _python(["train.py", *words[1:], more])  # type: ignore[return-value]
+
+
+INSTEAD: dict[str, tuple[Callable[[list[str]], list[str] | int], str]] = {
+    "pip": (_pip, "would download; what is asked for is compared with what is installed"),
+    "make": (_make, "would install and run for minutes; make --dry-run says what it would do"),
+    "torchrun": (_torchrun, "needs GPUs; its options are read by itself, and one process trains"),
+    "sbatch": (_sbatch, "needs SLURM; test_slurm.py runs the script, here its training is run"),
+    "curl": (_curl, "not on every machine; the same form is posted to the server of the block"),
+    "xz": (_xz, "not on every machine; Python packs the same"),
+}
+"""Programs that are not run as they stand: what is done instead, and why."""

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,8 @@ class Rehearsal:
         """The stage as it was built."""
         served = self.root / f"{programs.SERVED}.pid"
         if served.exists():
-            os.kill(int(served.read_text()), signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.kill(int(served.read_text()), signal.SIGTERM)
         for path in self.root.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         shutil.copytree(self.built, self.root, dirs_exist_ok=True)
@@ -93,24 +95,32 @@ class Rehearsal:
 
     def bash(self, text: str) -> None:
         """Run a block; what its first failing command said is the error."""
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", text],
-            cwd=self.root,
-            env=self._environment,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            timeout=MOST,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", text],
+                cwd=self.root,
+                env=self._environment,
+                capture_output=True,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                timeout=MOST,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            self._kill()  # it waits for the command that hangs, and could run no other
+            raise
         said = f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         assert done.returncode == 0, f"status {done.returncode} of\n{text}\n{said}"
 
     def close(self) -> None:
         self.reset()
-        os.killpg(self._server.pid, signal.SIGKILL)
-        self._server.wait()
+        self._kill()
         shutil.rmtree(self._short)
+
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._server.pid, signal.SIGKILL)
+        self._server.communicate()
 
 
 def untouched() -> dict[str, int]:
