@@ -80,6 +80,7 @@ class Rehearsal:
         )
         assert self._server.stdout is not None
         assert self._server.stdout.readline() == b"ready\n"
+        self.reset()
 
     def reset(self) -> None:
         """The stage as it was built."""
@@ -183,6 +184,5 @@ def test_every_block_says_what_it_is() -> None:
     ],
 )
 def test_what_is_wrong_fails(rehearsal: Rehearsal, text: str) -> None:
-    rehearsal.reset()
     with pytest.raises(AssertionError, match=r"status \d+ of"):
         rehearsal.bash(text)
