@@ -5,7 +5,7 @@ WORKERS ?= auto
 BENCH_OPTIONS = $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)") $(if $(LM),--lm "$(LM)") \
 	$(if $(ONLY),--only $(ONLY))
 
-.PHONY: demo test check bench install clean
+.PHONY: demo test check docs bench install clean
 
 # Synthesise the built-in corpus, train on it, recognise its test part, score that.
 demo: .venv/installed
@@ -23,6 +23,11 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The pages of docs/ with a reference made from docstrings and configs; a warning is an error.
+docs: .venv/installed-dev
+	$(BIN)/sphinx-build -W --keep-going -q -b html -c docs . docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 # Measure and render benchmarks/RESULTS.md. Optional: CHECKPOINT=PATH, LM=PATH of an ARPA file,
 # SPEECH_DATA=folder with LibriSpeech/, ONLY="planning ranks".
 bench: .venv/installed
@@ -38,7 +43,8 @@ install: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-.venv/installed-dev: requirements.txt requirements-serve.txt requirements-dev.txt | .venv/bin/python
+.venv/installed-dev: requirements.txt requirements-serve.txt requirements-onnx.txt \
+		requirements-docs.txt requirements-dev.txt | .venv/bin/python
 	@echo "Installing requirements-dev.txt into .venv (some minutes the first time) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@ .venv/installed

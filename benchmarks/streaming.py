@@ -1,6 +1,6 @@
 """Streams against whole files: the same frames and texts, speed, and how long one waits.
 
-python -m benchmarks.streaming --data DATA --checkpoint MODEL
+python -m benchmarks.streaming --data DATA --checkpoint MODEL [--against OTHER]
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tqdm import tqdm
 from benchmarks.report import report
 from src.audio.reading import read_audio
 from src.datasets import LibriSpeechCorpus
-from src.inference import StreamingRecognizer
+from src.inference import Recognizer, StreamingRecognizer
 
 CHUNKS = ("20", "100", "500", "random")  # ms
 
@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with LibriSpeech/PART")
     parser.add_argument("--part", default="test-clean-35m", help="(default: %(default)s)")
     parser.add_argument("--checkpoint", required=True)
+    parser.add_argument("--against", help="hears whole files (default: the same checkpoint)")
     parser.add_argument("--utterances", type=int, default=100, help="(default: %(default)s)")
     parser.add_argument("--threads", type=int, help="(default: one a core)")
     options = parser.parse_args()
@@ -61,11 +62,12 @@ def main() -> None:
     corpus = LibriSpeechCorpus(options.part, speech, download=False)
     waveforms = [read_audio(each.audio) for each in list(corpus)[: options.utterances]]
     seconds = sum(map(len, waveforms)) / recognizer.sample_rate
-    recognizer.recognizer.transcribe(waveforms[0].numpy())  # compiles, once
+    whole = Recognizer.from_checkpoint(options.against or options.checkpoint, device="cpu")
+    whole.transcribe(waveforms[0].numpy())  # compiles, once
     start = time.perf_counter()
-    texts = [recognizer.recognizer.transcribe(each.numpy()).text for each in waveforms]
+    texts = [whole.transcribe(each.numpy()).text for each in waveforms]
     whole_took = time.perf_counter() - start
-    frames = [recognizer.recognizer.emissions(each).data[0] for each in waveforms]
+    frames = [whole.emissions(each).data[0] for each in waveforms]
     for chunk in CHUNKS:
         lengths = sizes(chunk, np.random.default_rng(0), recognizer.sample_rate)
         found = [stream(recognizer, each, lengths) for each in tqdm(waveforms, desc=chunk)]

@@ -26,18 +26,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--output", type=Path, required=True, help="ends in .pth, .safetensors or .onnx"
     )
     parser.add_argument("--int8", action="store_true", help="weights in 8 bits, for .onnx")
-    parser.add_argument("--card", type=Path, help="(default: the output's name with .md)")
+    parser.add_argument(
+        "--streaming", action="store_true", help="for recordings piece by piece, for .onnx"
+    )
+    parser.add_argument("--card", type=Path, help="(default: the output's name and .md)")
     parser.add_argument("--licence", default="mit", help="of the weights (default: %(default)s)")
     parser.add_argument("--data", default="", help="what it was trained on, in a sentence")
     parser.add_argument("--results", default="results/results.jsonl", help="(default: %(default)s)")
     options = parser.parse_args(arguments)
-    place = options.card or options.output.with_suffix(".md")
+    place = options.card or options.output.with_name(f"{options.output.name}.md")
     try:
         if place.exists():
             raise CheckpointError(f"{place} is there already and is kept: name another --card")
         results = resolve(options.results)
         rows = read(results) if results.exists() else []
-        content = export(options.checkpoint, options.output, int8=options.int8)
+        content = export(
+            options.checkpoint, options.output, int8=options.int8, streaming=options.streaming
+        )
         ours = {checksum(options.checkpoint), content["exported_from"]}
         told = card(
             content,

@@ -112,8 +112,12 @@ def _check_output(output: Path) -> None:
     """Fail before the work, not after it."""
     if output.exists():
         raise ConfigError(f"{output} exists already: remove it, or name another output")
-    if not output.parent.is_dir():
-        raise ConfigError(f"{output.parent} is no folder: create it, or name another output")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{output.parent} cannot be created ({error.strerror}): name another output"
+        ) from error
 
 
 def _write(tables: NGramTables, output: Path) -> None:

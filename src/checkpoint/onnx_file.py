@@ -22,6 +22,7 @@ from src.types import Padded
 SUFFIX = ".onnx"
 KEY = "deepspeech2"  # of the metadata
 SESSION = "onnx"  # of the content that read() gives
+STREAM = "stream"  # of the metadata of models that take a recording piece by piece
 INPUTS = ("waveforms", "lengths")
 OUTPUTS = ("log_probs", "frames")
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from src import decoding
-from src.checkpoint.onnx_file import SESSION, OnnxPipeline
+from src.checkpoint.onnx_file import SESSION, STREAM, OnnxPipeline
+from src.checkpoint.onnx_stream import OnnxStreamPipeline
 from src.checkpoint.weights import first_line, load_weights
 from src.errors import CheckpointError, ConfigError, SpeechError
 from src.model import DeepSpeech2
@@ -87,6 +88,8 @@ def restore(
 
 
 def _pipeline(front_end: FrontEnd, network: DeepSpeech2, content: Mapping[str, Any]) -> Pipeline:
+    if SESSION in content and STREAM in content:
+        return OnnxStreamPipeline(front_end, network, content[SESSION], content[STREAM])
     if SESSION in content:
         return OnnxPipeline(front_end, network, content[SESSION])
     return Pipeline(front_end, network)

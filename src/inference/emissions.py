@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from src.inference.recognizer import Recognizer
 from src.types import Batch, Padded, Utterance
 
 _FORMAT = "deepspeech2-emissions-1"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,8 @@ def emissions(
         path: a file whose name says what it holds, see :func:`identity`.
         title: stands before the progress bar; None shows none.
     """
-    if path.is_file():
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        if content.get("format") == _FORMAT:
-            parts = content["log_probs"].split(content["lengths"])
-            return Emissions(list(parts), content["references"])
+    if path.is_file() and (kept := _kept(path)) is not None:
+        return kept
     found = _compute(recognizer, loader, title)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -76,6 +75,18 @@ def emissions(
     )
     temporary.replace(path)
     return found
+
+
+def _kept(path: Path) -> Emissions | None:
+    """What an earlier call wrote; None if that is cut off or something else lies there."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if content.get("format") == _FORMAT:
+            parts = content["log_probs"].split(content["lengths"])
+            return Emissions(list(parts), content["references"])
+    except Exception as error:  # bytes that are no emissions make the reader raise anything
+        _log.warning("%s is computed anew: it cannot be read (%s)", path, type(error).__name__)
+    return None
 
 
 def identity(checkpoint: Path, utterances: tuple[Utterance, ...]) -> str:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from src.checkpoint.onnx_file import OnnxPipeline
+from src.checkpoint.onnx_stream import OnnxStream, OnnxStreamPipeline
 from src.decoding import Decoder, Word
 from src.errors import AudioError, ConfigError
 from src.inference.best_path import BestPath, appended
@@ -25,19 +26,38 @@ from src.transforms.streaming import FeatureState, StreamingFrontEnd
 from src.types import Hypothesis, Padded
 
 
+class _Stream:
+    """Features and network, piece by piece; as :class:`src.checkpoint.onnx_stream.OnnxStream`."""
+
+    def __init__(self, front_end: StreamingFrontEnd, network: StreamingNetwork) -> None:
+        self._front_end = front_end
+        self._network = network
+
+    def start(self) -> tuple[FeatureState, NetworkState]:
+        n_features = self._front_end.front_end.n_features
+        return self._front_end.start(), self._network.start(n_features)
+
+    def step(
+        self, state: tuple[FeatureState, NetworkState], samples: Tensor, *, last: bool = False
+    ) -> tuple[tuple[FeatureState, NetworkState], Tensor]:
+        features, frames = self._front_end.step(state[0], samples, last=last)
+        network, log_probs = self._network.step(state[1], frames, last=last)
+        return (features, network), log_probs
+
+
 @dataclass(frozen=True, slots=True)
 class StreamState:
     """All that a stream is: a value that can be copied, put aside and taken up again.
 
     Attributes:
+        model: what features and network need from the past.
         emissions: (T, V) log-probabilities of the frames so far, in pieces.
         best: the best path of these frames.
         n_samples: that were heard.
         finished: nothing can come after it.
     """
 
-    features: FeatureState
-    network: NetworkState
+    model: Any
     emissions: tuple[Tensor, ...] = ()
     best: BestPath = field(default_factory=BestPath)
     n_samples: int = 0
@@ -68,18 +88,22 @@ class StreamingRecognizer:
 
     Raises:
         ConfigError: the model needs the end of an utterance before it knows its beginning, or is
-            in ONNX.
+            in ONNX for whole utterances.
     """
 
     def __init__(self, recognizer: Recognizer) -> None:
-        if isinstance(recognizer.pipeline, OnnxPipeline):
-            raise ConfigError(
-                "a model in ONNX takes whole utterances and cannot stream: use the checkpoint that"
-                " it was exported from"
-            )
+        pipeline = recognizer.pipeline
         self.recognizer = recognizer
-        self._front_end = StreamingFrontEnd(recognizer.pipeline.front_end)
-        self._network = StreamingNetwork(recognizer.pipeline.network)
+        self._front_end = StreamingFrontEnd(pipeline.front_end)
+        self._network = StreamingNetwork(pipeline.network)
+        self._stream: _Stream | OnnxStream = _Stream(self._front_end, self._network)
+        if isinstance(pipeline, OnnxStreamPipeline):
+            self._stream = pipeline.stream
+        elif isinstance(pipeline, OnnxPipeline):
+            raise ConfigError(
+                "the model in ONNX takes whole utterances and cannot stream: export it with"
+                " --streaming, or use the checkpoint that it was exported from"
+            )
 
     @classmethod
     def from_checkpoint(
@@ -113,8 +137,7 @@ class StreamingRecognizer:
 
     def start(self) -> StreamState:
         """The state before the first sample."""
-        front_end = self.recognizer.pipeline.front_end
-        return StreamState(self._front_end.start(), self._network.start(front_end.n_features))
+        return StreamState(self._stream.start())
 
     def hear(
         self, state: StreamState, samples: npt.NDArray[np.floating[Any]] | Tensor
@@ -170,12 +193,10 @@ class StreamingRecognizer:
     def _advance(self, state: StreamState, samples: Tensor, *, last: bool) -> StreamState:
         if state.finished:
             raise AudioError("the stream is finished: start another")
-        features, frames = self._front_end.step(state.features, samples, last=last)
-        network, log_probs = self._network.step(state.network, frames, last=last)
+        model, log_probs = self._stream.step(state.model, samples, last=last)
         state = replace(
             state,
-            features=features,
-            network=network,
+            model=model,
             n_samples=state.n_samples + len(samples),
             finished=last,
         )

@@ -1,8 +1,9 @@
 """Checkpoints of SeanNaren's deepspeech.pytorch, versions 2 and 3, of networks in two directions.
 
 Two convolutions with a bias, recurrent layers whose directions are summed, batch normalisation
-before all of them but the first, and a last layer without bias. The features are log(1 + |STFT|)
-with a Hamming window, brought to mean 0 and deviation 1 over the utterance.
+before all of them but the first, and a last layer without bias. The features are log(1 + x)
+of the magnitudes x of a short-time Fourier transform with a Hamming window, brought to mean 0 and
+deviation 1 over the utterance.
 """
 
 from __future__ import annotations

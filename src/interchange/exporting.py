@@ -18,23 +18,28 @@ SUFFIXES = (".pth", safetensors_file.SUFFIX, onnx_file.SUFFIX)
 _KEPT = ("arch", "recipe", "state_dict", "calibration", "weights", "epoch", "step", "metrics")
 
 
-def export(source: Path, output: Path, *, int8: bool = False) -> dict[str, Any]:
+def export(
+    source: Path, output: Path, *, int8: bool = False, streaming: bool = False
+) -> dict[str, Any]:
     """Write the checkpoint ``source`` to ``output``, as its ending says, for recognition alone.
 
     The optimiser is left out, and absolute paths in the config are cut to their last component.
 
     Args:
         int8: store large weights in 8 bits; for ONNX only.
+        streaming: for recordings piece by piece instead of whole ones; for ONNX only.
 
     Returns:
         What was written.
 
     Raises:
         CheckpointError: ``output`` exists or has another ending, or ``source`` is no checkpoint.
-        ConfigError: 8 bits are asked of another format, or a package is missing.
+        ConfigError: either is asked of another format, the model cannot stream, or a package is
+            missing.
     """
-    if int8 and output.suffix != onnx_file.SUFFIX:
-        raise ConfigError(f"--int8 is for {onnx_file.SUFFIX} only, but --output is {output}")
+    for option, asked in (("--int8", int8), ("--streaming", streaming)):
+        if asked and output.suffix != onnx_file.SUFFIX:
+            raise ConfigError(f"{option} is for {onnx_file.SUFFIX} only, but --output is {output}")
     if output.suffix not in SUFFIXES:
         raise CheckpointError(f"--output must end in {', '.join(SUFFIXES)}, but is {output}")
     if output.exists():
@@ -51,7 +56,7 @@ def export(source: Path, output: Path, *, int8: bool = False) -> dict[str, Any]:
         raise CheckpointError(f"{source} is of ONNX already: export the checkpoint it was made of")
     restored = checkpoint.restore(kept, source, decoder=_greedy)
     if output.suffix == onnx_file.SUFFIX:
-        onnx_export.write(kept, restored.pipeline, output, int8=int8)
+        onnx_export.write(kept, restored.pipeline, output, int8=int8, streaming=streaming)
     else:
         checkpoint.save(kept, output)
     return kept

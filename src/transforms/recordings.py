@@ -1,7 +1,7 @@
 """Recordings of noise: the files of a folder, the part of them that may be heard, their samples.
 
 What training hears must not be what robustness is measured with. A recording therefore belongs
-to one of two parts for good, by its name alone:
+to one of two parts for good, by its name alone::
 
     key = path relative to the folder, with "/", without the ending and without "-A" to "-Z"
           at its end, which number the takes of one recording (as in ESC-50)

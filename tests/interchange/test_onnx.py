@@ -12,7 +12,6 @@ import torch
 
 from src import checkpoint
 from src.errors import CheckpointError, ConfigError
-from src.inference.streaming import StreamingRecognizer
 from src.interchange.exporting import export
 from src.text import TextEncoder
 from src.types import Padded
@@ -141,7 +140,7 @@ def test_what_is_no_model_of_ours(tmp_path: Path) -> None:
         checkpoint.save(checkpoint.load(output), tmp_path / "other.onnx")
     with pytest.raises(ConfigError, match=r"--int8 is for \.onnx only"):
         export(source, tmp_path / "small.pth", int8=True)
-    with pytest.raises(ConfigError, match="in ONNX takes whole utterances and cannot stream"):
-        StreamingRecognizer.from_checkpoint(output)
+    with pytest.raises(ConfigError, match=r"--streaming is for \.onnx only"):
+        export(source, tmp_path / "stream.safetensors", streaming=True)
     restored = checkpoint.restore(checkpoint.load(output), output)
     assert all(weight.isnan().all() for weight in restored.pipeline.network.parameters())

@@ -27,12 +27,14 @@ def test_a_model_with_its_card(quick_command: Run, toy_run: Path, tmp_path: Path
     assert done.returncode == 0, done.stderr
     assert checksum(output) in done.stdout
     assert output.stat().st_size < whole.stat().st_size / 2  # the optimiser is gone
-    card = (tmp_path / "model.md").read_text(encoding="utf-8")
+    card = (tmp_path / "model.safetensors.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlicense: cc-by-4.0\n")
     assert "dev-clean-70m" in card
     assert "another" not in card
     assert "2 h of librispeech/train-clean-100, 30 epochs" in card
     assert str(tmp_path) not in card
+    other = (*words[:3], str(tmp_path / "model.pth"), *words[4:])
+    assert quick_command(*other).returncode == 0  # another format has another card
     again = quick_command(*words)
     assert again.returncode == 2
     assert again.stderr.startswith("error: ")

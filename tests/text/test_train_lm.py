@@ -161,7 +161,7 @@ def test_nothing_is_overwritten(text: Path, tmp_path: Path) -> None:
         (("text.txt", "--order", 2, "--prune", 0, 0, 1), "prune must have at most 2 numbers"),
         (("text.txt", "--order", 2, "--entropy", -1), "must not be negative, but is -1.0"),
         (("text.txt", "--order", 2, "--held-out", "none"), "none does not exist"),
-        (("text.txt", "--order", 2, "--output", "no/model.arpa"), "no is no folder"),
+        (("text.txt", "--order", 2, "--output", "text.txt/model.arpa"), "cannot be created"),
     ],
 )
 def test_bad_arguments(
