@@ -34,7 +34,7 @@ GROUPS = {
 
 def test_no_config_is_overlooked() -> None:
     assert len(COMMANDS) == 18
-    assert len(OPTIONS) == 54
+    assert len(OPTIONS) == 55
     assert {option.split("/")[0] for option in OPTIONS} == GROUPS
 
 
