@@ -21,8 +21,7 @@ class ConsistentCtcLoss(CtcLoss):
 
         1/2 sum_t KL(sg(b_t) | a_t) + KL(sg(a_t) | b_t)
 
-    A step takes twice as long and can do with half the utterances. Validation has one view, and
-    plain CTC.
+    A step takes twice as long. Validation has one view, and plain CTC.
 
     Args:
         weight: of the divergences; the paper's is 0.2.
