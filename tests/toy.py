@@ -58,6 +58,7 @@ def overrides(data: Path, save_dir: Path, *more: str) -> list[str]:
         "model=tiny",
         "model.rnn_size=48",
         "model.rnn_layers=1",
+        "optimizer=adamw",
         "dataloader.max_batch_duration=8",
         "decoder=greedy",
         "trainer.threads=1",

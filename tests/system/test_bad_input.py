@@ -201,15 +201,14 @@ def test_unknown_split_and_no_network(
     refused(quick_command("train.py", "-cn=mini_librispeech", *base, *words), *expected)
 
 
-def test_missing_folder(quick_command: Run, toy_run: Path) -> None:
+def test_missing_folder(quick_command: Run, toy_run: Path, tmp_path: Path) -> None:
     model = f"inferencer.from_pretrained={toy_run / 'model_best.pth'}"
     refused(
         quick_command("inference.py", "-cn=transcribe", "audio=no/such/folder", model), "no/such"
     )
     refused(quick_command("inference.py", "-cn=transcribe", model), "audio=VALUE")
-    refused(
-        quick_command("train.py", "-cn=an4", "data_dir=no/such", "writer.run_name=x"), "no/such"
-    )
+    there = f"trainer.save_dir={tmp_path}"
+    refused(quick_command("train.py", "-cn=an4", "data_dir=no/such", there), "no/such")
 
 
 # Config
