@@ -144,10 +144,16 @@ def decoding(row: Result) -> str:
 
 def _model(model: LanguageModel) -> str:
     known = [
-        *([f"{model.size_bytes / 1e6:,.0f} MB"] if model.size_bytes is not None else []),
+        *([_size(model.size_bytes)] if model.size_bytes is not None else []),
         *([f"perplexity {model.perplexity:g}"] if model.perplexity is not None else []),
     ]
     return f"{model.name} ({', '.join(known)})" if known else model.name
+
+
+def _size(size_bytes: int) -> str:
+    """``10 MB``, or below one ``58 kB``"""
+    mega = size_bytes >= 1_000_000
+    return f"{size_bytes / 1e6:,.0f} MB" if mega else f"{size_bytes / 1e3:,.0f} kB"
 
 
 def _ours(row: Result) -> list[str]:
