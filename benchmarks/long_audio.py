@@ -218,6 +218,7 @@ def main() -> None:
                     theirs=figures.pop("theirs"),
                     unit="% WER",
                     higher_is_better=False,
+                    against="the same utterances one by one",
                     hours=round(soundfile.info(path).duration / 3600, 3),
                     decoder=recognizer.decoder.name,
                     silence=options.silence,

@@ -161,6 +161,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "data_path": Benchmark("benchmarks.data_path", (*_SPEECH, "TEST_PART"), (TEST_SPEECH,)),
     "planning": Benchmark("benchmarks.planning"),
     "ranks": Benchmark("benchmarks.ranks"),
+    "scoring": Benchmark("benchmarks.scoring"),
     "inference": Benchmark(
         "benchmarks.inference",
         (*_SPEECH, "TEST_PART", "--checkpoint", "CHECKPOINT"),

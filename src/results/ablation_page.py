@@ -47,13 +47,29 @@ def page(rows: Sequence[Row], about: str, picture: str) -> str:
 def describe(changes: Mapping[str, Any]) -> str:
     """Config keys and their values, classes by their names.
 
-    >>> describe({"optimizer._target_": "torch.optim.AdamW", "model.dropout": 0.4})
-    '`optimizer=AdamW`, `model.dropout=0.4`'
+    What a run lacks because something around it was left out or replaced is not told.
+
+    >>> describe({"optimizer._target_": "torch.optim.AdamW", "optimizer.momentum": None})
+    '`optimizer=AdamW`'
+    >>> describe({"filters": [], "filters.0._target_": None, "model.dropout": 0.4})
+    '`filters=[]`, `model.dropout=0.4`'
     """
-    ordered = sorted(changes.items(), key=lambda item: not item[0].endswith("_target_"))
+    told = ((key, value) for key, value in changes.items() if not _follows(key, changes))
+    ordered = sorted(told, key=lambda item: not item[0].endswith("_target_"))
     words = [f"`{_word(key, value)}`" for key, value in ordered[:_SHOWN]]
     more = len(ordered) - len(words)
     return ", ".join([*words, *([f"{more} more"] if more else [])])
+
+
+def _follows(key: str, changes: Mapping[str, Any]) -> bool:
+    """Whether ``key`` is absent as part of something that another change took away."""
+    if changes[key] is not None:
+        return False
+    parts = key.split(".")
+    around = [".".join(parts[:length]) for length in range(1, len(parts))]
+    gone = (changes.get(place) is not None for place in around)
+    other = (changes.get(f"{place}._target_") is not None for place in around)
+    return any(gone) or any(other)
 
 
 def _word(key: str, value: Any) -> str:

@@ -107,6 +107,12 @@ def test_classes_come_first_and_few_keys_are_named() -> None:
     assert describe(changes) == "`a.z=Y`, `a.b=[1,2]`, `b.c=0.001`, `c=null`, 2 more"
 
 
+def test_what_a_replaced_part_lacks_is_not_told() -> None:
+    changes = {"o._target_": "a.B", "o.momentum": None, "t": [], "t.0._target_": None, "w": None}
+    assert describe(changes) == "`o=B`, `t=[]`, `w=null`"
+    assert describe({"t": None, "t.0._target_": "a.B"}) == "`t.0=B`, `t=null`"
+
+
 def test_seeds_are_one_row_and_the_page_keeps_what_it_had(
     tmp_path: Path, quick_script: Callable[..., Done]
 ) -> None:
