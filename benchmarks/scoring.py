@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import accumulate
 from pathlib import Path
 
 from src.paths import ROOT
@@ -30,10 +31,10 @@ def make(folder: Path, number: int, *, lines: bool, seed: int = 1) -> Path:
     draw = random.Random(seed)
     letters = [1 / (place + 2) for place in range(len(LETTERS))]
     words = ["".join(draw.choices(LETTERS, letters, k=draw.randint(1, 10))) for _ in range(TYPES)]
-    common = [1 / (place + 3) for place in range(TYPES)]
+    common = list(accumulate(1 / (place + 3) for place in range(TYPES)))
     predictions = []
     for place in range(number):
-        reference = draw.choices(words, common, k=draw.randint(*WORDS))
+        reference = draw.choices(words, cum_weights=common, k=draw.randint(*WORDS))
         heard = [damaged(word, draw) if draw.random() < WRONG else word for word in reference]
         heard = [word for word in heard if word]
         content = {
