@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,26 @@ def describe(changes: Mapping[str, Any]) -> str:
     """
     told = ((key, value) for key, value in changes.items() if not _follows(key, changes))
     ordered = sorted(told, key=lambda item: not item[0].endswith("_target_"))
-    words = [f"`{_word(key, value)}`" for key, value in ordered[:_SHOWN]]
-    more = len(ordered) - len(words)
-    return ", ".join([*words, *([f"{more} more"] if more else [])])
+    words = [f"`{_word(key, value)}`" for key, value in ordered]
+    if len(words) > _SHOWN:
+        words = _gathered(ordered)
+    more = len(words) - _SHOWN
+    return ", ".join([*words[:_SHOWN], *([f"{more} more"] if more > 0 else [])])
+
+
+def _gathered(changes: Sequence[tuple[str, Any]]) -> list[str]:
+    """A word for all keys that are part of the same thing: the classes in it."""
+    parts: dict[str, list[tuple[str, Any]]] = defaultdict(list)
+    for key, value in changes:
+        parts[".".join(key.split(".")[:2])].append((key, value))
+    words = []
+    for place, inside in parts.items():
+        classes = [_class(value) for key, value in inside if key.endswith("_target_") and value]
+        if len(inside) > 1 and classes:
+            words.append(f"`{place}`: {', '.join(dict.fromkeys(classes))}")
+        else:
+            words += [f"`{_word(key, value)}`" for key, value in inside]
+    return words
 
 
 def _follows(key: str, changes: Mapping[str, Any]) -> bool:
@@ -76,9 +94,13 @@ def _word(key: str, value: Any) -> str:
     if value is None:
         return f"{key.removesuffix('._target_')}=null"
     if key.endswith("_target_"):
-        return f"{key.removesuffix('._target_')}={str(value).rpartition('.')[2]}"
+        return f"{key.removesuffix('._target_')}={_class(value)}"
     text = f"{value:g}" if isinstance(value, float) else str(value).replace(" ", "")
     return f"{key}={text}"
+
+
+def _class(target: Any) -> str:
+    return str(target).rpartition(".")[2]
 
 
 def _percent(row: Row, key: str) -> str:

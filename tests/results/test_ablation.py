@@ -110,6 +110,8 @@ def test_classes_come_first_and_few_keys_are_named() -> None:
 def test_what_a_replaced_part_lacks_is_not_told() -> None:
     changes = {"o._target_": "a.B", "o.momentum": None, "t": [], "t.0._target_": None, "w": None}
     assert describe(changes) == "`o=B`, `t=[]`, `w=null`"
+    many = {f"a.b.{name}": 1 for name in "vwxyz"} | {"a.b._target_": "c.D", "a.b.0._target_": "E"}
+    assert describe(many | {"e.f": 2}) == "`a.b`: D, E, `e.f=2`"
     assert describe({"t": None, "t.0._target_": "a.B"}) == "`t.0=B`, `t=null`"
 
 
