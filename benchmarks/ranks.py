@@ -52,6 +52,7 @@ def work(file: Path, seconds: float, steps: int, model: str) -> None:
     if engine.is_main:
         speed = {"speed": audio / elapsed, "ranks": engine.world_size}
         file.write_text(json.dumps(speed), encoding="utf-8")
+    engine.close()
 
 
 def measure(kind: str, chosen: argparse.Namespace) -> float:

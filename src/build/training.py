@@ -55,9 +55,11 @@ def train(config: DictConfig) -> int:
     with logging_to(folder.path / "info.log", engine.rank):
         trainer = _assemble(config, settings, engine, folder)
         try:
-            return trainer.run()
+            status = trainer.run()
         finally:
             trainer.closing.writer.close()
+    engine.close()
+    return status
 
 
 def _open_folder(settings: TrainerSettings, run_name: str, engine: Engine) -> RunFolder:

@@ -187,6 +187,16 @@ class Engine:
     def barrier(self) -> None:
         self._fabric.barrier()
 
+    def close(self) -> None:
+        """Leave the other ranks in good order; each must call this as its last word to them.
+
+        A process that ends while threads of gloo still run is now and then aborted, and its
+        launcher then says that the whole run failed.
+        """
+        if self.world_size > 1:
+            self.barrier()
+            torch.distributed.destroy_process_group()
+
     def peak_memory(self) -> float:
         """The most memory so far in GiB: of the GPU, or of this process on the CPU."""
         if self.device.type == "cuda":

@@ -9,6 +9,8 @@ import json
 import sys
 from pathlib import Path
 
+import torch
+
 from tests.trainer.small import Items, as_batch, make_learner, noise
 
 STEPS = 20
@@ -33,8 +35,10 @@ def main(file: Path, accumulate: int) -> None:
         result = learner.step([as_batch(items) for items in own], step)
         losses.append(float(result.total) / result.count)
     statistics = {name: value.tolist() for name, value in learner.pipeline.named_buffers()}
+    ranks = engine.world_size
+    engine.close()
+    assert not torch.distributed.is_initialized()
     if engine.is_main:
-        ranks = engine.world_size
         found = {"ranks": ranks, "losses": losses, "statistics": statistics}
         file.write_text(json.dumps(found), encoding="utf-8")
 
