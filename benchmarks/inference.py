@@ -132,6 +132,16 @@ def wer(encoder: TextEncoder, references: Sequence[str], texts: Sequence[str]) -
     return round(100 * score.wer, 2)
 
 
+def speed(took: Took, theirs: Took, seconds: float) -> dict[str, float]:
+    """What came of ``seconds`` of sound, by the clock and by the cores' work."""
+    return {
+        "x real time": round(seconds / took.clock, 1),
+        f"of {THEIRS}": round(theirs.clock / took.clock, 1),
+        "seconds a core's second": round(seconds / took.cores, 1),
+        f"of {THEIRS}, a core": round(theirs.cores / took.cores, 1),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with LibriSpeech/PART")
@@ -167,18 +177,16 @@ def main() -> None:
         ours(pipeline, decoder, waveforms, many[:1])  # compiles, once
     measured = {name: run() for name, run in tqdm(runs.items(), desc="ours")}
     their_texts, their_took = sphinx_on_all_cores(waveforms)
-    rows: dict[str, dict[str, float]] = {}
-    stages: dict[str, dict[str, float]] = {}
-    for name, (texts, took, parts) in [*measured.items(), (THEIRS, (their_texts, their_took, {}))]:
-        rows[name] = {
-            "x real time": round(seconds / took.clock, 1),
-            f"of {THEIRS}": round(their_took.clock / took.clock, 1),
-            "seconds a core's second": round(seconds / took.cores, 1),
-            f"of {THEIRS}, a core": round(their_took.cores / took.cores, 1),
-            "WER in %": wer(encoder, references, texts),
-        }
-        if parts:
-            stages[name] = {part: round(each / took.clock, 3) for part, each in parts.items()}
+    theirs: Heard = (their_texts, their_took, {})
+    rows = {
+        name: speed(heard[1], their_took, seconds)
+        | {"WER in %": wer(encoder, references, heard[0])}
+        for name, heard in {**measured, THEIRS: theirs}.items()
+    }
+    stages = {
+        name: {stage: round(each / took.clock, 3) for stage, each in parts.items()}
+        for name, (_, took, parts) in measured.items()
+    }
     print(
         report(
             "inference",
