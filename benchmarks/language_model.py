@@ -76,7 +76,12 @@ def main() -> None:
     theirs = FlashlightDecoder(encoder, lm=lm)
     makers: dict[str, Make] = {
         "ours": lambda weight, word, beam: ours.reweighed(
-            lm_weight=weight, word_score=word, unknown_score=None, beam_size=beam, nbest=1
+            lm_weight=weight,
+            word_score=word,
+            unknown_score=None,
+            prior_weight=0.0,
+            beam_size=beam,
+            nbest=1,
         ),
         "flashlight": lambda weight, word, beam: theirs.reweighed(
             lm_weight=weight, word_score=word, beam_size=beam

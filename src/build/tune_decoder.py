@@ -15,6 +15,7 @@ from src import checkpoint
 from src.build.components import create, group
 from src.build.loading import DataloaderSettings, corpora, from_group
 from src.decoding import Decoder, LanguageModelDecoder
+from src.decoding.prior import measured_prior
 from src.errors import ConfigError, ManifestError
 from src.inference import InferencerSettings, Recognizer
 from src.inference.emissions import emissions, identity
@@ -57,9 +58,10 @@ def tune_decoder(config: DictConfig) -> int:
     heard = emissions(recognizer, loader, kept, title="emissions")
     if not heard.references:
         raise ManifestError("datasets has no utterance with a reference to tune on")
+    decoder = decoder.with_prior(measured_prior(heard.log_probs))
     best, tried = tune(decoder, heard, tuner)
     chosen = decoder.reweighed(**best.weights, nbest=decoder.options.nbest)  # type: ignore[arg-type]
-    _report(path, best, tried, chosen.settings, config)
+    _report(path, best, tried, chosen.settings)
     if tuner.write:
         content = checkpoint.load(path)
         content["recipe"]["decoder"] = {"name": type(chosen).__name__, **chosen.settings}
@@ -68,24 +70,21 @@ def tune_decoder(config: DictConfig) -> int:
     return 0
 
 
-def _report(
-    path: Path, best: Trial, tried: list[Trial], settings: dict[str, Any], config: DictConfig
-) -> None:
+def _report(path: Path, best: Trial, tried: list[Trial], settings: dict[str, Any]) -> None:
     """Print the best, draw the surface, and list all trials beside the checkpoint."""
-    plane = [
-        (trial.lm_weight, trial.word_score, trial.wer)
-        for trial in tried
-        if trial.beam_size == config.tuner.search_beam_size
-        and trial.unknown_score == tried[0].unknown_score
-    ]
+    plane: dict[tuple[float, float], float] = {}  # with the best weight of the prior
+    for trial in tried:
+        if (trial.beam_size, trial.unknown_score) == (tried[0].beam_size, tried[0].unknown_score):
+            at = trial.lm_weight, trial.word_score
+            plane[at] = min(trial.wer, plane.get(at, trial.wer))
     beams = [
         (float(trial.beam_size), trial.wer, trial.frames_per_second)
         for trial in tried
-        if (trial.lm_weight, trial.word_score, trial.unknown_score)
-        == (best.lm_weight, best.word_score, best.unknown_score)
+        if trial.weights | {"beam_size": 0} == best.weights | {"beam_size": 0}
     ]
     picture = path.with_suffix(".tuning.png")
-    surface(plane, beams, (best.lm_weight, best.word_score, best.wer)).savefig(picture, dpi=120)
+    points = [(*at, wer) for at, wer in plane.items()]
+    surface(points, beams, (best.lm_weight, best.word_score, best.wer)).savefig(picture, dpi=120)
     table = path.with_suffix(".tuning.json")
     table.write_text(
         json.dumps({"decoder": settings, "trials": [asdict(trial) for trial in tried]}, indent=1),
@@ -93,7 +92,8 @@ def _report(
     )
     print(
         f"best of {len(tried)}: WER {100 * best.wer:.2f} % with lm_weight={best.lm_weight}"
-        f" word_score={best.word_score} unknown_score={best.unknown_score}"
-        f" beam_size={best.beam_size} ({best.frames_per_second:,.0f} frames/s)\n"
+        f" word_score={best.word_score} prior_weight={best.prior_weight}"
+        f" unknown_score={best.unknown_score} beam_size={best.beam_size}"
+        f" ({best.frames_per_second:,.0f} frames/s)\n"
         f"surface: {picture}\nall trials: {table}"
     )

@@ -33,6 +33,10 @@ class Decoder(Protocol):
         """For each of (B, T, V) log-probabilities its hypotheses, best first, at least one."""
         ...
 
+    def acoustic(self, log_probs: Padded) -> Padded:
+        """The log-probabilities that its scores are of: these, or what it makes of them."""
+        ...
+
     def knows(self, word: str) -> bool:
         """Whether the normalised ``word`` is one that it expects."""
         ...

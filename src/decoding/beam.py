@@ -67,6 +67,9 @@ class BeamSearchDecoder:
         """The hot phrases, normalised."""
         return tuple(self._hot.boosts)
 
+    def acoustic(self, log_probs: Padded) -> Padded:
+        return log_probs
+
     def knows(self, word: str) -> bool:
         return not self.text_encoder.unknown(word)
 

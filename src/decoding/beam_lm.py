@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from src.decoding.fusing import Hot, fuse
 from src.decoding.host_search import SearchOptions, search_batch
 from src.decoding.hotwords import Hotwords
 from src.decoding.language_model import FusedModel, load_model
+from src.decoding.prior import TokenPrior
 from src.errors import ConfigError
 from src.paths import resolve
 from src.text import TextEncoder
@@ -25,8 +27,9 @@ class LanguageModelDecoder:
 
     The score of a hypothesis is ln P(labels | audio) + ``lm_weight`` ln P(words) + ``word_score``
     for each word + ``unknown_score`` for each word that the model or the lexicon lacks
-    (D. Amodei et al., Deep Speech 2, 2016, section 3.8). An unfinished word counts as the best
-    that can come of it, so that the beam is not surprised at the space.
+    (D. Amodei et al., Deep Speech 2, 2016, section 3.8), with P(labels | audio) of what
+    :meth:`acoustic` leaves of the network's output. An unfinished word counts as the best that can
+    come of it, so that the beam is not surprised at the space.
 
     Emissions on a GPU are brought to the CPU, where the search runs in machine code.
 
@@ -39,6 +42,8 @@ class LanguageModelDecoder:
         unknown_score: nats for each unknown word, besides what the model gives ``<unk>``; None
             forbids unknown words.
         lexicon: a file with one word a line; None: the words of the model.
+        prior, prior_weight: how often the network emits each token, and the power of that by
+            which its output is divided, see :class:`src.decoding.prior.TokenPrior`.
         hotwords, hotword_weight: see :class:`src.decoding.BeamSearchDecoder`.
         beam_size, nbest, beam_size_token, beam_threshold, blank_threshold, threads: see
             :class:`src.decoding.host_search.SearchOptions`.
@@ -59,6 +64,8 @@ class LanguageModelDecoder:
         word_score: float = 1.0,
         unknown_score: float | None = -10.0,
         lexicon: str | None = None,
+        prior: Sequence[float] | None = None,
+        prior_weight: float = 0.0,
         beam_size: int = 100,
         nbest: int = 1,
         beam_size_token: int | None = None,
@@ -76,6 +83,7 @@ class LanguageModelDecoder:
         self.options = SearchOptions(
             beam_size, nbest, beam_size_token, beam_threshold, blank_threshold, threads
         )
+        self.prior = TokenPrior(prior, prior_weight, text_encoder.n_tokens)
         self._hot = Hot(hotwords, hotword_weight, text_encoder)
         self._files = {"lm": str(lm), "lexicon": lexicon}
         model, spellings = load_model(
@@ -91,6 +99,8 @@ class LanguageModelDecoder:
             "lm_weight": self.fused.weight,
             "word_score": self.fused.word_score,
             "unknown_score": self.fused.unknown_score,
+            "prior": self.prior.probabilities,
+            "prior_weight": self.prior.weight,
             **self.options.settings,
             **self._hot.settings,
         }
@@ -106,11 +116,13 @@ class LanguageModelDecoder:
         lm_weight: float,
         word_score: float,
         unknown_score: float | None,
+        prior_weight: float,
         beam_size: int,
         nbest: int,
     ) -> LanguageModelDecoder:
-        """A decoder with other weights that shares this one's model."""
+        """A decoder with other weights that shares this one's model and prior."""
         other = copy.copy(self)
+        other.prior = TokenPrior(self.prior.probabilities, prior_weight, self.text_encoder.n_tokens)
         other.options = replace(self.options, beam_size=beam_size, nbest=min(nbest, beam_size))
         other.fused = replace(
             self.fused, weight=lm_weight, word_score=word_score, unknown_score=unknown_score
@@ -121,6 +133,15 @@ class LanguageModelDecoder:
     def knows(self, word: str) -> bool:
         """Whether the word is one of the lexicon, or of the model."""
         return word in self.fused.spellings
+
+    def with_prior(self, probabilities: Sequence[float]) -> LanguageModelDecoder:
+        """A decoder with another prior that shares this one's model and weights."""
+        other = copy.copy(self)
+        other.prior = TokenPrior(probabilities, self.prior.weight, self.text_encoder.n_tokens)
+        return other
+
+    def acoustic(self, log_probs: Padded) -> Padded:
+        return self.prior.off(log_probs)
 
     def language_score(self, text: str) -> float:
         """``lm_weight`` ln P(words) and what words, unknown words and hot phrases count."""
@@ -134,4 +155,5 @@ class LanguageModelDecoder:
             ValueError: V is not the number of tokens.
         """
         check_tokens(log_probs, self.text_encoder)
-        return search_batch(log_probs, self.options, self._fusion, self.text_encoder)
+        heard = self.acoustic(log_probs)
+        return search_batch(heard, self.options, self._fusion, self.text_encoder)

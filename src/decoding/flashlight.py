@@ -117,6 +117,9 @@ class FlashlightDecoder:
     def hotwords(self) -> tuple[str, ...]:
         return ()
 
+    def acoustic(self, log_probs: Padded) -> Padded:
+        return log_probs
+
     def knows(self, word: str) -> bool:
         return not self.text_encoder.unknown(word)
 

@@ -76,13 +76,15 @@ def add_to_budgets(
         return
     chosen = Padded(log_probs.data[known], log_probs.lengths[known])
     references = [str(results[index].reference) for index in known]
-    heard = acoustic_scores(chosen, references, text_encoder)
+    plain = acoustic_scores(chosen, references, text_encoder)
     for decoder in decoders:
         texts = [results[index].hypotheses[decoder.name][0].text for index in known]
         if decoder.language_score("") is None:
             budgets.pop(decoder.name, None)
             continue
-        found = acoustic_scores(chosen, texts, text_encoder)
+        searched = decoder.acoustic(chosen)
+        heard = plain if searched is chosen else acoustic_scores(searched, references, text_encoder)
+        found = acoustic_scores(searched, texts, text_encoder)
         for reference, text, theirs, ours in zip(references, texts, heard, found, strict=True):
             budgets[decoder.name] += _account(decoder, reference, text, theirs, ours)
 

@@ -26,7 +26,7 @@ KEY = "calibration"
 """Where a checkpoint keeps them, by the decoder's name."""
 
 _CERTAIN = 1e-6  # a posterior rounds to 0 or 1 before the network is that sure
-_SCORING = ("lm", "lm_weight", "word_score", "unknown_score", "beam_size")
+_SCORING = ("lm", "lm_weight", "word_score", "unknown_score", "prior_weight", "beam_size")
 log = logging.getLogger(__name__)
 
 

@@ -21,8 +21,9 @@ class TunerSettings:
 
     Attributes:
         lm_weight, word_score: the values of a grid.
-        unknown_score, beam_size: values that are tried at its best point, one after the other.
-        refinements: how often the steps of the grid are halved around its best point.
+        prior_weight: values that are tried at its best point.
+        refinements: how often the steps of these three are halved around their best point.
+        unknown_score, beam_size: values that are tried there, one after the other.
         search_beam_size: beams while weights are searched.
         tolerance: the smallest beam whose WER is at most this much above the best is taken.
         emissions_dir: where the network's output is kept.
@@ -34,6 +35,7 @@ class TunerSettings:
 
     lm_weight: Sequence[float]
     word_score: Sequence[float]
+    prior_weight: Sequence[float]
     unknown_score: Sequence[float | None]
     beam_size: Sequence[int]
     refinements: int = 2
@@ -43,7 +45,7 @@ class TunerSettings:
     write: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("lm_weight", "word_score", "unknown_score", "beam_size"):
+        for name in ("lm_weight", "word_score", "prior_weight", "unknown_score", "beam_size"):
             value = getattr(self, name)
             if isinstance(value, str) or not isinstance(value, Sequence) or not value:
                 raise ConfigError(f"tuner.{name} must be a list of values, but is {value!r}")
@@ -59,6 +61,7 @@ class Trial:
 
     lm_weight: float
     word_score: float
+    prior_weight: float
     unknown_score: float | None
     beam_size: int
     wer: float = 1.0
@@ -83,8 +86,8 @@ def tune(
 ) -> tuple[Trial, list[Trial]]:
     """The best weights and all that were tried, in their order.
 
-    A grid over weight and word score, refined around its best point; there the scores for
-    unknown words; there the beams.
+    A grid over weight and word score; at its best point the weights of the prior; all three
+    refined around their best point; there the scores for unknown words; there the beams.
     """
     tried: dict[Trial, Trial] = {}
     bar = tqdm(desc="tuning", unit="trial", disable=not progress, leave=False)
@@ -101,11 +104,11 @@ def tune(
         return min(results, key=lambda trial: trial.wer)
 
     with bar:
-        best = _search_plane(best_of, decoder, settings)
-        start = replace(best, wer=1.0, frames_per_second=0.0)
+        best = _weigh(best_of, decoder, settings)
+        start = _again(best)
         scores = [start.unknown_score, *settings.unknown_score]
         best = best_of(replace(start, unknown_score=score) for score in scores)
-        start = replace(best, wer=1.0, frames_per_second=0.0)
+        start = _again(best)
         beams = sorted({*settings.beam_size, settings.search_beam_size})
         widest = [best_of([replace(start, beam_size=beam)]) for beam in beams]
     least = min(trial.wer for trial in widest)
@@ -113,30 +116,38 @@ def tune(
     return best, list(tried.values())
 
 
-def _search_plane(
+def _again(trial: Trial) -> Trial:
+    """The same weights, not yet measured."""
+    return replace(trial, wer=1.0, frames_per_second=0.0)
+
+
+def _weigh(
     best_of: Callable[[Iterable[Trial]], Trial],
     decoder: LanguageModelDecoder,
     settings: TunerSettings,
 ) -> Trial:
-    """The best weight and word score."""
+    """The best weight of the model, word score and weight of the prior."""
     weights, words = sorted(set(settings.lm_weight)), sorted(set(settings.word_score))
-    unknown = decoder.fused.unknown_score
+    priors = sorted(set(settings.prior_weight))
+    unknown, beam = decoder.fused.unknown_score, settings.search_beam_size
     best = best_of(
-        Trial(weight, word, unknown, settings.search_beam_size)
+        Trial(weight, word, priors[0], unknown, beam)
         for weight, word in itertools.product(weights, words)
     )
-    steps = [_step(weights), _step(words)]
+    best = best_of([replace(_again(best), prior_weight=prior) for prior in priors])
+    steps = [_step(weights), _step(words), _step(priors)]
     for _ in range(settings.refinements):
         steps = [step / 2 for step in steps]
         around = itertools.product(*((-step, 0.0, step) if step else (0.0,) for step in steps))
+        start = _again(best)
         best = best_of(
-            Trial(
-                max(0.0, round(best.lm_weight + weight, 4)),
-                round(best.word_score + word, 4),
-                unknown,
-                settings.search_beam_size,
+            replace(
+                start,
+                lm_weight=max(0.0, round(start.lm_weight + weight, 4)),
+                word_score=round(start.word_score + word, 4),
+                prior_weight=max(0.0, round(start.prior_weight + prior, 4)),
             )
-            for weight, word in list(around)
+            for weight, word, prior in around
         )
     return best
 
@@ -151,6 +162,7 @@ def _measure(decoder: LanguageModelDecoder, emissions: Emissions, trial: Trial) 
         lm_weight=trial.lm_weight,
         word_score=trial.word_score,
         unknown_score=trial.unknown_score,
+        prior_weight=trial.prior_weight,
         beam_size=trial.beam_size,
         nbest=1,
     )

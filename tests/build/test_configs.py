@@ -33,7 +33,7 @@ GROUPS = {
 
 
 def test_no_config_is_overlooked() -> None:
-    assert len(COMMANDS) == 18
+    assert len(COMMANDS) == 19
     assert len(OPTIONS) == 55
     assert {option.split("/")[0] for option in OPTIONS} == GROUPS
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from src.decoding import BeamSearchDecoder, LanguageModelDecoder
+from src.decoding.prior import TokenPrior, measured_prior
 from src.errors import ConfigError, ManifestError
 from src.seeding import generator
 from src.text import TextEncoder
@@ -169,13 +170,63 @@ def test_settings_make_the_same_decoder(tmp_path: Path) -> None:
     again = LanguageModelDecoder(ENCODER, **decoder.settings)
     assert again.settings == decoder.settings
     other = decoder.reweighed(
-        lm_weight=0.9, word_score=0.1, unknown_score=-1.0, beam_size=7, nbest=9
+        lm_weight=0.9, word_score=0.1, unknown_score=-1.0, prior_weight=0.0, beam_size=7, nbest=9
     )
     assert other.settings == decoder.settings | {
         "lm_weight": 0.9, "word_score": 0.1, "unknown_score": -1.0, "beam_size": 7,
         "nbest": 7,
     }  # fmt: skip
     assert decoder.settings["lm_weight"] == 0.4
+
+
+def test_the_prior_is_taken_off_before_the_search(tmp_path: Path) -> None:
+    """As an exhaustive search finds, whose posteriors were divided by hand."""
+    path, model = arpa(tmp_path, 2)
+    prior = (0.4, 0.3, 0.1, 0.2)
+    decoder = LanguageModelDecoder(
+        ENCODER, lm=str(path), lm_weight=0.6, word_score=0.3, unknown_score=-3.0, prior=prior,
+        prior_weight=0.5, beam_size=3000, nbest=3000, beam_threshold=None,
+    )  # fmt: skip
+    assert LanguageModelDecoder(ENCODER, **decoder.settings).settings == decoder.settings
+    batch = posteriors(3, 5, seed=21)
+    for found, utterance in zip(decoder(batch), batch.unpad(), strict=True):
+        likelihoods = utterance.exp() / torch.tensor(prior, dtype=torch.float64).sqrt()
+        divided = (likelihoods / likelihoods.sum(-1, keepdim=True)).log()
+        weights = {"weight": 0.6, "word_score": 0.3, "unknown_score": -3.0}
+        expected = expected_scores(divided, model, **weights)
+        ranked = sorted(expected.items(), key=lambda item: -item[1])
+        assert [each.labels for each in found] == [labels for labels, _ in ranked]
+        assert [each.score for each in found] == pytest.approx([s for _, s in ranked], abs=1e-5)
+        # taking nothing off leaves another order
+        without = expected_scores(utterance, model, **weights)
+        assert [labels for labels, _ in ranked] != sorted(without, key=lambda each: -without[each])
+
+
+def test_a_prior_from_what_was_emitted() -> None:
+    """The mean posterior; what never comes keeps a little, and no weight takes nothing off."""
+    batch = posteriors(2, 500, seed=3)
+    sure = torch.tensor([[1.0, 0.0, 0.0, 0.0]]).expand(300, 4).log()
+    frames = torch.cat([*batch.unpad(), sure]).double().exp()
+    found = torch.tensor(measured_prior([*batch.unpad(), sure]), dtype=torch.float64)
+    assert found.sum() == pytest.approx(1.0, abs=1e-6)
+    torch.testing.assert_close(found, frames.mean(0), atol=4 / len(frames), rtol=0)
+    assert min(measured_prior([sure])) == pytest.approx(1 / 304, abs=1e-6)
+    kept = TokenPrior(found.tolist(), 0.0, 4).off(batch)
+    assert kept is batch
+    whole = TokenPrior([0.25] * 4, 1.0, 4).off(batch)
+    torch.testing.assert_close(whole.data, batch.data)  # an even prior says nothing
+
+
+def test_a_prior_that_does_not_fit_is_said(tmp_path: Path) -> None:
+    path, _ = arpa(tmp_path, 1)
+    for options, message in (
+        ({"prior_weight": 0.5}, "decoder.prior_weight=0.5 needs decoder.prior"),
+        ({"prior_weight": -1.0}, "decoder.prior_weight must be 0 or more, but is -1.0"),
+        ({"prior": [0.5, 0.5]}, "decoder.prior must be 4 probabilities above 0"),
+        ({"prior": [0.5, 0.5, 0.0, 0.0]}, "decoder.prior must be 4 probabilities above 0"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            LanguageModelDecoder(ENCODER, lm=str(path), **options)
 
 
 def test_what_does_not_fit_is_said(tmp_path: Path) -> None:

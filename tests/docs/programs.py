@@ -41,6 +41,7 @@ _TINY = {
         "inferencer.threads=1",
         "tuner.lm_weight=[0.3,0.6]",
         "tuner.word_score=[0.0,1.0]",
+        "tuner.prior_weight=[0.0]",
         "tuner.unknown_score=[-6.0]",
         "tuner.beam_size=[10]",
         "tuner.search_beam_size=10",

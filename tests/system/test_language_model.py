@@ -118,6 +118,7 @@ def test_tuning_writes_what_inference_uses(
         f"decoder.lm={arpa}",
         "tuner.lm_weight=[0.0,0.5,1.0]",
         "tuner.word_score=[0.0,1.0]",
+        "tuner.prior_weight=[0.0,0.4]",
         "tuner.unknown_score=[-2.0,null]",
         "tuner.beam_size=[2,8]",
         "tuner.refinements=1",
@@ -136,9 +137,13 @@ def test_tuning_writes_what_inference_uses(
     reached = next(
         trial for trial in trials
         if all(chosen[key] == trial[key]
-               for key in ("lm_weight", "word_score", "unknown_score", "beam_size"))
+               for key in ("lm_weight", "word_score", "prior_weight", "unknown_score",
+                           "beam_size"))
     )  # fmt: skip
     assert reached["wer"] <= best + 0.0005
+    assert {0.0, 0.4} < {trial["prior_weight"] for trial in trials}
+    assert len(chosen["prior"]) == 29  # the blank and the alphabet
+    assert sum(chosen["prior"]) == pytest.approx(1.0, abs=1e-5)
     before, after = (checkpoint.load(path) for path in (toy_run / "model_best.pth", model))
     assert after["recipe"]["decoder"] == {"name": "LanguageModelDecoder", **chosen}
     assert before["state_dict"].keys() == after["state_dict"].keys()
