@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if place.exists():
             raise CheckpointError(f"{place} is there already and is kept: name another --card")
+        place.parent.mkdir(parents=True, exist_ok=True)
         results = resolve(options.results)
         rows = read(results) if results.exists() else []
         content = export(

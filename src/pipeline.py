@@ -82,3 +82,7 @@ class Pipeline(nn.Module):
     def output_frames(self, n_samples: Tensor) -> Tensor:
         """The fewest output frames (B,) that ``n_samples`` (B,) samples give in training."""
         return self.network.output_lengths(self.front_end.fewest_frames(n_samples))
+
+    def plain_frames(self, n_samples: Tensor) -> Tensor:
+        """The output frames (B,) of ``n_samples`` (B,) samples that are not augmented."""
+        return self.network.output_lengths(self.front_end.output_lengths(n_samples))

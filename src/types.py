@@ -158,3 +158,8 @@ class Hypothesis:
     labels: tuple[int, ...] = ()
     frames: tuple[int, ...] = ()
     confidences: tuple[float, ...] = ()
+
+
+def is_number(value: object) -> bool:
+    """Whether what a config holds is a number, and neither true nor false."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

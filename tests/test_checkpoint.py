@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from src import checkpoint
+from src.checkpoint.restoring import _decoder
 from src.decoding import GreedyDecoder
 from src.errors import CheckpointError
 from src.model import DeepSpeech2
@@ -145,3 +147,33 @@ def test_resuming_with_another_recipe_names_the_difference(tmp_path: Path) -> No
     with pytest.raises(CheckpointError, match=r"model.rnn_size=6, but the config says 64"):
         checkpoint.check_recipe(payload, other, tmp_path)
     checkpoint.check_recipe(payload, payload["recipe"], tmp_path)
+
+
+def test_a_file_that_changed_meanwhile_is_left(tmp_path: Path) -> None:
+    """Training may write while a decoder is tuned; its network is another then."""
+    path = tmp_path / "model.pth"
+    content = {
+        "recipe": {"model": {}, "decoder": {"name": "a"}},
+        "state_dict": {"w": torch.ones(2)},
+    }
+    checkpoint.save(content, path)
+    origin = hashlib.sha256(path.read_bytes()).hexdigest()
+    network = checkpoint.network_digest(path)
+    checkpoint.change(path, origin, lambda held: held["recipe"].update(decoder={"name": "b"}))
+    assert checkpoint.load(path)["recipe"]["decoder"] == {"name": "b"}
+    assert checkpoint.network_digest(path) == network
+    with pytest.raises(CheckpointError, match="has changed since its network was measured"):
+        checkpoint.change(path, origin, lambda held: held.clear())
+    assert checkpoint.load(path)["recipe"]["decoder"] == {"name": "b"}
+    checkpoint.save({**content, "state_dict": {"w": torch.zeros(2)}}, path)
+    assert checkpoint.network_digest(path) != network
+    with pytest.raises(CheckpointError, match=r"written by scripts/export\.py alone"):
+        checkpoint.check_writable(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize(("options", "nbest"), [({"beam_size": 3}, 3), ({"beam_size": 9}, 5),
+                                               ({"beam_size": 9, "nbest": 7}, 7)])  # fmt: skip
+def test_a_narrower_beam_has_a_shorter_list(options: dict[str, int], nbest: int) -> None:
+    recipe = {"decoder": {"name": "BeamSearchDecoder", "beam_size": 10, "nbest": 5}}
+    made = _decoder(recipe, Path("m.pth"), TextEncoder(), options)
+    assert made.settings["nbest"] == nbest

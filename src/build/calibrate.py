@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
 
 from src import checkpoint
 from src.build.components import group
-from src.build.loading import DataloaderSettings, corpora, from_group
+from src.build.loading import DataloaderSettings, corpora, from_group, no_labels
 from src.build.recognition import recognizer_from
 from src.datasets.corpus import Corpus
 from src.errors import ConfigError, ManifestError
@@ -40,6 +41,8 @@ def calibrate(config: DictConfig) -> int:
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     path = resolve(settings.from_pretrained)
+    if calibrator.write:
+        checkpoint.check_writable(path)
     recognizer = recognizer_from(str(path), settings.device, group(config, "decoder"))
     parts = corpora(group(config, "datasets"))
     if all(name.startswith("test") for name in parts):
@@ -80,7 +83,7 @@ def _listen(
         for name, judged in found.items():
             judged.append(judge(recognizer, result, name))
 
-    loader = dataloader.loader(known, lambda text: [], recognizer.sample_rate, shuffle=False)
+    loader = dataloader.loader(known, no_labels, recognizer.sample_rate, shuffle=False)
     evaluation = evaluate(
         recognizer.pipeline,
         loader,
@@ -150,10 +153,13 @@ def _reason(found: Fit) -> str:
 
 def _write(path: Path, fits: Mapping[str, Fit], recognizer: Recognizer) -> None:
     """Add what was fitted to the checkpoint; what it holds of other decoders stays."""
-    content = checkpoint.load(path)
-    before = content.get(KEY)
-    kept = dict(before) if isinstance(before, Mapping) else {}
-    for decoder in recognizer.decoders:
-        kept[decoder.name] = stored(fits[decoder.name].chosen, decoder)
-    checkpoint.save({**content, KEY: kept}, path)
+
+    def add(content: dict[str, Any]) -> None:
+        before = content.get(KEY)
+        kept = dict(before) if isinstance(before, Mapping) else {}
+        for decoder in recognizer.decoders:
+            kept[decoder.name] = stored(fits[decoder.name].chosen, decoder)
+        content[KEY] = kept
+
+    checkpoint.change(path, recognizer.origin, add)
     print(f"{path} now tells calibrated confidences")

@@ -53,12 +53,12 @@ def create(node: Mapping[str, Any], key: str, *arguments: Any, **derived: Any) -
         if isinstance(cause, SpeechError):
             raise cause from None
         raise ConfigError(f"{key} cannot be built: {_first_line(cause or error)}") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, OSError) as error:
         raise ConfigError(f"{key} cannot be built: {_first_line(error)}") from error
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def check_keys(node: Any, key: str) -> None:

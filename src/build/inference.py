@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig
 
 from src.build.components import group
-from src.build.loading import DataloaderSettings, corpora, from_group
+from src.build.loading import DataloaderSettings, corpora, from_group, no_labels
 from src.build.recognition import recognizer_from
 from src.datasets.corpus import Corpus
 from src.errors import ConfigError
@@ -64,10 +64,11 @@ def infer(config: DictConfig) -> int:
             folders[name],
             recognizer,
             formats=settings.formats,
-            output=None if settings.output is None else resolve(settings.output),
+            output=_output(settings.output, folders[name].name, alone=len(parts) == 1),
             overwrite=settings.overwrite,
             override=settings.override,
             reject_below=settings.reject_below,
+            max_segment=settings.max_segment,
         )
         earlier = folder.finished(corpus.utterances)
         rest = [each for each in corpus.utterances if each.id not in earlier]
@@ -75,7 +76,7 @@ def infer(config: DictConfig) -> int:
         recall(evaluation, earlier.values(), recognizer.decoder.name)
         failed += _write_failures(corpus, evaluation, folder)
         folder.finish()
-        evaluations[corpus.name] = evaluation
+        evaluations[folders[name].name] = evaluation
         _tell(corpus, folder, len(earlier))
     for table in (score_table, budget_table, hot_word_table):
         text = table(evaluations)
@@ -99,11 +100,22 @@ def _recognize(
     short = [each for each in utterances if each.duration <= longest]
     long = [each for each in utterances if each.duration > longest]
     evaluation = Evaluation.of(recognizer.decoders)
+    # without a reference there is nothing to compare: only the chosen decoder listens
+    scored = any(each.text is not None for each in utterances)
+    decoders = recognizer.decoders if scored else [recognizer.decoder]
     if short:
-        loader = dataloader.loader(short, _no_labels, recognizer.sample_rate, shuffle=False)
-        evaluation = run_short(recognizer, loader, folder.write, title=title)
+        loader = dataloader.loader(short, no_labels, recognizer.sample_rate, shuffle=False)
+        evaluation = run_short(recognizer, loader, decoders, folder.write, title=title)
     if long:
-        run_long(recognizer, long, evaluation, folder.write, max_segment=longest, title=title)
+        run_long(
+            recognizer,
+            long,
+            decoders,
+            evaluation,
+            folder.write,
+            max_segment=longest,
+            title=title,
+        )
     return evaluation
 
 
@@ -134,6 +146,13 @@ def _folder(save_path: str) -> Path:
     return folder
 
 
+def _output(output: str | None, part: str, *, alone: bool) -> Path | None:
+    """The folder of other formats: each of several parts has its own below it."""
+    if output is None:
+        return None
+    return resolve(output) if alone else resolve(output) / part
+
+
 def _folders(parts: dict[str, Corpus], root: Path) -> dict[str, Path]:
     """A folder for each part; its key keeps two parts of the same corpus apart."""
     names = [corpus.name for corpus in parts.values()]
@@ -152,8 +171,3 @@ def _write_failures(
     for utterance, reason in broken:
         folder.write_error(utterance, reason)
     return broken
-
-
-def _no_labels(text: str) -> list[int]:
-    """Recognition needs no labels; a reference may hold characters that the alphabet lacks."""
-    return []

@@ -13,7 +13,7 @@ from src.datasets.dataset import CACHE_KINDS, CacheKind, SpeechDataset
 from src.datasets.loader import SpeechLoader
 from src.errors import ConfigError
 from src.paths import resolve
-from src.types import Utterance
+from src.types import Utterance, is_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class DataloaderSettings:
         sorted_epochs: how many epochs of training go from the shortest to the longest utterances.
 
     Raises:
-        ConfigError: ``cache`` or ``cache_dir`` is something else.
+        ConfigError: a number is none, or ``cache`` or ``cache_dir`` is something else.
     """
 
     max_batch_duration: float
@@ -44,6 +44,15 @@ class DataloaderSettings:
     sorted_epochs: int = 0
 
     def __post_init__(self) -> None:
+        if not is_number(self.max_batch_duration) or not self.max_batch_duration > 0:
+            raise ConfigError(
+                "dataloader.max_batch_duration must be positive, but is"
+                f" {self.max_batch_duration!r}"
+            )
+        for name in ("max_batch_size", "num_workers", "sorted_epochs"):
+            value = getattr(self, name)
+            if type(value) is not int and (value is not None or name == "sorted_epochs"):
+                raise ConfigError(f"dataloader.{name} must be a whole number, but is {value!r}")
         if not isinstance(self.cache, bool) and self.cache not in CACHE_KINDS:
             raise ConfigError(
                 f"dataloader.cache must be none, memory or disk, but is {self.cache!r}"
@@ -98,6 +107,11 @@ class DataloaderSettings:
             pin_memory=self.pin_memory,
             sorted_epochs=self.sorted_epochs if shuffle else 0,
         )
+
+
+def no_labels(text: str) -> list[int]:
+    """Recognition needs no labels; a reference may hold characters that the alphabet lacks."""
+    return []
 
 
 def from_group(cls: type[Any], node: Mapping[str, Any], key: str) -> Any:

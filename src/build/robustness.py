@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig
 
 from src.build.components import group, plain
-from src.build.loading import DataloaderSettings, corpora, from_group
+from src.build.loading import DataloaderSettings, corpora, from_group, no_labels
 from src.build.recognition import recognizer_from
 from src.datasets.corpus import Corpus
 from src.errors import ConfigError, ManifestError
@@ -80,7 +80,7 @@ def _listeners(
     return {
         name: Listener(
             each,
-            dataloader.loader(utterances, _no_labels, each.sample_rate, shuffle=False),
+            dataloader.loader(utterances, no_labels, each.sample_rate, shuffle=False),
             noises[each.sample_rate],
         )
         for name, each in recognizers.items()
@@ -143,8 +143,3 @@ def _note_failures(parts: Mapping[str, Corpus], measured: Mapping[str, Measured]
     for name, reason in broken.items():
         log.error("%s: %s", name, reason)
     return len(broken)
-
-
-def _no_labels(text: str) -> list[int]:
-    """Recognition needs no labels; a reference may hold characters that the alphabet lacks."""
-    return []

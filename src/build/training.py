@@ -19,7 +19,7 @@ from src.decoding import Decoder, GreedyDecoder
 from src.engine import Engine
 from src.errors import CheckpointError, SpeechError
 from src.hardware import cpus, processor
-from src.paths import resolve
+from src.paths import plain_name, resolve
 from src.pipeline import Pipeline
 from src.ranks import n_ranks
 from src.text import TextEncoder
@@ -41,6 +41,7 @@ from src.trainer import (
     training_plan,
 )
 from src.transforms import GlobalNormalization
+from src.types import is_number
 from src.writer import JsonlWriter, MultiWriter, NullWriter, Writer
 
 log = logging.getLogger(__name__)
@@ -50,14 +51,17 @@ def train(config: DictConfig) -> int:
     """Train as ``config`` says; returns the exit status."""
     settings: TrainerSettings = from_group(TrainerSettings, group(config, "trainer"), "trainer")
     engine = Engine(settings.device, settings.precision, settings.threads)
-    run_name = str(config.writer.get("run_name"))
+    run_name = plain_name(config.writer.get("run_name") or "", "writer.run_name")
     folder = _open_folder(settings, run_name, engine)
-    with logging_to(folder.path / "info.log", engine.rank):
-        trainer = _assemble(config, settings, engine, folder)
-        try:
-            status = trainer.run()
-        finally:
-            trainer.closing.writer.close()
+    try:
+        with logging_to(folder.path / "info.log", engine.rank):
+            trainer = _assemble(config, settings, engine, folder)
+            try:
+                status = trainer.run()
+            finally:
+                trainer.closing.writer.close()
+    finally:
+        folder.release()
     engine.close()
     return status
 
@@ -83,7 +87,7 @@ def _assemble(
     data = open_training_data(config, settings, engine, text_encoder, pipeline, folder.path)
     resumed = folder.find(settings.resume_from) if settings.resume_from else None
     content = checkpoint.load(resumed) if resumed else None
-    if settings.from_pretrained:
+    if settings.from_pretrained and content is None:
         start = resolve(settings.from_pretrained)
         for line in start_from(pipeline, recipe, checkpoint.load(start), start):
             log.info("%s", line)
@@ -108,6 +112,8 @@ def _assemble(
     progress = Progress()
     if content is not None and resumed is not None:
         progress = keeper.resume(content, resumed)
+        if resumed.resolve().parent != folder.path.resolve():
+            progress.best, progress.waited = None, 0  # of files that are elsewhere
         log.info("Resumed from %s at step %d", resumed, progress.step)
     steps = engine.host.numbers(progress.step)
     if steps.min() != steps.max():
@@ -173,7 +179,8 @@ def _optimizer(
     if takes(node, "lr_scheduler", "total_steps"):
         steps = epoch_ends(loader, settings.n_epochs, settings.epoch_len, settings.accumulate)[-1]
         # OneCycleLR divides by the steps of its rise, so a rehearsal of a few needs a few more
-        fewest = math.ceil(2 / node.get("pct_start", 1.0))
+        rise = node.get("pct_start", 1.0)
+        fewest = math.ceil(2 / rise) if is_number(rise) and rise > 0 else 1
         derived["total_steps"] = max(steps, fewest)
     return optimizer, create(node, "lr_scheduler", optimizer, **derived)
 
@@ -184,7 +191,7 @@ def _fit(pipeline: Pipeline, loader: SpeechLoader, engine: Engine) -> None:
     if not isinstance(normalization, GlobalNormalization) or normalization.fitted:
         return
     if engine.is_main:
-        pipeline.front_end.fit(batch.waveforms for batch in loader.pass_once())
+        pipeline.front_end.fit(batch.waveforms for batch in loader.pass_once() if len(batch))
     normalization.load_state_dict(engine.host.objects(normalization.state_dict())[0])
 
 

@@ -48,7 +48,9 @@ def open_training_data(
     sample_rate = pipeline.front_end.sample_rate
     loaders: dict[str, SpeechLoader] = {}
     for name, corpus in found.items():
-        kept, left_out = trainable(corpus, text_encoder, pipeline.output_frames, sample_rate)
+        # what is only listened to is never made shorter
+        frames = pipeline.output_frames if name == "train" else pipeline.plain_frames
+        kept, left_out = trainable(corpus, text_encoder, frames, sample_rate)
         if engine.is_main:
             _report(name, corpus, left_out)
         loaders[name] = dataloader.loader(

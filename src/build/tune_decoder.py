@@ -12,16 +12,16 @@ import torch
 from omegaconf import DictConfig
 
 from src import checkpoint
-from src.build.components import create, group
-from src.build.loading import DataloaderSettings, corpora, from_group
-from src.decoding import Decoder, LanguageModelDecoder
+from src.build.components import group
+from src.build.loading import DataloaderSettings, corpora, from_group, no_labels
+from src.build.recognition import recognizer_from
+from src.decoding import LanguageModelDecoder
 from src.decoding.prior import measured_prior
 from src.errors import ConfigError, ManifestError
-from src.inference import InferencerSettings, Recognizer
+from src.inference import InferencerSettings
 from src.inference.emissions import emissions, identity
 from src.inference.tuning import Trial, TunerSettings, tune
 from src.paths import resolve
-from src.text import TextEncoder
 from src.writer.surface import surface
 
 log = logging.getLogger(__name__)
@@ -34,14 +34,10 @@ def tune_decoder(config: DictConfig) -> int:
     tuner: TunerSettings = from_group(TunerSettings, group(config, "tuner"), "tuner")
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    options = group(config, "decoder")
     path = resolve(settings.from_pretrained)
-
-    def configured(text_encoder: TextEncoder) -> Decoder:
-        made: Decoder = create(options, "decoder", text_encoder)
-        return made
-
-    recognizer = Recognizer.from_checkpoint(path, device=settings.device, decoder=configured)
+    if tuner.write:
+        checkpoint.check_writable(path)
+    recognizer = recognizer_from(str(path), settings.device, group(config, "decoder"))
     decoder = recognizer.decoder
     if not isinstance(decoder, LanguageModelDecoder):
         raise ConfigError(
@@ -53,7 +49,7 @@ def tune_decoder(config: DictConfig) -> int:
         for utterance in corpus.utterances
     )
     dataloader = DataloaderSettings.from_config(group(config, "dataloader"))
-    loader = dataloader.loader(utterances, lambda text: [], recognizer.sample_rate, shuffle=False)
+    loader = dataloader.loader(utterances, no_labels, recognizer.sample_rate, shuffle=False)
     kept = resolve(tuner.emissions_dir) / f"{identity(path, utterances)}.pt"
     heard = emissions(recognizer, loader, kept, title="emissions")
     if not heard.references:
@@ -63,9 +59,10 @@ def tune_decoder(config: DictConfig) -> int:
     chosen = decoder.reweighed(**best.weights, nbest=decoder.options.nbest)  # type: ignore[arg-type]
     _report(path, best, tried, chosen.settings)
     if tuner.write:
-        content = checkpoint.load(path)
-        content["recipe"]["decoder"] = {"name": type(chosen).__name__, **chosen.settings}
-        checkpoint.save(content, path)
+        recipe = {"name": type(chosen).__name__, **chosen.settings}
+        checkpoint.change(
+            path, recognizer.origin, lambda content: content["recipe"].update(decoder=recipe)
+        )
         print(f"{path} now decodes with these weights: python inference.py -cn=inference")
     return 0
 

@@ -11,7 +11,15 @@ Keys of a checkpoint:
 - ``config``: the run's config, for people to read.
 """
 
-from src.checkpoint.files import FORMAT, VERSION, load, save
+from src.checkpoint.files import (
+    FORMAT,
+    VERSION,
+    change,
+    check_writable,
+    load,
+    network_digest,
+    save,
+)
 from src.checkpoint.restoring import COMPONENTS, Restored, restore
 from src.checkpoint.weights import check_recipe, load_weights
 
@@ -20,9 +28,12 @@ __all__ = [
     "FORMAT",
     "VERSION",
     "Restored",
+    "change",
     "check_recipe",
+    "check_writable",
     "load",
     "load_weights",
+    "network_digest",
     "restore",
     "save",
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,9 @@ def save(payload: Mapping[str, Any], path: Path) -> None:
     Raises:
         CheckpointError: it could not be written, for one because the disk is full, or is of ONNX.
     """
-    if onnx_file.SESSION in payload or path.suffix == onnx_file.SUFFIX:
-        raise CheckpointError(
-            f"{path} is of ONNX, which is written by scripts/export.py alone: change the checkpoint"
-            " that it comes from, and export that"
-        )
+    check_writable(path)
+    if onnx_file.SESSION in payload:
+        check_writable(path.with_suffix(onnx_file.SUFFIX))
     content = {"format": FORMAT, "version": VERSION, **payload}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -48,6 +48,58 @@ def save(payload: Mapping[str, Any], path: Path) -> None:
             f"{path} could not be written ({error}); what was there before is whole: free some"
             " space or choose another trainer.save_dir"
         ) from error
+
+
+def check_writable(path: Path) -> None:
+    """Whether :func:`save` writes this kind of file.
+
+    Raises:
+        CheckpointError: it is of ONNX.
+    """
+    if path.suffix == onnx_file.SUFFIX:
+        raise CheckpointError(
+            f"{path} is of ONNX, which is written by scripts/export.py alone: change the checkpoint"
+            " that it comes from, and export that"
+        )
+
+
+def change(path: Path, origin: str | None, changes: Callable[[dict[str, Any]], None]) -> None:
+    """Change what a checkpoint holds, if it is still the file that was read.
+
+    Args:
+        path: the checkpoint.
+        origin: SHA-256 of the file whose network was measured.
+        changes: what is to be changed in its content.
+
+    Raises:
+        CheckpointError: another file has taken its place, or it cannot be read or written.
+    """
+    if hashlib.sha256(path.read_bytes()).hexdigest() != origin:
+        raise CheckpointError(
+            f"{path} has changed since its network was measured, so nothing was written into it:"
+            " wait until its training has ended, and start again"
+        )
+    content = load(path)
+    changes(content)
+    save(content, path)
+
+
+def network_digest(path: Path) -> str:
+    """SHA-256 of what log-probabilities depend on: all of a checkpoint's recipe but the decoder,
+    and its weights.
+
+    Raises:
+        CheckpointError: the file is none.
+    """
+    content = load(path)
+    if onnx_file.SESSION in content:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    recipe = {key: value for key, value in content["recipe"].items() if key != "decoder"}
+    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode())
+    for name, value in sorted(content["state_dict"].items()):
+        digest.update(name.encode())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -111,7 +111,11 @@ def _decoder(
                 f"decoder.{key}={value!r} does not exist: {path} names {own['name']}, which takes"
                 f" no such option; choose decoder=beam or decoder=beam_lm"
             )
-    part = {"decoder": {**own, **(options or {})}}
+    chosen = {**own, **(options or {})}
+    beam, nbest = (options or {}).get("beam_size"), own.get("nbest")
+    if isinstance(beam, int) and isinstance(nbest, int) and "nbest" not in (options or {}):
+        chosen["nbest"] = max(1, min(nbest, beam))  # it was asked for with a wider beam
+    part = {"decoder": chosen}
     try:
         decoder: decoding.Decoder = _create(part, "decoder", path, text_encoder)
     except SpeechError as error:

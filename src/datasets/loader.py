@@ -96,12 +96,20 @@ class SpeechLoader:
         """
         if start.epoch < 0 or start.batch < 0:
             raise ConfigError(f"a position must not be negative, but is {start}")
-        if not self.n_batches(start.epoch):
+        self.check_ranks(start.epoch)
+        return self._stream(start)
+
+    def check_ranks(self, epoch: int = 0) -> None:
+        """Whether each rank has something to do.
+
+        Raises:
+            ConfigError: there are fewer utterances than ranks.
+        """
+        if not self.n_batches(epoch):
             raise ConfigError(
                 f"world_size must be at most {len(self.dataset)}, the number of utterances, "
                 f"but is {self.sampler.world_size}"
             )
-        return self._stream(start)
 
     def _stream(self, start: Position) -> Iterator[tuple[Position, Batch]]:
         # The sampler runs in this process and ahead of the batches, but in their order.

@@ -39,8 +39,9 @@ class LanguageModelDecoder:
             LibriSpeech's models by name, see :mod:`src.text.ngram.official`.
         lm_weight: of the model's natural logarithms.
         word_score: nats for each word; positive for more and shorter words.
-        unknown_score: nats for each unknown word, besides what the model gives ``<unk>``; None
-            forbids unknown words.
+        unknown_score: nats for each word that may not be recognised otherwise, being neither the
+            lexicon's nor, without one, the model's, besides what the model gives ``<unk>``; None
+            forbids these. A word of the lexicon that the model lacks counts as ``<unk>`` alone.
         lexicon: a file with one word a line; None: the words of the model.
         prior, prior_weight: how often the network emits each token, and the power of that by
             which its output is divided, see :class:`src.decoding.prior.TokenPrior`.

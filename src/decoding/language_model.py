@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ _log = logging.getLogger(__name__)
 
 _MARKERS = {"<unk>", "<UNK>", "<s>", "</s>"}
 _LEAST_SPELLABLE = 0.5
+_SAMPLED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,16 @@ class FusedModel:
     weight: float
     word_score: float
     unknown_score: float | None
+
+    @property
+    def digest(self) -> str:
+        """Tells models and lexicons of other content apart, by all words and some probabilities."""
+        nodes = self.model.nodes
+        some = nodes[:: max(1, len(nodes) // _SAMPLED)]
+        found = hashlib.sha256(repr((self.model.counts, self.spellings.n_words)).encode())
+        found.update("\n".join(self.spellings.ids).encode())
+        found.update(some["log10_probability"].tobytes() + some["log10_backoff"].tobytes())
+        return found.hexdigest()[:16]
 
     def score(self, text: str) -> float:
         """Nats for a normalised text, as the search counts them."""

@@ -70,4 +70,4 @@ def measured_prior(log_probs: Iterable[Tensor]) -> list[float]:
     """
     frames = torch.cat(list(log_probs)).double().exp()
     smoothed = (frames.sum(0) + 1) / (len(frames) + frames.shape[1])
-    return [round(each, 7) for each in smoothed.tolist()]
+    return [float(f"{each:.6g}") for each in smoothed.tolist()]

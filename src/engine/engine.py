@@ -22,6 +22,15 @@ from src.types import Padded
 if TYPE_CHECKING:
     from lightning_fabric.wrappers import _FabricModule
 
+_IN_HALVES = ("cuda", "bf16-mixed")
+_BF16_SCALE = 2.0**10
+"""By which losses are multiplied, and gradients divided again, under bf16 on a GPU.
+
+Whatever the precision of autocast, PyTorch hands recurrent layers to cuDNN in float16
+(aten/src/ATen/cudnn/AutocastRNN.cpp), where the small gradients of a mean over many characters
+would be rounded to zero. A power of two rounds nothing in the other layers.
+"""
+
 
 class _OnTensors(nn.Module):
     """A network between plain tensors: Fabric looks into what passes, not into frozen values."""
@@ -81,6 +90,7 @@ class Engine:
         if ranks == 1 and chosen.type == "cuda":
             devices = [chosen.index or 0]
         self.precision = pick_precision(precision, chosen)
+        self._scale = _BF16_SCALE if (chosen.type, self.precision) == _IN_HALVES else 1.0
         self._fabric = Fabric(
             accelerator=chosen.type,
             devices=devices,
@@ -139,12 +149,19 @@ class Engine:
         return context
 
     def backward(self, loss: Tensor, network: PreparedNetwork) -> None:
-        self._fabric.backward(loss, model=network.module)
+        """Add to the gradients, which are too large by a constant factor until :meth:`clip`."""
+        self._fabric.backward(loss * self._scale, model=network.module)
 
     def clip(
         self, network: PreparedNetwork, optimizer: torch.optim.Optimizer, max_norm: float | None
     ) -> Tensor:
-        """Scale the gradients to at most ``max_norm``; returns their norm before that."""
+        """Scale the gradients to at most ``max_norm``; returns their norm before that.
+
+        To be called once in each step, whether or not there is a limit.
+        """
+        gradients = [p.grad for p in network.module.parameters() if p.grad is not None]
+        if self._scale != 1.0 and gradients:
+            torch._foreach_mul_(gradients, 1.0 / self._scale)
         norm = self._fabric.clip_gradients(
             network.module,
             optimizer,
@@ -180,8 +197,8 @@ class Engine:
         """``value`` added up over all ranks, on the device."""
         if self.world_size == 1:
             return value
-        total = self._fabric.all_reduce(value, reduce_op="sum")
-        assert isinstance(total, Tensor)
+        total = value.clone()
+        torch.distributed.all_reduce(total)  # Fabric's would make the host wait at a barrier first
         return total
 
     def barrier(self) -> None:

@@ -66,7 +66,7 @@ def evaluate(
                     result.reference,
                     {name: [h.text for h in nbest] for name, nbest in result.hypotheses.items()},
                 )
-            _note_hot_words(evaluation, result, decoders)
+            note_hot_words(evaluation, result, decoders)
             take(result)
         if budget:
             add_to_budgets(evaluation.budgets, log_probs, results, decoders, text_encoder)
@@ -88,9 +88,8 @@ def _recognized(
     ]
 
 
-def _note_hot_words(
-    evaluation: Evaluation, result: Recognized, decoders: Sequence[Decoder]
-) -> None:
+def note_hot_words(evaluation: Evaluation, result: Recognized, decoders: Sequence[Decoder]) -> None:
+    """Count the hot phrases that each decoder heard in an utterance."""
     for decoder in decoders:
         if decoder.hotwords:
             best = result.hypotheses[decoder.name][0]

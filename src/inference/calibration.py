@@ -113,6 +113,8 @@ def restored(content: Mapping[str, Any], path: Path, decoder: Decoder) -> Confid
             " scripts/calibrate.py again"
         )
     now = _scoring(decoder)
+    if "prior_weight" in now:  # one that was fitted before there was a prior knew of none
+        before.setdefault("prior_weight", 0.0)
     changed = [key for key in before if before[key] != now.get(key)]
     if changed:
         told = ", ".join(f"{key}={before[key]!r} (now {now.get(key)!r})" for key in changed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -72,7 +73,9 @@ def emission_delay(
             text_encoder=text_encoder,
             seconds_per_frame=seconds_per_frame,
         ).words
-        known = boundaries(found, word_times(line))
+        normalize = text_encoder.normalize
+        spoken = [replace(word, text=normalize(word.text)) for word in word_times(line)]
+        known = boundaries(found, spoken)
         errors += [time - truth for time, truth in (*known[0][1:], *known[1][:-1])]
     delay = statistics.median(errors)
     # Words that a network does not understand are found anywhere: then this tells nothing.

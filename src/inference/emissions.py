@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from src.checkpoint import network_digest
 from src.datasets.loader import SpeechLoader
 from src.inference.recognizer import Recognizer
 from src.types import Batch, Padded, Utterance
@@ -90,13 +91,19 @@ def _kept(path: Path) -> Emissions | None:
 
 
 def identity(checkpoint: Path, utterances: tuple[Utterance, ...]) -> str:
-    """A name that another checkpoint or another selection of utterances does not share."""
-    digest = hashlib.sha256()
-    with checkpoint.open("rb") as file:
-        digest.update(hashlib.file_digest(file, "sha256").digest())
-    for utterance in utterances:
-        size = utterance.audio.stat().st_size if utterance.audio.exists() else 0
-        digest.update(f"{utterance.id} {utterance.duration} {utterance.text} {size}\n".encode())
+    """A name that another network or another selection of recordings does not share.
+
+    What a checkpoint holds besides its network, decoder and calibration for one, changes nothing.
+
+    Raises:
+        CheckpointError: the file is none.
+    """
+    digest = hashlib.sha256(network_digest(checkpoint).encode())
+    for each in utterances:
+        status = each.audio.stat() if each.audio.exists() else None
+        heard = (each.id, str(each.audio.resolve()), each.offset, each.duration, each.text)
+        changed = (status.st_size, status.st_mtime_ns) if status else ()
+        digest.update(repr((*heard, *changed)).encode())
     return digest.hexdigest()[:16]
 
 

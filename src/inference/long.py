@@ -172,7 +172,7 @@ def joined(parts: Sequence[tuple[Span, Hypothesis]], space: int | None) -> Hypot
         frames += [span.start + frame for frame in part.frames]
         confidences += part.confidences
     return Hypothesis(
-        text=" ".join(part.text for _, part in parts if part.text),
+        text=("" if space is None else " ").join(part.text for _, part in parts if part.text),
         score=sum(part.score for _, part in parts),
         labels=tuple(labels),
         frames=tuple(frames),

@@ -40,6 +40,10 @@ from src.types import Hypothesis, Padded
 class Recognizer:
     """Pipeline, alphabet and decoder of a checkpoint, on a device.
 
+    Attributes:
+        origin: SHA-256 of the checkpoint's file; None if it comes from none.
+        confidence: how sure it says it is.
+
     >>> recognizer = Recognizer.from_checkpoint("saved/demo/model_best.pth")  # doctest: +SKIP
     >>> recognizer.transcribe("a.wav").text  # doctest: +SKIP
     """
@@ -57,7 +61,7 @@ class Recognizer:
         self.text_encoder = text_encoder
         self.decoder = decoder
         self.device = device
-        self._origin = origin
+        self.origin = origin
         self.confidence = confidence or RawConfidence()
 
     @classmethod
@@ -103,7 +107,12 @@ class Recognizer:
     def fingerprint(self) -> dict[str, Any]:
         """What its transcripts depend on, as plain values: the checkpoint and the decoder."""
         settings = {k: v for k, v in self.decoder.settings.items() if k != "threads"}
-        made = {"checkpoint": self._origin, "decoder": self.decoder.name, "settings": settings}
+        if not settings.get("prior_weight"):  # it takes nothing off, and older decoders had none
+            settings.pop("prior", None)
+            settings.pop("prior_weight", None)
+        made = {"checkpoint": self.origin, "decoder": self.decoder.name, "settings": settings}
+        if isinstance(self.decoder, LanguageModelDecoder):
+            made["language_model"] = self.decoder.fused.digest  # another one may lie at its place
         return dict(json.loads(json.dumps(made, default=str)))
 
     @overload

@@ -9,8 +9,9 @@ from tqdm import tqdm
 
 from src.audio.blocks import blocks
 from src.datasets.loader import SpeechLoader
+from src.decoding import Decoder
 from src.errors import AudioError
-from src.evaluation import LAYOUT, Evaluation, Recognized, evaluate
+from src.evaluation import LAYOUT, Evaluation, Recognized, evaluate, note_hot_words
 from src.inference.recognizer import Recognizer
 from src.types import Failure, Utterance
 
@@ -18,19 +19,16 @@ from src.types import Failure, Utterance
 def run_short(
     recognizer: Recognizer,
     loader: SpeechLoader,
+    decoders: Sequence[Decoder],
     on_result: Callable[[Recognized], None],
     *,
     title: str,
 ) -> Evaluation:
-    """Recognise a whole loader; results go to ``on_result`` one by one.
-
-    Without a reference there is nothing to compare: only the chosen decoder listens.
-    """
-    scored = any(each.text is not None for each in loader.dataset.utterances)
+    """Recognise a whole loader; results go to ``on_result`` one by one."""
     return evaluate(
         recognizer.pipeline,
         loader,
-        recognizer.decoders if scored else [recognizer.decoder],
+        decoders,
         recognizer.text_encoder,
         recognizer.device,
         title=title,
@@ -42,6 +40,7 @@ def run_short(
 def run_long(
     recognizer: Recognizer,
     utterances: Sequence[Utterance],
+    decoders: Sequence[Decoder],
     evaluation: Evaluation,
     on_result: Callable[[Recognized], None],
     *,
@@ -49,13 +48,11 @@ def run_long(
     title: str,
 ) -> None:
     """Recognise long recordings one after the other; what is scored goes to ``evaluation``."""
-    scored = any(each.text is not None for each in utterances)
-    decoders = recognizer.decoders if scored else [recognizer.decoder]
     total = sum(each.duration for each in utterances)
     with tqdm(total=total, desc=title, unit="s", bar_format=LAYOUT, leave=False) as bar:
 
         def advance(seconds: float) -> None:
-            bar.update(seconds)
+            bar.update(min(seconds, total - bar.n))
 
         for utterance in utterances:
             try:
@@ -74,4 +71,6 @@ def run_long(
                 texts = {name: [best.text] for name, best in heard.items()}
                 evaluation.score(reference, texts)
             nbest = {name: [best] for name, best in heard.items()}
-            on_result(Recognized(utterance, reference, nbest))
+            result = Recognized(utterance, reference, nbest)
+            note_hot_words(evaluation, result, decoders)
+            on_result(result)

@@ -9,6 +9,7 @@ from src.errors import ConfigError
 from src.inference.long import MAX_SEGMENT
 from src.inference.transcripts import WHOLE
 from src.transcripts import FORMATS
+from src.types import is_number
 
 _SHORTEST = 2.0
 
@@ -57,6 +58,9 @@ class InferencerSettings:
                 raise ConfigError(
                     f"inferencer.{name} must be true or false, but is {getattr(self, name)!r}"
                 )
+        threads = self.threads
+        if threads is not None and (type(threads) is not int or threads < 1):
+            raise ConfigError(f"inferencer.threads must be null or at least 1, but is {threads!r}")
         if self.max_segment is not None and not self.max_segment >= _SHORTEST:
             raise ConfigError(
                 f"inferencer.max_segment must be null or at least {_SHORTEST:g} s, but is"
@@ -68,8 +72,7 @@ class InferencerSettings:
                 f"inferencer.formats must be a list of {', '.join(known)}, but is {self.formats!r}"
             )
         limit = self.reject_below
-        number = isinstance(limit, int | float) and not isinstance(limit, bool)
-        if limit is not None and not (number and 0 <= limit <= 1):
+        if limit is not None and not (is_number(limit) and 0 <= limit <= 1):
             raise ConfigError(
                 f"inferencer.reject_below must be null or from 0 to 1, but is {limit!r}"
             )

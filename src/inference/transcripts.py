@@ -21,6 +21,8 @@ MADE_WITH = ".made_with"
 """Says which checkpoint and decoder made the predictions of a folder."""
 WHOLE = ("jsonl", "ctm")
 """Formats of which one file holds all recordings."""
+_PART = ("duration", "offset", "max_segment")
+"""What of a recording was heard, and in which pieces."""
 _REMEDY = (
     "choose another inferencer.save_path, replace what is there with inferencer.overwrite=true, or"
     " move it aside with inferencer.override=true"
@@ -41,6 +43,7 @@ class PredictionFolder:
         overwrite: make and write again what is there.
         override: move earlier predictions aside.
         reject_below: predictions of less confidence are marked as rejected; None marks none.
+        max_segment: seconds of the pieces in which what is longer is heard; None: never in pieces.
 
     Attributes:
         gate: what counts the rejected ones.
@@ -62,6 +65,7 @@ class PredictionFolder:
         overwrite: bool = False,
         override: bool = False,
         reject_below: float | None = None,
+        max_segment: float | None = None,
     ) -> None:
         self.folder = folder
         self.output = output or folder
@@ -70,6 +74,7 @@ class PredictionFolder:
         self._recognizer = recognizer
         self._formats = [name for name in formats if name != "json"]
         self._overwrite = overwrite
+        self._max_segment = max_segment
         self._written: set[str] = set()
         self.gate = Gate(reject_below)
         if override:
@@ -81,11 +86,15 @@ class PredictionFolder:
         mark = self.folder / MADE_WITH
         wanted = self._recognizer.fingerprint
         used = self.folder.exists() and any(self.folder.iterdir())
-        same = mark.is_file() and json.loads(mark.read_text(encoding="utf-8")) == wanted
-        if used and not same and not self._overwrite:
-            raise ConfigError(
-                f"{self.folder} holds predictions already, of another model or decoder: {_REMEDY}"
-            )
+        same = mark.is_file() and _agree(json.loads(mark.read_text(encoding="utf-8")), wanted)
+        if used and not same:
+            if not self._overwrite:
+                raise ConfigError(
+                    f"{self.folder} holds predictions already, of another model or decoder:"
+                    f" {_REMEDY}"
+                )
+            for path in self.folder.glob("*.json"):  # or a broken run would leave both together
+                path.unlink()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.output.mkdir(parents=True, exist_ok=True)
         write_whole(mark, json.dumps(wanted, ensure_ascii=False))
@@ -109,19 +118,39 @@ class PredictionFolder:
                     f"{path} holds what was heard in {content.get('audio_path')}, not in"
                     f" {utterance.audio}: {_REMEDY}"
                 )
-            if content.get("duration") == round(utterance.duration, 3):
+            wanted = self._origin(utterance)
+            if all(content.get(key) == wanted.get(key) for key in _PART):
                 found[utterance.id] = content
-                self._judge_again(content)
+                self._judge_again(content, utterance)
                 self._deliver(content, keep=True)
         return found
 
-    def _judge_again(self, content: dict[str, Any]) -> None:
-        """Whether an earlier prediction is rejected now; its file says so."""
-        before = content.pop("rejected", None)
-        told = self.gate.judge(content["pred_text"], content.get("text"), content["confidence"])
-        content |= told
-        if told.get("rejected") != before:
+    def _judge_again(self, content: dict[str, Any], utterance: Utterance) -> None:
+        """Whether an earlier prediction is rejected now, by today's reference; its file says so."""
+        before = dict(content)
+        content.pop("rejected", None)
+        content["text"] = self._reference(utterance)
+        content |= self.gate.judge(content["pred_text"], content["text"], content["confidence"])
+        if content != before:
             self._write_json(content)
+
+    def _reference(self, utterance: Utterance) -> str | None:
+        normalize = self._recognizer.text_encoder.normalize
+        return None if utterance.text is None else normalize(utterance.text)
+
+    def _origin(self, utterance: Utterance) -> dict[str, Any]:
+        """What was heard, and in which pieces if it was cut."""
+        told = {
+            "id": utterance.id,
+            "audio_path": str(utterance.audio),
+            "duration": round(utterance.duration, 3),
+            "speaker": utterance.speaker,
+        }
+        if utterance.offset:
+            told["offset"] = round(utterance.offset, 3)
+        if self._max_segment is not None and utterance.duration > self._max_segment:
+            told["max_segment"] = self._max_segment
+        return told
 
     def write(self, result: Recognized) -> None:
         """Write what was heard."""
@@ -132,7 +161,7 @@ class PredictionFolder:
         content = {
             "pred_text": best.text,
             "text": result.reference,
-            **_origin(result.utterance),
+            **self._origin(result.utterance),
             "decoder": recognizer.decoder.name,
             **self._details(best, offset),
         }
@@ -176,10 +205,9 @@ class PredictionFolder:
 
     def write_error(self, utterance: Utterance, reason: str) -> None:
         """Write that an utterance could not be read, and why."""
-        normalize = self._recognizer.text_encoder.normalize
-        reference = None if utterance.text is None else normalize(utterance.text)
+        reference = self._reference(utterance)
         self._write_json(
-            {"pred_text": "", "text": reference, **_origin(utterance), "error": reason}
+            {"pred_text": "", "text": reference, **self._origin(utterance), "error": reason}
         )
         self._written.add(utterance.id)
 
@@ -197,7 +225,11 @@ class PredictionFolder:
                 if name == "jsonl"
                 else [FORMATS[name](transcript_of(content)) for content in contents]
             )
-            write_whole(self.output / f"transcripts.{name}", "".join(lines))
+            path = self.output / f"transcripts.{name}"
+            if self._overwrite or self.output == self.folder or _continued(path, lines):
+                write_whole(path, "".join(lines))
+            elif path.read_text(encoding="utf-8", errors="replace") != "".join(lines):
+                self.spared.append(path)
 
     def _write_json(self, content: Mapping[str, Any]) -> None:
         write_whole(
@@ -221,10 +253,14 @@ class PredictionFolder:
                 self.spared.append(path)
 
 
-def _origin(utterance: Utterance) -> dict[str, Any]:
-    return {
-        "id": utterance.id,
-        "audio_path": str(utterance.audio),
-        "duration": round(utterance.duration, 3),
-        "speaker": utterance.speaker,
-    }
+def _agree(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether two fingerprints tell of the same; older ones tell less."""
+    return all(before.get(key, value) == value for key, value in now.items())
+
+
+def _continued(path: Path, lines: Sequence[str]) -> bool:
+    """Whether ``path`` is absent, or holds nothing but some of what is to be written."""
+    if not path.exists():
+        return True
+    known = set("".join(lines).splitlines())
+    return known.issuperset(path.read_text(encoding="utf-8", errors="replace").splitlines())

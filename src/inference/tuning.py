@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,6 +14,7 @@ from src.decoding import LanguageModelDecoder
 from src.errors import ConfigError
 from src.inference.emissions import Emissions
 from src.metrics.edits import EditCounts, word_edits
+from src.types import is_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,26 @@ class TunerSettings:
             value = getattr(self, name)
             if isinstance(value, str) or not isinstance(value, Sequence) or not value:
                 raise ConfigError(f"tuner.{name} must be a list of values, but is {value!r}")
-        if self.refinements < 0:
-            raise ConfigError(f"tuner.refinements must be 0 or more, but is {self.refinements}")
-        if min(self.search_beam_size, *self.beam_size) < 1:
-            raise ConfigError(f"tuner.beam_size must be at least 1, but is {self.beam_size}")
+            least = 0.0 if name in ("lm_weight", "prior_weight") else -math.inf
+            for each in value:
+                if name == "unknown_score" and each is None:
+                    continue
+                if not is_number(each) or not math.isfinite(each) or each < least:
+                    or_null = " or null" if name == "unknown_score" else ""
+                    bound = "" if least else ", 0 or more"
+                    raise ConfigError(
+                        f"tuner.{name} must hold numbers{or_null}{bound}, but has {each!r}"
+                    )
+        if type(self.refinements) is not int or self.refinements < 0:
+            raise ConfigError(f"tuner.refinements must be 0 or more, but is {self.refinements!r}")
+        if not is_number(self.tolerance) or not self.tolerance >= 0:
+            raise ConfigError(f"tuner.tolerance must be 0 or more, but is {self.tolerance!r}")
+        for beam in (self.search_beam_size, *self.beam_size):
+            if type(beam) is not int or beam < 1:
+                raise ConfigError(
+                    "tuner.beam_size and tuner.search_beam_size must be whole numbers of at least"
+                    f" 1, but have {beam!r}"
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,15 +69,16 @@ class MaskedBatchNorm(nn.Module):
             (all_mean * total, (all_variance + all_mean.square()) * total, valid[None])
         )
         sums = ranks.summed(sums)
+        any_valid = sums[-1] > 0
         valid = sums[-1].clamp(min=1.0)
         mean, square = sums[:-1].view(2, n_channels) / valid
         variance = (square - mean.square()).clamp(min=0.0)
         unbiased = variance * (valid / (valid - 1).clamp(min=1.0))
-        self._follow(mean.detach().float(), unbiased.detach().float())
+        self._follow(mean.detach().float(), unbiased.detach().float(), any_valid)
         return mean.float(), variance.float()
 
-    def _follow(self, mean: Tensor, variance: Tensor) -> None:
-        """Move the running statistics; a batch that is not finite must not spoil them for good."""
-        finite = (mean.isfinite() & variance.isfinite()).all()
+    def _follow(self, mean: Tensor, variance: Tensor, any_valid: Tensor) -> None:
+        """Move the running statistics; a batch that is empty or not finite must not spoil them."""
+        finite = (mean.isfinite() & variance.isfinite()).all() & any_valid
         for running, now in ((self.running_mean, mean), (self.running_var, variance)):
             running.lerp_(torch.where(finite, now, running), self.momentum)

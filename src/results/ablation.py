@@ -64,7 +64,7 @@ def read_run(folder: Path, base: Path) -> Run:
     }
     epochs = _epochs(folder)
     wanted = config.get("trainer.n_epochs")
-    if len(epochs) != wanted:
+    if len(epochs) != wanted and not config.get("trainer.early_stop"):
         raise ManifestError(
             f"{folder} has finished {len(epochs)} of {wanted} epochs: let it run to its end"
         )
@@ -72,9 +72,10 @@ def read_run(folder: Path, base: Path) -> Run:
         ((part, row) for row in epochs for part in ("val", "val_ema") if f"{part}/loss" in row),
         key=lambda each: _rate(each[1], each[0], "WER"),
     )
-    losses = [
-        epochs[-1][f"{part}/loss"] for part in ("val", "val_ema") if f"{part}/loss" in epochs[-1]
-    ]
+    found = [epochs[-1].get(f"{part}/loss") for part in ("val", "val_ema")]
+    losses = [loss for loss in found if loss is not None]
+    if not losses:
+        raise ManifestError(f"{folder} ended with a loss that is not finite: leave it out")
     return Run(
         name=folder.resolve().name,
         seed=config.get("trainer.seed"),
@@ -136,7 +137,8 @@ def _minutes(folder: Path) -> float:
 
 
 def _rate(row: Mapping[str, Any], part: str, kind: str) -> float:
-    return min(float(value) for key, value in row.items() if key.startswith(f"{part}/{kind}_"))
+    """Greedy: of whatever decoder else the run was validated with, rows would not be alike."""
+    return float(row[f"{part}/{kind}_(Argmax)"])
 
 
 def write_runs(path: Path, runs: Sequence[Run]) -> None:

@@ -174,6 +174,10 @@ class Learner:
         if "fused" in self.optimizer.defaults:  # belongs to the precision, which may have changed
             for group in self.optimizer.param_groups:
                 group["fused"] = self.optimizer.defaults["fused"]
+                for parameter in group["params"] if group["fused"] else ():
+                    own = self.optimizer.state.get(parameter, {})
+                    if isinstance(own.get("step"), Tensor):  # read on the device, then
+                        own["step"] = own["step"].to(parameter.device, torch.float32)
         average = state.get("ema")
         if self.average is not None and average is not None:
             self.average.load(average, path)

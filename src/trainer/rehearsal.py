@@ -50,6 +50,7 @@ def rehearse(learner: Learner, loader: SpeechLoader) -> None:
 def largest(loader: SpeechLoader) -> list[int]:
     """Utterances of this rank's batch with most audio, padding counted, in the first epoch."""
     durations = loader.sampler.durations
+    loader.check_ranks()
     batches = loader.sampler.batches(0)
     found: list[int] = max(batches, key=lambda batch: len(batch) * durations[batch].max()).tolist()
     return found

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from src import checkpoint
 from src.errors import CheckpointError, ConfigError
@@ -19,32 +21,50 @@ METRICS = "metrics.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Paths of a run, and the rule that nothing in it is overwritten unasked."""
+    """Paths of a run, and the rule that nothing in it is overwritten unasked.
+
+    Attributes:
+        lock: is held by the process that trains there, or None for its other ranks.
+    """
 
     path: Path
+    lock: FileLock | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def open(cls, save_dir: str, run_name: str, *, resume: str | None, override: bool) -> RunFolder:
         """Make the folder, or find it again to resume.
 
         Raises:
-            ConfigError: it holds a run and neither resuming nor ``override`` is asked for.
+            ConfigError: it holds a run and neither resuming nor ``override`` is asked for, another
+                process trains there, or it cannot be made.
         """
         path = resolve(save_dir) / plain_name(run_name, "writer.run_name")
         occupied = _holds_a_run(path)
         if occupied and override and not resume:
+            _locked(path).release()
             log.warning("The earlier run was moved to %s", move_aside(path))
         elif occupied and not resume:
             raise ConfigError(
                 f"{path} holds a run already: choose another writer.run_name, go on with"
                 " trainer.resume_from=auto, or move it aside with trainer.override=true"
             )
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"{path} cannot be made ({error.strerror}): choose another trainer.save_dir"
+            ) from error
+        lock = _locked(path)
         for half_written in path.glob(".*.pth.*.tmp"):  # by a process that was killed
             half_written.unlink(missing_ok=True)
         if not occupied:
             (path / METRICS).unlink(missing_ok=True)  # empty: of a start that failed
-        return cls(path)
+        return cls(path, lock)
+
+    def release(self) -> None:
+        """Let another process train here."""
+        if self.lock is not None:
+            self.lock.release(force=True)
 
     @property
     def best(self) -> Path:
@@ -65,19 +85,30 @@ class RunFolder:
         """The checkpoint to resume from; None if ``auto`` finds none.
 
         Raises:
-            CheckpointError: a named one does not exist or would undo what came after it, or
-                ``auto`` can read none of those that there are.
+            CheckpointError: a named one does not exist, would undo what came after it or belongs
+                to another run than the one that is here, or ``auto`` can read none of those that
+                there are.
         """
         if resume == "auto":
             return self._newest()
         for candidate in (self.path / resume, resolve(resume)):
             if candidate.is_file():
+                self._refuse_to_mix(candidate)
                 self._refuse_to_go_back(candidate)
                 return candidate
         raise CheckpointError(
             f"trainer.resume_from={resume} is neither in {self.path} nor a path: use auto, or one"
             f" of {', '.join(sorted(file.name for file in self.path.glob('*.pth'))) or 'none'}"
         )
+
+    def _refuse_to_mix(self, chosen: Path) -> None:
+        """Another run's checkpoint would make a third run of this one, and overwrite it."""
+        if chosen.resolve().parent != self.path.resolve() and _holds_a_run(self.path):
+            raise CheckpointError(
+                f"{self.path} holds another run than that of trainer.resume_from={chosen}: choose"
+                " another writer.run_name to go on from there, or trainer.resume_from=auto to go on"
+                " with the one that is here"
+            )
 
     def _refuse_to_go_back(self, chosen: Path) -> None:
         """A run that went on from before its own checkpoints would overwrite them one by one."""
@@ -112,6 +143,25 @@ class RunFolder:
                 " log says of them, or move the run aside with trainer.override=true"
             )
         return newest
+
+
+def _locked(path: Path) -> FileLock:
+    """The lock of the run in ``path``, held by this process.
+
+    Raises:
+        ConfigError: another process holds it.
+    """
+    lock = FileLock(path / ".lock", is_singleton=True)  # this process may open it again
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ConfigError(
+            f"another process trains in {path}: wait until it ends, or choose another"
+            " writer.run_name"
+        ) from error
+    except (OSError, NotImplementedError) as error:  # not every network file system has locks
+        log.debug("%s cannot be locked: %s", path, error)
+    return lock
 
 
 def _holds_a_run(path: Path) -> bool:

@@ -109,8 +109,11 @@ class TrainerSettings:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(f"trainer.{name} must be positive, but is {value}")
-        if self.resume_from and self.from_pretrained:
-            raise ConfigError("trainer.resume_from and trainer.from_pretrained exclude each other")
+        if self.resume_from and self.resume_from != "auto" and self.from_pretrained:
+            raise ConfigError(
+                f"trainer.resume_from={self.resume_from} and trainer.from_pretrained="
+                f"{self.from_pretrained} exclude each other: set one of them to null"
+            )
         if self.ema is not None and not 0 < self.ema < 1:
             raise ConfigError(f"trainer.ema must be null or between 0 and 1, but is {self.ema}")
         for pattern in self.freeze or []:

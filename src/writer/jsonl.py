@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 METRICS_FILE = "metrics.jsonl"
+log = logging.getLogger(__name__)
 
 
 def read_metrics(path: str | Path, *, last_step: int | None = None) -> list[dict[str, float]]:
@@ -55,7 +58,7 @@ class JsonlWriter:
     """Numbers to ``metrics.jsonl``, one line a call; tables, figures and audio as files.
 
     ``tables/<name>.csv``, ``plots/<name>.png`` and ``audio/<name>.wav`` hold the latest of
-    their name.
+    their name. Where the disk is full, it says so once and the run goes on without.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class JsonlWriter:
             FileExistsError: ``resume_step`` is None and there are metrics already.
         """
         self._dir = Path(run_dir)
+        self._told = False
         self._dir.mkdir(parents=True, exist_ok=True)
         path = self._dir / METRICS_FILE
         if resume_step is None:
@@ -86,15 +90,30 @@ class JsonlWriter:
             replace_file(path, "".join(map(_to_line, kept)).encode())
         self._file = path.open("a", encoding="utf-8", newline="\n")
 
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """A run is worth more than its curves: what cannot be written is told once and left out."""
+        try:
+            yield
+        except OSError as error:
+            if not self._told:
+                log.warning(
+                    "%s: metrics and pictures cannot be written (%s); the run goes on",
+                    self._dir,
+                    error.strerror or error,
+                )
+            self._told = True
+
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         row = {key: float(value) for key, value in values.items()}
-        self._file.write(_to_line({"step": step, "time": round(time.time(), 3), **row}))
-        self._file.flush()
+        with self._going_on():
+            self._file.write(_to_line({"step": step, "time": round(time.time(), 3), **row}))
+            self._file.flush()
 
     def table(self, name: str, frame: pd.DataFrame, step: int) -> None:
         # The mark at the start lets spreadsheets recognise UTF-8.
         content = frame.to_csv(index=False, lineterminator="\n").encode("utf-8-sig")
-        replace_file(self._dir / "tables" / file_name(name, ".csv"), content)
+        self._replace("tables", file_name(name, ".csv"), content)
 
     def figure(self, name: str, figure: Figure, step: int) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -102,14 +121,19 @@ class JsonlWriter:
         FigureCanvasAgg(figure)
         image = io.BytesIO()
         figure.savefig(image, format="png", dpi=DOTS_PER_INCH)
-        replace_file(self._dir / "plots" / file_name(name, ".png"), image.getvalue())
+        self._replace("plots", file_name(name, ".png"), image.getvalue())
 
     def audio(self, name: str, waveform: np.ndarray, sample_rate: int, step: int) -> None:
         import soundfile
 
         wav = io.BytesIO()
         soundfile.write(wav, waveform, sample_rate, format="WAV", subtype="PCM_16")
-        replace_file(self._dir / "audio" / file_name(name, ".wav"), wav.getvalue())
+        self._replace("audio", file_name(name, ".wav"), wav.getvalue())
+
+    def _replace(self, kind: str, name: str, content: bytes) -> None:
+        with self._going_on():
+            replace_file(self._dir / kind / name, content)
 
     def close(self) -> None:
-        self._file.close()
+        with self._going_on():
+            self._file.close()

@@ -179,6 +179,17 @@ def test_settings_make_the_same_decoder(tmp_path: Path) -> None:
     assert decoder.settings["lm_weight"] == 0.4
 
 
+def test_a_digest_tells_models_and_lexicons_apart(tmp_path: Path) -> None:
+    (tmp_path / "again").mkdir()
+    lexicon = tmp_path / "lexicon.txt"
+    lexicon.write_text("AB\nBA\n", encoding="utf-8")
+    paths = [arpa(tmp_path, 2)[0], arpa(tmp_path / "again", 2)[0], arpa(tmp_path, 2, seed=1)[0]]
+    first, copy, other = (LanguageModelDecoder(ENCODER, lm=str(path)).fused for path in paths)
+    bound = LanguageModelDecoder(ENCODER, lm=str(paths[0]), lexicon=str(lexicon)).fused
+    assert first.digest == copy.digest
+    assert len({first.digest, other.digest, bound.digest}) == 3
+
+
 def test_the_prior_is_taken_off_before_the_search(tmp_path: Path) -> None:
     """As an exhaustive search finds, whose posteriors were divided by hand."""
     path, model = arpa(tmp_path, 2)

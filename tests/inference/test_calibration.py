@@ -139,6 +139,16 @@ def test_checkpoints_of_any_age(tmp_path: Path, caplog: pytest.LogCaptureFixture
     assert "lm_weight=0.5 (now 0.7): run scripts/calibrate.py again" in caplog.text
 
 
+def test_a_prior_that_came_after_the_fit_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    decoder = SimpleNamespace(name="LM", settings={"lm_weight": 0.5, "prior_weight": 0.0})
+    before = stored(Calibration(1.0), SimpleNamespace(name="LM", settings={"lm_weight": 0.5}))  # type: ignore[arg-type]
+    restored({KEY: {"LM": before}}, Path("m.pth"), decoder)  # type: ignore[arg-type]
+    assert not caplog.records
+    decoder.settings["prior_weight"] = 0.6
+    restored({KEY: {"LM": before}}, Path("m.pth"), decoder)  # type: ignore[arg-type]
+    assert "prior_weight=0.0 (now 0.6): run scripts/calibrate.py again" in caplog.text
+
+
 @pytest.mark.parametrize(
     "broken",
     [3, {"temperature": 0, "bias": 0}, {"temperature": 1}, {"temperature": "x", "bias": 0},

@@ -46,6 +46,11 @@ def test_a_made_up_delay_is_found(delay: float) -> None:
     assert measured(network(delay)) == pytest.approx(delay, abs=0.01)
 
 
+def test_an_alphabet_of_capitals() -> None:
+    capitals = TextEncoder(ENCODER.alphabet.upper(), case="upper")
+    assert measured(network(0.09), capitals) == pytest.approx(0.09, abs=0.01)
+
+
 def test_what_understands_nothing_has_none() -> None:
     generator = torch.Generator().manual_seed(0)
 

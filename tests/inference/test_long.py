@@ -142,3 +142,9 @@ def test_joined_counts_frames_from_the_start_and_leaves_out_silence() -> None:
     assert found.frames == (1, 2, 30, 30)
     assert found.score == pytest.approx(-3.1)
     assert found.confidences == (0.9, 0.8, 1.0, 0.7)
+
+
+def test_without_a_space_nothing_stands_between_parts() -> None:
+    parts = [Hypothesis("ab", -1.0, (1, 2), (0, 1), (0.9, 0.9)), Hypothesis("c", -1.0, (3,), (0,))]
+    found = joined(list(zip(spans_of(10, 20), parts, strict=True)), None)
+    assert (found.text, found.labels) == ("abc", (1, 2, 3))

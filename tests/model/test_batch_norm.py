@@ -47,3 +47,11 @@ def test_image_layout_counts_every_frequency() -> None:
     out = ours(x, torch.ones(2, 1, 1, 6), channel_dim=1)
     torch.testing.assert_close(out, theirs(x), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(ours.running_var, theirs.running_var)
+
+
+def test_a_batch_without_audio_leaves_the_statistics() -> None:
+    ours = MaskedBatchNorm(2).train()
+    ours(5 + torch.randn(1, 50, 2), torch.ones(1, 50, 1), channel_dim=2)
+    before = ours.running_mean.clone(), ours.running_var.clone()
+    ours(torch.zeros(1, 50, 2), torch.zeros(1, 50, 1), channel_dim=2)
+    torch.testing.assert_close((ours.running_mean, ours.running_var), before, rtol=0, atol=0)

@@ -63,6 +63,17 @@ def test_a_run_beside_its_base(tmp_path: Path) -> None:
     assert read_run(base, base).changes == {}
 
 
+def test_rows_are_greedy_whatever_else_was_validated_with(tmp_path: Path) -> None:
+    base = make(tmp_path / "base", 0.6)
+    folder = make(tmp_path / "beam", 0.5)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        if "val/WER_(Argmax)" in line:
+            line |= {"val/WER_(BeamSearch)": 0.1, "val/CER_(BeamSearch)": 0.1}
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert read_run(folder, base).wer == pytest.approx(0.5)
+
+
 def test_a_pause_is_no_training(tmp_path: Path) -> None:
     base = make(tmp_path / "base", 0.6)
     file = base / "metrics.jsonl"

@@ -128,3 +128,49 @@ def test_the_command_hears_long_recordings_and_reports_broken_ones(
     score = CorpusScore()
     score.add(content["text"], content["pred_text"])
     assert f"{100 * score.wer:.2f} %" in row
+
+
+def test_parts_of_one_name_long_ones_and_hot_phrases_are_all_told(
+    quick_command: Run,
+    toy_run: Path,
+    talk: tuple[Path, Placed],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A short utterance without a reference beside a long one that has it, and a second part."""
+    monkeypatch.setattr(inference, "PREDICTIONS", str(tmp_path / "saved"))
+    path, placed = talk
+    short = tmp_path / "short.wav"
+    soundfile.write(short, placed[0][2], RATE)
+    told = " ".join(text for text, *_ in placed)
+    word = placed[0][0].split()[0]
+    for name, rows in {
+        "a": [{"audio_filepath": str(short)}, {"audio_filepath": str(path), "text": told}],
+        "b": [{"audio_filepath": str(short), "text": placed[0][0]}],
+    }.items():
+        (tmp_path / name).mkdir()
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / name / "test.jsonl").write_text(lines, encoding="utf-8")
+    words = [
+        *("-cn=inference", "~datasets.test", f"data_dir={tmp_path}", "inferencer.save_path=both"),
+        f"inferencer.from_pretrained={toy_run / 'model_best.pth'}",
+        *(f"+datasets.{name}._target_=src.datasets.ManifestCorpus" for name in "ab"),
+        *(f"+datasets.{name}.manifest={name}/test.jsonl" for name in "ab"),
+        *(f"+datasets.{name}.data_dir={tmp_path}" for name in "ab"),
+        *("dataloader.num_workers=0", "inferencer.max_segment=4", "decoder=beam"),
+        f"decoder.hotwords=[{word}]",
+    ]
+    done = quick_command("inference.py", *words)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.split("\n\n")[0].splitlines() if "%" in line]
+    assert [row[:3] for row in rows] == [
+        ["a", "Argmax", "1"], ["a", "BeamSearch", "1"],
+        ["b", "Argmax", "1"], ["b", "BeamSearch", "1"],
+    ]  # fmt: skip
+    heard = done.stdout.split("hot phrase")[1]
+    again = quick_command("inference.py", *words)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.split("hot phrase")[1] == heard
+    assert [line.split() for line in heard.splitlines() if f" {word} " in line] == [
+        ["a", word, "2"], ["b", word, "1"],
+    ]  # fmt: skip

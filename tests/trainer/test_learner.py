@@ -45,6 +45,20 @@ def test_a_step_that_is_not_finite_changes_nothing(
     assert any(not torch.equal(moved[key], before[0][key]) for key in moved)
 
 
+@pytest.mark.parametrize("precision", ["32", "bf16"])
+def test_a_scaled_loss_changes_nothing_but_what_is_too_small(precision: str) -> None:
+    """As under bf16 on a GPU, whose recurrent layers have float16's range of gradients."""
+    learnt = []
+    for scale in (1.0, 2.0**10):
+        learner = make_learner(precision=precision)
+        learner.engine._scale = scale
+        learner.rehearse(as_batch(noise(9)))
+        steps = [learner.step([as_batch(noise(2 * n)), as_batch(noise(2 * n + 1))], n)
+                 for n in range(3)]  # fmt: skip
+        learnt.append(([step.norm for step in steps], learner.pipeline.state_dict()))
+    torch.testing.assert_close(learnt[1], learnt[0], rtol=0, atol=0)
+
+
 def test_a_first_step_that_is_not_finite_is_no_end() -> None:
     for options in ({"fused": True}, {"fused": False}):
         learner = make_learner(**options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import torch
 from src import checkpoint
 from src.errors import CheckpointError, ConfigError
 from src.trainer.run_folder import RunFolder
+from tests.toy import ROOT
 
 
 def save(path: Path, step: int, **more: object) -> None:
@@ -66,6 +69,44 @@ def test_going_back_needs_a_run_of_its_own(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match=r"last.pth at step 15 would be overwritten"):
             folder.find(name)
     assert RunFolder(tmp_path / "other").find(str(folder.epoch(1))) == folder.epoch(1)
+
+
+def test_another_run_is_not_overwritten_by_a_branch(tmp_path: Path) -> None:
+    here, there = RunFolder(tmp_path / "here"), RunFolder(tmp_path / "there")
+    for folder, step in ((here, 100), (there, 10)):
+        folder.path.mkdir()
+        save(folder.last, step)
+    with pytest.raises(CheckpointError, match=r"here holds another run than that of .*there"):
+        here.find(str(there.last))
+    assert RunFolder(tmp_path / "new").find(str(there.last)) == there.last
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
+    first = RunFolder.open(str(tmp_path), "run", resume="auto", override=False)
+    save(first.last, 3)
+    half_written = first.path / f".{first.last.name}.1.tmp"
+    half_written.write_bytes(b"half")
+    program = (
+        "import sys; from src.trainer.run_folder import RunFolder as R;"
+        "R.open(sys.argv[1], 'run', resume=sys.argv[2] or None, override=not sys.argv[2])"
+    )
+
+    def another(resume: str) -> str:
+        words = [sys.executable, "-c", program, str(tmp_path), resume]
+        return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False).stderr
+
+    for resume in ("auto", ""):
+        assert "ConfigError: another process trains in" in another(resume)
+    assert half_written.exists()
+    first.release()
+    assert another("auto") == ""
+    assert not half_written.exists()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"choose another trainer\.save_dir"):
+        RunFolder.open(str(tmp_path / "file"), "run", resume=None, override=False)
 
 
 def test_a_failed_save_leaves_the_earlier_checkpoint(

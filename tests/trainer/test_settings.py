@@ -25,8 +25,8 @@ from src.trainer.settings import TrainerSettings
         ({"n_epochs": 1, "average": "best 1"}, "trainer.average must be 'last N' or 'best N'"),
         ({"n_epochs": 1, "save_every": "soon"}, "trainer.save_every must be a positive number"),
         (
-            {"n_epochs": 1, "resume_from": "auto", "from_pretrained": "a.pth"},
-            "exclude each other",
+            {"n_epochs": 1, "resume_from": "b.pth", "from_pretrained": "a.pth"},
+            "resume_from=b.pth and trainer.from_pretrained=a.pth exclude each other",
         ),
     ],
 )

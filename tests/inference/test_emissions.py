@@ -1,0 +1,67 @@
+"""What is kept of a network's output belongs to one network and to these recordings."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from src import checkpoint
+from src.errors import ConfigError
+from src.inference.emissions import identity
+from src.inference.tuning import TunerSettings
+from src.types import Utterance
+
+
+def test_another_recording_or_network_has_another_name(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    content = {"recipe": {"model": {}, "decoder": {}}, "state_dict": {"w": torch.ones(2)}}
+    checkpoint.save(content, path)
+    audio = tmp_path / "clean.wav"
+    audio.write_bytes(b"1234")
+    (tmp_path / "noisy.wav").write_bytes(b"4321")
+    first = Utterance("a", audio, 1.0, "one")
+    name = identity(path, (first,))
+    assert identity(path, (first,)) == name
+    for change in ({"audio": tmp_path / "noisy.wav"}, {"offset": 0.5}, {"text": "two"}):
+        assert identity(path, (replace(first, **change),)) != name  # type: ignore[arg-type]
+    assert identity(path, (first, first)) != name
+    os.utime(audio, ns=(1, 1))
+    assert identity(path, (first,)) != name
+    changed = identity(path, (first,))
+    # tuning and calibrating write into the checkpoint, and change nothing of what is heard
+    checkpoint.save({**content, "recipe": {"model": {}, "decoder": {"beam": 3}}}, path)
+    assert identity(path, (first,)) == changed
+    checkpoint.save({**content, "state_dict": {"w": torch.zeros(2)}}, path)
+    assert identity(path, (first,)) != changed
+
+
+GOOD = {
+    "lm_weight": [0.5],
+    "word_score": [1.0],
+    "prior_weight": [0.0],
+    "unknown_score": [-5.0, None],
+    "beam_size": [10],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lm_weight": [-0.5]}, "tuner.lm_weight must hold numbers, 0 or more, but has -0.5"),
+        ({"lm_weight": ["a"]}, "tuner.lm_weight must hold numbers, 0 or more, but has 'a'"),
+        ({"prior_weight": [-1]}, "tuner.prior_weight must hold numbers, 0 or more, but has -1"),
+        ({"word_score": [None]}, "tuner.word_score must hold numbers, but has None"),
+        ({"unknown_score": ["none"]}, "tuner.unknown_score must hold numbers or null, but has"),
+        ({"beam_size": [10.5]}, "must be whole numbers of at least 1, but have 10.5"),
+        ({"refinements": 1.5}, "tuner.refinements must be 0 or more, but is 1.5"),
+        ({"tolerance": "a"}, "tuner.tolerance must be 0 or more, but is 'a'"),
+    ],
+)
+def test_values_that_cannot_be_tried_are_named(change: dict[str, object], message: str) -> None:
+    TunerSettings(**GOOD)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=message):
+        TunerSettings(**{**GOOD, **change})  # type: ignore[arg-type]

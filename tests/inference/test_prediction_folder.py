@@ -1,0 +1,123 @@
+"""What an earlier run has heard counts only where it is what this run would hear."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.decoding import GreedyDecoder, Word
+from src.errors import ConfigError
+from src.evaluation import Recognized
+from src.inference import PredictionFolder
+from src.inference.calibration import RawConfidence
+from src.text import TextEncoder
+from src.types import Hypothesis, Utterance
+
+ENCODER = TextEncoder()
+
+
+class Parrot:
+    """Stands for a recogniser, of which the folder asks these things."""
+
+    decoder = GreedyDecoder(ENCODER)
+    text_encoder = ENCODER
+    confidence = RawConfidence()
+
+    def __init__(self, name: str, **more: Any) -> None:
+        self.fingerprint = {"checkpoint": name, **more}
+
+    def words(self, best: Hypothesis) -> tuple[Word, ...]:
+        return tuple(Word(word, 0.0, 1.0, 1.0) for word in best.text.split())
+
+
+def utterance(name: str, text: str | None = "one two", **more: Any) -> Utterance:
+    made = Utterance(name, Path(f"{name}.wav"), 3.0, text)
+    return replace(made, **more)
+
+
+def opened(place: Path, name: str = "net", **options: Any) -> PredictionFolder:
+    more = options.pop("more", {})
+    return PredictionFolder(place, Parrot(name, **more), **options)  # type: ignore[arg-type]
+
+
+def heard(folder: PredictionFolder, *utterances: Utterance, text: str = "one two") -> None:
+    for each in utterances:
+        best = Hypothesis(text, -1.0, (1,), (0,), (0.9,))
+        folder.write(Recognized(each, each.text, {"Argmax": [best]}))
+
+
+def test_a_broken_off_overwrite_leaves_nothing_of_the_other_model(tmp_path: Path) -> None:
+    a, b = utterance("a"), utterance("b")
+    heard(opened(tmp_path, "old"), a, b)
+    with pytest.raises(ConfigError, match="predictions already, of another model or decoder"):
+        opened(tmp_path, "new")
+    heard(opened(tmp_path, "new", overwrite=True), a, text="one too")
+    found = opened(tmp_path, "new").finished([a, b])
+    assert {name: each["pred_text"] for name, each in found.items()} == {"a": "one too"}
+
+
+def test_older_marks_tell_less_and_agree(tmp_path: Path) -> None:
+    heard(opened(tmp_path), utterance("a"))
+    assert opened(tmp_path, more={"language_model": "1f"}).finished([utterance("a")])
+    with pytest.raises(ConfigError, match="of another model or decoder"):
+        opened(tmp_path, more={"language_model": "2e"})
+
+
+def test_a_mended_reference_counts(tmp_path: Path) -> None:
+    heard(opened(tmp_path), utterance("a", "one tow"), utterance("b", None))
+    mended = [utterance("a", "one two"), utterance("b", "One, two!")]
+    found = opened(tmp_path).finished(mended)
+    assert [each["text"] for each in found.values()] == ["one two", "one two"]
+    kept = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert kept["text"] == "one two"
+
+
+@pytest.mark.parametrize(
+    ("utterance_change", "max_segment"),
+    [({"offset": 5.0}, None), ({"duration": 2.0}, None), ({}, 2.5)],
+)
+def test_another_part_is_heard_anew(
+    tmp_path: Path, utterance_change: dict[str, float], max_segment: float | None
+) -> None:
+    first = utterance("a")
+    heard(opened(tmp_path), first)
+    assert opened(tmp_path, max_segment=4.0).finished([first])
+    now = utterance("a", **utterance_change)
+    again = opened(tmp_path, max_segment=max_segment)
+    assert again.finished([now]) == {}
+    heard(again, now)
+    assert opened(tmp_path, max_segment=max_segment).finished([now])
+
+
+@pytest.mark.parametrize("name", ["jsonl", "ctm"])
+def test_one_file_for_all_is_continued_or_kept(tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    options: dict[str, Any] = {"formats": [name], "output": out}
+    a, b = utterance("a"), utterance("b")
+    folder = opened(tmp_path / "predictions", **options)
+    heard(folder, a)
+    folder.finish()
+    first = (out / f"transcripts.{name}").read_text(encoding="utf-8")
+    folder = opened(tmp_path / "predictions", **options)
+    folder.finished([a, b])
+    heard(folder, b)
+    folder.finish()
+    both = (out / f"transcripts.{name}").read_text(encoding="utf-8")
+    assert first in both
+    assert len(both) > len(first)
+    assert not folder.spared
+
+    (out / f"transcripts.{name}").write_text("mine\n", encoding="utf-8")
+    folder = opened(tmp_path / "predictions", **options)
+    folder.finished([a, b])
+    folder.finish()
+    assert (out / f"transcripts.{name}").read_text(encoding="utf-8") == "mine\n"
+    assert folder.spared == [out / f"transcripts.{name}"]
+    folder = opened(tmp_path / "predictions", overwrite=True, **options)
+    heard(folder, a, b)
+    folder.finish()
+    assert (out / f"transcripts.{name}").read_text(encoding="utf-8") == both
