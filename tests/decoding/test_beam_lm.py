@@ -9,6 +9,7 @@ import torch
 
 from src.decoding import BeamSearchDecoder, LanguageModelDecoder
 from src.decoding.prior import TokenPrior, measured_prior
+from src.decoding.spelling import normalized
 from src.errors import ConfigError, ManifestError
 from src.seeding import generator
 from src.text import TextEncoder
@@ -177,6 +178,14 @@ def test_settings_make_the_same_decoder(tmp_path: Path) -> None:
         "nbest": 7,
     }  # fmt: skip
     assert decoder.settings["lm_weight"] == 0.4
+
+
+def test_a_word_that_falls_apart_beside_one_that_vanishes() -> None:
+    words = [f"w{number}" for number in range(1000)]
+    words[505:507] = ["mid-day", "--"]
+    found = normalized(words, TextEncoder())
+    assert found[504:508] == ["w504", "mid day", "", "w507"]
+    assert normalized(["a", "b"], TextEncoder(remove="", to_space="")) == ["a", "b"]
 
 
 def test_a_digest_tells_models_and_lexicons_apart(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 import torch
 
 from src import checkpoint
@@ -149,6 +151,43 @@ def test_weights_of_another_run_are_a_start(data: Path, tmp_path: Path) -> None:
     for key, value in weights(start).items():
         if "running" not in key:
             torch.testing.assert_close(again[key], value, rtol=1e-4, atol=1e-4)
+
+
+def test_a_start_from_weights_is_resumed_like_any_other(data: Path, tmp_path: Path) -> None:
+    """As a job does that always asks for resume_from=auto; the weights may be gone by then."""
+    base = ("transforms=none", "trainer.n_epochs=2", "trainer.epoch_len=1")
+    assert run(data, tmp_path / "first", *base) == 0
+    start = tmp_path / "start.pth"
+    (tmp_path / "first" / "toy" / "model_best.pth").rename(start)
+    job = (*base, f"trainer.from_pretrained={start}", "trainer.resume_from=auto")
+    assert run(data, tmp_path / "second", *job) == 0
+    folder = tmp_path / "second" / "toy"
+    assert "taken from" in (folder / "info.log").read_text(encoding="utf-8")
+    start.unlink()
+    before = weights(folder / "checkpoint-last.pth")
+    assert run(data, tmp_path / "second", *job) == 0
+    assert "Resumed from" in (folder / "info.log").read_text(encoding="utf-8")
+    after = checkpoint.load(folder / "checkpoint-last.pth")
+    assert all(torch.equal(after["state_dict"][key], before[key]) for key in before)
+    assert after["config"]["trainer"]["from_pretrained"] == str(start)
+
+
+def test_what_augmentation_can_shorten_is_scored_all_the_same(tmp_path: Path) -> None:
+    """A text that fits its recording, but would not at 1.1 times the speed, is no training text."""
+    folder = write_corpus(tmp_path / "data", {"train": 20, "val": 4})
+    short = ("transforms=small", "trainer.n_epochs=1", "trainer.epoch_len=1")
+    assert run(folder, tmp_path / "first", *short) == 0
+    pipeline = Recognizer.from_checkpoint(tmp_path / "first" / "toy" / "model_best.pth").pipeline
+    for part in ("train", "val"):
+        rows = [json.loads(line) for line in (folder / f"{part}.jsonl").read_text().splitlines()]
+        n_samples = soundfile.info(folder / rows[0]["audio_filepath"]).frames
+        fits = int(pipeline.plain_frames(torch.tensor([n_samples])))
+        rows[0]["text"] = ("ab" * fits)[: fits - 1]
+        (folder / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run(folder, tmp_path / "second", *short) == 0
+    log = (tmp_path / "second" / "toy" / "info.log").read_text(encoding="utf-8")
+    assert "train-000" in log
+    assert "val-000" not in log
 
 
 def test_broken_audio_is_named_once_and_left_out(tmp_path: Path) -> None:
