@@ -160,7 +160,11 @@ def _locked(path: Path) -> FileLock:
             " writer.run_name"
         ) from error
     except (OSError, NotImplementedError) as error:  # not every network file system has locks
-        log.debug("%s cannot be locked: %s", path, error)
+        log.warning(
+            "%s cannot be locked (%s): start no second run of this name beside this one",
+            path,
+            error,
+        )
     return lock
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,6 +109,20 @@ def test_a_language_model_in_the_report(
     assert result.stdout.split("hot phrase")[1].split()[-3:] == ["val", "cab", str(n_cab)]
 
 
+def told(report: Path) -> tuple[dict[str, Any], float]:
+    """The decoder that tuning chose and what it reached, held against all that was tried."""
+    content = json.loads(report.read_text(encoding="utf-8"))
+    trials, chosen = content["trials"], content["decoder"]
+    assert len({json.dumps(trial, sort_keys=True) for trial in trials}) == len(trials) > 12
+    weights = ("lm_weight", "word_score", "prior_weight", "unknown_score", "beam_size")
+    reached = next(trial for trial in trials if all(chosen[key] == trial[key] for key in weights))
+    assert reached["wer"] <= min(trial["wer"] for trial in trials) + 0.0005
+    assert {0.0, 0.4} < {trial["prior_weight"] for trial in trials}
+    assert len(chosen["prior"]) == 29  # the blank and the alphabet
+    assert sum(chosen["prior"]) == pytest.approx(1.0, abs=1e-5)
+    return chosen, reached["wer"]
+
+
 def test_tuning_writes_what_inference_uses(
     quick_command: Run, toy_run: Path, arpa: Path, tmp_path: Path, save_path: str
 ) -> None:
@@ -129,21 +144,7 @@ def test_tuning_writes_what_inference_uses(
     assert result.returncode == 0, result.stderr
     assert "now decodes with these weights" in result.stdout
     assert (tmp_path / "model.tuning.png").stat().st_size > 10_000
-    report = json.loads((tmp_path / "model.tuning.json").read_text(encoding="utf-8"))
-    trials = report["trials"]
-    assert len({json.dumps(trial, sort_keys=True) for trial in trials}) == len(trials) > 12
-    chosen = report["decoder"]
-    best = min(trial["wer"] for trial in trials)
-    reached = next(
-        trial for trial in trials
-        if all(chosen[key] == trial[key]
-               for key in ("lm_weight", "word_score", "prior_weight", "unknown_score",
-                           "beam_size"))
-    )  # fmt: skip
-    assert reached["wer"] <= best + 0.0005
-    assert {0.0, 0.4} < {trial["prior_weight"] for trial in trials}
-    assert len(chosen["prior"]) == 29  # the blank and the alphabet
-    assert sum(chosen["prior"]) == pytest.approx(1.0, abs=1e-5)
+    chosen, wer = told(tmp_path / "model.tuning.json")
     before, after = (checkpoint.load(path) for path in (toy_run / "model_best.pth", model))
     assert after["recipe"]["decoder"] == {"name": "LanguageModelDecoder", **chosen}
     assert before["state_dict"].keys() == after["state_dict"].keys()
@@ -152,7 +153,7 @@ def test_tuning_writes_what_inference_uses(
 
     result = quick_command("inference.py", "-cn=inference", *common(toy_run, model, save_path))
     assert result.returncode == 0, result.stderr
-    assert rates(result)["BeamSearchLM"] == pytest.approx(100 * reached["wer"], abs=0.01)
+    assert rates(result)["BeamSearchLM"] == pytest.approx(100 * wer, abs=0.01)
     result = quick_command(
         "inference.py", "-cn=inference", *common(toy_run, model, save_path), "decoder.nbest=1",
         "decoder.hotwords={cab: 3}",
