@@ -180,7 +180,7 @@ def _training(
         epochs=int(content.get("epoch", 0)),
         seed=at(config, "trainer", "seed"),
         weights=str(content.get("weights", "plain")),
-        started_from=None if start is None else Path(str(start)).name,
+        started_from=None if start is None else str(start),
     )
 
 

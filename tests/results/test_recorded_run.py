@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from src.build import inference
 from src.build.training import train
@@ -92,6 +93,30 @@ def test_the_row_of_a_run(toy: Path, tmp_path: Path, record: Callable[..., Done]
     line = (tmp_path / "results.jsonl").read_text()
     assert str(tmp_path) not in line
     assert str(toy) not in line
+
+
+@pytest.mark.parametrize(
+    ("start", "shown"), [("saved/a/model_best.pth", None), ("/home/me/saved/a/b.pth", "b.pth")]
+)
+def test_what_it_started_from(
+    toy: Path, tmp_path: Path, quick_script: Callable[..., Done], start: str, shown: str | None
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(toy / "saved/toy", run)
+    content = torch.load(run / "model_best.pth", weights_only=True)
+    content["config"]["trainer"]["from_pretrained"] = start
+    torch.save(content, run / "model_best.pth")
+    done = quick_script(
+        "scripts/record_result.py",
+        str(run / "model_best.pth"),
+        str(toy / "heard/toy/val"),
+        f"--command={COMMAND}",
+        "--evaluation=python inference.py",
+        f"--results={tmp_path / 'results.jsonl'}",
+    )
+    assert done.status == 0, done.err
+    (row,) = read(tmp_path / "results.jsonl")
+    assert row.training.started_from == (shown or start)
 
 
 def test_the_machine_is_in_the_log(tmp_path: Path, record: Callable[..., Done]) -> None:

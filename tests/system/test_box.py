@@ -72,6 +72,7 @@ def test_it_transcribes_with_nothing_said(
 ) -> None:
     audio = min((speech_data / "LibriSpeech/test-clean-35m").rglob("*.flac"))
     words = (f"audio={audio}", f"inferencer.output={tmp_path}", "inferencer.formats=[txt]")
+    words += ("inferencer.overwrite=true",)
     done = quick_command("inference.py", "-cn=transcribe", *words, "inferencer.device=cpu")
     assert done.returncode == 0, done.stderr
     assert len((tmp_path / f"{audio.stem}.txt").read_text(encoding="utf-8").split()) > 2
