@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from src.build.training_data import open_training_data
 from src.datasets.loader import SpeechLoader
 from src.decoding import Decoder, GreedyDecoder
 from src.engine import Engine
-from src.errors import CheckpointError, SpeechError
+from src.errors import CheckpointError, ConfigError, SpeechError
 from src.hardware import cpus, processor
 from src.paths import plain_name, resolve
 from src.pipeline import Pipeline
@@ -68,12 +69,19 @@ def train(config: DictConfig) -> int:
 
 def _open_folder(settings: TrainerSettings, run_name: str, engine: Engine) -> RunFolder:
     folder: RunFolder | None = None
+    path = resolve(settings.save_dir) / run_name
+    start = settings.from_pretrained and resolve(settings.from_pretrained)
+    if settings.override and start and start.resolve().is_relative_to(path.resolve()):
+        raise ConfigError(
+            f"trainer.from_pretrained={settings.from_pretrained} lies in the run that"
+            " trainer.override=true would move aside: choose another writer.run_name"
+        )
     if engine.is_main:
         folder = RunFolder.open(
             settings.save_dir, run_name, resume=settings.resume_from, override=settings.override
         )
     engine.barrier()
-    return folder or RunFolder(resolve(settings.save_dir) / run_name)
+    return folder or RunFolder(path)
 
 
 def _assemble(
@@ -107,7 +115,7 @@ def _assemble(
         ema=settings.ema,
     )
     plan = training_plan(data.train, settings, engine.world_size)
-    keeper = Keeper(learner, recipe, plain(config), plan)
+    keeper = Keeper(learner, recipe, _as_trained(config, content), plan)
     # a checkpoint that does not fit is refused before anything in the folder changes
     progress = Progress()
     if content is not None and resumed is not None:
@@ -132,6 +140,16 @@ def _assemble(
     trainer.start_at(progress, {} if content is None else content["metrics"])
     _describe(pipeline, data, engine)
     return trainer
+
+
+def _as_trained(config: DictConfig, resumed: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The config for checkpoints; one that was resumed keeps what its first part started from."""
+    found: dict[str, Any] = plain(config)
+    before = ((resumed or {}).get("config") or {}).get("trainer") or {}
+    found["trainer"]["from_pretrained"] = (
+        before.get("from_pretrained") if resumed else found["trainer"].get("from_pretrained")
+    )
+    return found
 
 
 def _pipeline(

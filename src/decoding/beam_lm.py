@@ -41,7 +41,8 @@ class LanguageModelDecoder:
         word_score: nats for each word; positive for more and shorter words.
         unknown_score: nats for each word that may not be recognised otherwise, being neither the
             lexicon's nor, without one, the model's, besides what the model gives ``<unk>``; None
-            forbids these. A word of the lexicon that the model lacks counts as ``<unk>`` alone.
+            forbids these. A word of the lexicon or of a hot phrase that the model lacks counts as
+            ``<unk>`` alone.
         lexicon: a file with one word a line; None: the words of the model.
         prior, prior_weight: how often the network emits each token, and the power of that by
             which its output is divided, see :class:`src.decoding.prior.TokenPrior`.
@@ -88,7 +89,10 @@ class LanguageModelDecoder:
         self._hot = Hot(hotwords, hotword_weight, text_encoder)
         self._files = {"lm": str(lm), "lexicon": lexicon}
         model, spellings = load_model(
-            locate(lm), text_encoder, None if lexicon is None else resolve(lexicon)
+            locate(lm),
+            text_encoder,
+            None if lexicon is None else resolve(lexicon),
+            hot=[word for phrase in self._hot.boosts for word in phrase.split()],
         )
         self.fused = FusedModel(model, spellings, lm_weight, word_score, unknown_score)
         self._fusion = fuse(text_encoder, self._hot, self.fused)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +87,7 @@ class FusedModel:
 
 
 def load_model(
-    path: Path, text_encoder: TextEncoder, lexicon: Path | None
+    path: Path, text_encoder: TextEncoder, lexicon: Path | None, hot: Sequence[str] = ()
 ) -> tuple[NGramModel, Spellings]:
     """The model of an ARPA file and the words of it, or of the lexicon, that may be recognised.
 
@@ -94,6 +95,7 @@ def load_model(
         path: the ARPA file; a cache is made beside it.
         text_encoder: normalises and spells the words.
         lexicon: one word a line, whatever else stands behind it; None: the model's own words.
+        hot: normalised words that may be recognised besides.
 
     Raises:
         ManifestError: a file is missing or malformed.
@@ -114,6 +116,7 @@ def load_model(
         model.unknown,
         text_encoder,
         lexicon=words,
+        more=hot,
     )
     _check(path, spelled, words, trie, text_encoder)
     return model, trie
@@ -160,6 +163,6 @@ def _check(
         )
     _log.info(
         "language model %s: %d words can be recognised, %d of the model or lexicon cannot be"
-        " spelled, %d of the lexicon are unknown to the model",
+        " spelled, %d of the lexicon or the hot words are unknown to the model",
         path.name, trie.n_words, n_words - trie.n_words, trie.n_unknown,
     )  # fmt: skip

@@ -61,6 +61,7 @@ def spellings(
     text_encoder: TextEncoder,
     *,
     lexicon: Sequence[str] | None = None,
+    more: Sequence[str] = (),
 ) -> Spellings:
     """The trie of the words that may be recognised.
 
@@ -70,10 +71,11 @@ def spellings(
         unknown: the id of ``<unk>``, and of words that the model lacks.
         text_encoder: spells them; words with characters outside its alphabet are left out.
         lexicon: normalised words; None for those of the language model.
+        more: normalised words that may be recognised besides these.
     """
     spellable = set(text_encoder.alphabet) - {" "}
     table = {word: index for index, word in reversed(list(enumerate(lm_spelled)))}
-    wanted = set(table) if lexicon is None else set(lexicon)
+    wanted = (set(table) if lexicon is None else set(lexicon)) | set(more)
     words = sorted(word for word in wanted if word and spellable.issuperset(word))
     ids = np.array([table.get(word, -1) for word in words], dtype=np.int64)
     # where each word stands, or would stand, among the model's

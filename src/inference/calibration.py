@@ -26,7 +26,10 @@ KEY = "calibration"
 """Where a checkpoint keeps them, by the decoder's name."""
 
 _CERTAIN = 1e-6  # a posterior rounds to 0 or 1 before the network is that sure
-_SCORING = ("lm", "lm_weight", "word_score", "unknown_score", "prior_weight", "beam_size")
+_SCORING = (
+    "lm", "lexicon", "lm_weight", "word_score", "unknown_score", "prior", "prior_weight",
+    "beam_size",
+)  # fmt: skip
 log = logging.getLogger(__name__)
 
 
@@ -117,7 +120,10 @@ def restored(content: Mapping[str, Any], path: Path, decoder: Decoder) -> Confid
         before.setdefault("prior_weight", 0.0)
     changed = [key for key in before if before[key] != now.get(key)]
     if changed:
-        told = ", ".join(f"{key}={before[key]!r} (now {now.get(key)!r})" for key in changed)
+        told = ", ".join(
+            "another prior" if key == "prior" else f"{key}={before[key]!r} (now {now.get(key)!r})"
+            for key in changed
+        )
         log.warning(
             "confidences of %s were calibrated with %s: run scripts/calibrate.py again",
             decoder.name, told,
@@ -127,4 +133,7 @@ def restored(content: Mapping[str, Any], path: Path, decoder: Decoder) -> Confid
 
 def _scoring(decoder: Decoder) -> dict[str, Any]:
     """The settings on which the words that are found depend most."""
-    return {key: value for key, value in decoder.settings.items() if key in _SCORING}
+    found = {key: value for key, value in decoder.settings.items() if key in _SCORING}
+    if not found.get("prior_weight"):
+        found.pop("prior", None)  # has no effect
+    return found

@@ -43,6 +43,7 @@ class Recognizer:
     Attributes:
         origin: SHA-256 of the checkpoint's file; None if it comes from none.
         confidence: how sure it says it is.
+        confidence_greedy: the same of the best path.
 
     >>> recognizer = Recognizer.from_checkpoint("saved/demo/model_best.pth")  # doctest: +SKIP
     >>> recognizer.transcribe("a.wav").text  # doctest: +SKIP
@@ -56,6 +57,7 @@ class Recognizer:
         device: torch.device,
         origin: str | None = None,
         confidence: Confidence | None = None,
+        confidence_greedy: Confidence | None = None,
     ) -> None:
         self.pipeline = pipeline.to(device).eval()
         self.text_encoder = text_encoder
@@ -63,6 +65,7 @@ class Recognizer:
         self.device = device
         self.origin = origin
         self.confidence = confidence or RawConfidence()
+        self.confidence_greedy = confidence_greedy or RawConfidence()
 
     @classmethod
     def from_checkpoint(
@@ -90,9 +93,18 @@ class Recognizer:
         content = checkpoint.load(place)
         found = checkpoint.restore(content, place, decoder=decoder, options=options)
         confidence = restored(content, place, found.decoder)
+        greedy = restored(content, place, GreedyDecoder(found.text_encoder))
         origin = hashlib.sha256(place.read_bytes()).hexdigest()
         parts = (found.pipeline, found.text_encoder, found.decoder)
-        return cls(*parts, pick_device(device), origin, confidence)
+        return cls(*parts, pick_device(device), origin, confidence, greedy)
+
+    def greedy(self) -> Recognizer:
+        """The same network with the best path alone, and its own confidences."""
+        own = self.confidence_greedy
+        decoder = GreedyDecoder(self.text_encoder)
+        return Recognizer(
+            self.pipeline, self.text_encoder, decoder, self.device, self.origin, own, own
+        )
 
     @property
     def sample_rate(self) -> int:

@@ -94,6 +94,7 @@ class StreamingRecognizer:
     def __init__(self, recognizer: Recognizer) -> None:
         pipeline = recognizer.pipeline
         self.recognizer = recognizer
+        self._greedy = recognizer.greedy()
         self._front_end = StreamingFrontEnd(pipeline.front_end)
         self._network = StreamingNetwork(pipeline.network)
         self._stream: _Stream | OnnxStream = _Stream(self._front_end, self._network)
@@ -174,7 +175,7 @@ class StreamingRecognizer:
             start: seconds; words that begin earlier are left out.
         """
         first = round(start / self.recognizer.seconds_per_frame)
-        return self.recognizer.words(state.best.hypothesis(first))
+        return self._greedy.words(state.best.hypothesis(first))
 
     def emissions(self, state: StreamState) -> Tensor:
         """(T, V) log-probabilities up to the end of the stream, as if nothing came after it."""

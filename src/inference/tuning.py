@@ -55,9 +55,10 @@ class TunerSettings:
             for each in value:
                 if name == "unknown_score" and each is None:
                     continue
-                if not is_number(each) or not math.isfinite(each) or each < least:
+                most = 100.0 if name == "lm_weight" else math.inf  # as the decoder has it
+                if not is_number(each) or not (least <= each < most and math.isfinite(each)):
                     or_null = " or null" if name == "unknown_score" else ""
-                    bound = "" if least else ", 0 or more"
+                    bound = "" if least else ", 0 or more" if most == math.inf else ", 0 to 100"
                     raise ConfigError(
                         f"tuner.{name} must hold numbers{or_null}{bound}, but has {each!r}"
                     )
@@ -158,7 +159,7 @@ def _weigh(
         steps = [step / 2 for step in steps]
         around = itertools.product(*((-step, 0.0, step) if step else (0.0,) for step in steps))
         start = _again(best)
-        best = best_of(
+        corners = [
             replace(
                 start,
                 lm_weight=max(0.0, round(start.lm_weight + weight, 4)),
@@ -166,7 +167,8 @@ def _weigh(
                 prior_weight=max(0.0, round(start.prior_weight + prior, 4)),
             )
             for weight, word, prior in around
-        )
+        ]
+        best = best_of([start, *corners])  # which stays where nothing is better
     return best
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ from typing import Any
 from src import checkpoint
 from src.checkpoint import onnx_file, safetensors_file
 from src.errors import CheckpointError, ConfigError
+from src.inference.calibration import KEY
 from src.interchange import onnx_export
 from src.network.fetch import checksum
+from src.paths import ROOT
 from src.results import page
 from src.results.rows import Result, without_paths
 
 SUFFIXES = (".pth", safetensors_file.SUFFIX, onnx_file.SUFFIX)
+log = logging.getLogger(__name__)
 _KEPT = ("arch", "recipe", "state_dict", "calibration", "weights", "epoch", "step", "metrics")
 
 
@@ -23,7 +27,8 @@ def export(
 ) -> dict[str, Any]:
     """Write the checkpoint ``source`` to ``output``, as its ending says, for recognition alone.
 
-    The optimiser is left out, and absolute paths in the config are cut to their last component.
+    The optimiser is left out, and absolute paths are cut: of files in the repository to what
+    stands below it, of others to their last component.
 
     Args:
         int8: store large weights in 8 bits; for ONNX only.
@@ -49,6 +54,10 @@ def export(
     content = checkpoint.load(source)
     kept: dict[str, Any] = {key: content[key] for key in _KEPT if key in content}
     kept["config"] = _without_paths(content.get("config"))
+    if "recipe" in kept:
+        kept["recipe"] = _with_portable(kept["recipe"], warn=True)
+    if isinstance(kept.get(KEY), Mapping):
+        kept[KEY] = {name: _with_portable(fitted) for name, fitted in kept[KEY].items()}
     kept["exported_from"] = content.get("exported_from") or checksum(source)
     if "origin" in content:
         kept["origin"] = content["origin"]
@@ -114,6 +123,25 @@ def _without_paths(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_without_paths(each) for each in value]
     return without_paths(value) if isinstance(value, str) else value
+
+
+def _with_portable(part: Any, *, warn: bool = False) -> Any:
+    """``part`` with its decoder's files as they may be called on another machine."""
+    if not isinstance(part, Mapping) or not isinstance(part.get("decoder"), Mapping):
+        return part
+    found = dict(part["decoder"])
+    for key in ("lm", "lexicon"):
+        path = Path(str(found.get(key) or ""))
+        if path.is_absolute():
+            inside = path.is_relative_to(ROOT)
+            found[key] = str(path.relative_to(ROOT)) if inside else path.name
+            if warn and not inside:
+                log.warning(
+                    "%s lies outside of this repository: the exported file names %s alone, so give"
+                    " decoder.%s=PATH where it is used",
+                    path, path.name, key,
+                )  # fmt: skip
+    return {**part, "decoder": found}
 
 
 def _learnt(key: str) -> bool:

@@ -14,7 +14,8 @@ from src.errors import ConfigError
 from src.paths import ROOT, resolve
 from src.results.rows import LanguageModel
 
-CONFIGS = ROOT / "configs" / "decoder"
+MAIN = ROOT / "configs"
+CONFIGS = MAIN / "decoder"
 OWN = "checkpoint"  # the config of the decoder that the checkpoint names
 _TARGET = "_target_"
 
@@ -33,13 +34,18 @@ def options(own: Mapping[str, Any], command: str, name: str) -> dict[str, Any]:
         ConfigError: command and checkpoint give another decoder than the transcripts name, or
             the command names a config that does not exist.
     """
-    chosen, changes = OWN, {}
-    for word in _words(command):
+    chosen, changes = None, {}
+    main = "inference"
+    words = _words(command)
+    for number, word in enumerate(words):
         key, _, value = word.lstrip("+").partition("=")
-        if key == "decoder":
+        if key in ("-cn", "--config-name"):
+            main = value or (words[number + 1] if number + 1 < len(words) else "")
+        elif key == "decoder":
             chosen = value
         elif key.startswith("decoder."):
             changes[key.removeprefix("decoder.")] = yaml.safe_load(value)
+    chosen = chosen or _named_by(main) or OWN
     base = dict(own) if chosen == OWN else _config(chosen)
     kind = str(base.pop("name", None) or base.pop(_TARGET, "")).rpartition(".")[2]
     made = getattr(COMPONENTS.get(kind), "name", None)
@@ -48,6 +54,10 @@ def options(own: Mapping[str, Any], command: str, name: str) -> dict[str, Any]:
             f"the transcripts were made by {name}, but the evaluation command gives {made}: give"
             " the command that made them, decoder=... included"
         )
+    if chosen == OWN:  # null leaves the checkpoint's option as it is
+        changes = {key: value for key, value in changes.items() if value is not None}
+        if "nbest" in base and "beam_size" in changes:
+            changes.setdefault("nbest", min(base["nbest"], changes["beam_size"]))
     found = {key: value for key, value in {**base, **changes}.items() if value is not None}
     found.pop("threads", None)
     return found
@@ -70,6 +80,23 @@ def language_model(options: Mapping[str, Any], perplexity: float | None) -> Lang
     return LanguageModel(
         Path(str(path)).name, file.stat().st_size if file.is_file() else None, perplexity
     )
+
+
+def _named_by(main: str) -> str | None:
+    """The decoder's config that the defaults of a main config name."""
+    file = MAIN / f"{main}.yaml"
+    if not file.is_file():
+        raise ConfigError(f"-cn={main} does not exist: {MAIN.relative_to(ROOT)} has no such")
+    found = None
+    for entry in yaml.safe_load(file.read_text(encoding="utf-8")).get("defaults", []):
+        if isinstance(entry, str):
+            if entry != "_self_":
+                found = _named_by(entry) or found
+        else:
+            [(group, value)] = entry.items()
+            if group.removeprefix("override ").strip() == "decoder":
+                found = value
+    return found
 
 
 def _config(name: str) -> dict[str, Any]:

@@ -155,9 +155,19 @@ def latest(results: Iterable[Result]) -> list[Result]:
     """Of several recordings of one checkpoint, test set and decoder the last."""
     found: dict[tuple[str, ...], Result] = {}
     for result in results:
-        options = json.dumps(result.decoder_options, sort_keys=True)
+        options = json.dumps(_effective(result.decoder_options), sort_keys=True)
         found[result.checkpoint_sha256, result.test_set, result.decoder, options] = result
     return list(found.values())
+
+
+def _effective(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options without those that change nothing, which older records may lack."""
+    without = set()
+    if not options.get("hotwords"):
+        without |= {"hotwords", "hotword_weight"}
+    if not options.get("prior_weight"):
+        without |= {"prior", "prior_weight"}
+    return {key: value for key, value in options.items() if key not in without}
 
 
 def without_paths(text: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from src.audio.silence import Levels, cut
-from src.decoding import GreedyDecoder, Word
+from src.decoding import Word
 from src.errors import ConfigError
 from src.inference import Recognizer, StreamingRecognizer
 from src.transcripts import Transcript
@@ -81,12 +81,7 @@ class WindowLive:
 
     def __init__(self, recognizer: Recognizer) -> None:
         self._recognizer = recognizer
-        self._quick = Recognizer(
-            recognizer.pipeline,
-            recognizer.text_encoder,
-            GreedyDecoder(recognizer.text_encoder),
-            recognizer.device,
-        )
+        self._quick = recognizer.greedy()
         self._rate = recognizer.sample_rate
         self._pieces: list[Samples] = []
         self._open = np.zeros(0, np.float32)  # what is not settled

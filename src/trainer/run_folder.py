@@ -90,7 +90,10 @@ class RunFolder:
                 there are.
         """
         if resume == "auto":
-            return self._newest()
+            newest = self._newest()
+            if newest is None:
+                log.info("No checkpoint in %s to resume from", self.path)
+            return newest
         for candidate in (self.path / resume, resolve(resume)):
             if candidate.is_file():
                 self._refuse_to_mix(candidate)
@@ -103,7 +106,7 @@ class RunFolder:
 
     def _refuse_to_mix(self, chosen: Path) -> None:
         """Another run's checkpoint would make a third run of this one, and overwrite it."""
-        if chosen.resolve().parent != self.path.resolve() and _holds_a_run(self.path):
+        if chosen.resolve().parent != self.path.resolve() and any(self.path.glob("*.pth")):
             raise CheckpointError(
                 f"{self.path} holds another run than that of trainer.resume_from={chosen}: choose"
                 " another writer.run_name to go on from there, or trainer.resume_from=auto to go on"

@@ -149,6 +149,19 @@ def test_a_prior_that_came_after_the_fit_is_told(caplog: pytest.LogCaptureFixtur
     assert "prior_weight=0.0 (now 0.6): run scripts/calibrate.py again" in caplog.text
 
 
+def test_another_prior_of_the_same_weight_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    options = {"prior_weight": 0.5, "prior": [0.5, 0.5]}
+    decoder = SimpleNamespace(name="LM", settings=options)
+    before = stored(Calibration(1.0), decoder)  # type: ignore[arg-type]
+    restored({KEY: {"LM": before}}, Path("m.pth"), decoder)  # type: ignore[arg-type]
+    assert not caplog.records
+    decoder.settings = options | {"prior": [0.6, 0.4]}
+    restored({KEY: {"LM": before}}, Path("m.pth"), decoder)  # type: ignore[arg-type]
+    assert "calibrated with another prior: run scripts/calibrate.py again" in caplog.text
+    without = SimpleNamespace(name="LM", settings={"prior_weight": 0.0, "prior": [0.5, 0.5]})
+    assert "prior" not in stored(Calibration(1.0), without)["decoder"]  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "broken",
     [3, {"temperature": 0, "bias": 0}, {"temperature": 1}, {"temperature": "x", "bias": 0},

@@ -51,8 +51,9 @@ GOOD = {
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"lm_weight": [-0.5]}, "tuner.lm_weight must hold numbers, 0 or more, but has -0.5"),
-        ({"lm_weight": ["a"]}, "tuner.lm_weight must hold numbers, 0 or more, but has 'a'"),
+        ({"lm_weight": [-0.5]}, "tuner.lm_weight must hold numbers, 0 to 100, but has -0.5"),
+        ({"lm_weight": ["a"]}, "tuner.lm_weight must hold numbers, 0 to 100, but has 'a'"),
+        ({"lm_weight": [150]}, "tuner.lm_weight must hold numbers, 0 to 100, but has 150"),
         ({"prior_weight": [-1]}, "tuner.prior_weight must hold numbers, 0 or more, but has -1"),
         ({"word_score": [None]}, "tuner.word_score must hold numbers, but has None"),
         ({"unknown_score": ["none"]}, "tuner.unknown_score must hold numbers or null, but has"),

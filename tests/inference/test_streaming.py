@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from src.decoding import BeamSearchDecoder, Decoder, GreedyDecoder
 from src.errors import AudioError, ConfigError
 from src.inference import Recognizer, StreamingRecognizer
+from src.inference.calibration import Calibration
 from src.model import DeepSpeech2
 from src.pipeline import Pipeline
 from src.text import TextEncoder
@@ -155,6 +156,18 @@ def test_words_grow_and_carry_their_times() -> None:
     assert heard[:-1] == final[: len(heard) - 1]
     for first, word in enumerate(heard):
         assert stream.words(state, start=word.start) == heard[first:]
+
+
+def test_words_on_the_way_have_the_best_paths_confidences() -> None:
+    made = recognizer(BeamSearchDecoder)
+    greedy, beam = Calibration(2.0, -0.5), Calibration(0.5, 1.0)
+    parts = (made.pipeline, ENCODER, made.decoder, made.device)
+    stream = StreamingRecognizer(Recognizer(*parts, confidence=beam, confidence_greedy=greedy))
+    state = stream.hear(stream.start(), noise(3.0))
+    raw = streaming().words(streaming().hear(streaming().start(), noise(3.0)))
+    assert stream.words(state) == greedy.words(raw) != beam.words(raw)
+    alone = stream.recognizer.greedy()
+    assert (alone.decoder.name, alone.confidence) == ("Argmax", greedy)
 
 
 def test_frames_come_within_the_latency() -> None:

@@ -17,6 +17,7 @@ from src.interchange.exporting import export
 from src.network.fetch import checksum
 from src.text import TextEncoder
 from src.types import Padded
+from tests.toy import ROOT
 
 SHAPE: dict[str, Any] = {
     "n_features": 16,
@@ -76,6 +77,25 @@ def test_the_same_to_the_bit(whole: Path, tmp_path: Path, name: str) -> None:
     assert content["exported_from"] == checksum(whole)
     export(tmp_path / name, tmp_path / f"again-{name}")
     assert checkpoint.load(tmp_path / f"again-{name}")["exported_from"] == checksum(whole)
+
+
+def test_files_are_called_as_on_another_machine(
+    whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = checkpoint.load(whole)
+    files = {"lm": "/home/ann/own.arpa", "lexicon": str(ROOT / "data/words.txt")}
+    content["recipe"]["decoder"] = {"name": "LanguageModelDecoder", **files}
+    content["calibration"]["BeamSearchLM"] = {"temperature": 1.0, "bias": 0.0, "decoder": files}
+    checkpoint.save(content, whole)
+    export(whole, tmp_path / "model.pth")
+    kept = checkpoint.load(tmp_path / "model.pth")
+    called = {"lm": "own.arpa", "lexicon": "data/words.txt"}
+    assert kept["recipe"]["decoder"] == {"name": "LanguageModelDecoder", **called}
+    assert kept["calibration"]["BeamSearchLM"]["decoder"] == called
+    assert b"/home/ann" not in (tmp_path / "model.pth").read_bytes()
+    (warning,) = caplog.messages
+    assert warning.startswith("/home/ann/own.arpa lies outside of this repository")
+    assert "give decoder.lm=PATH" in warning
 
 
 def test_another_program_reads_the_tensors(whole: Path, tmp_path: Path) -> None:

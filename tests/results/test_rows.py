@@ -63,3 +63,8 @@ def test_of_one_measurement_the_last_counts() -> None:
     beam = replace(first, decoder="BeamSearch", decoder_options={"beam_size": 10})
     again = replace(first, wer=other.wer, date="2026-02-01")
     assert latest([first, beam, other, again]) == [again, beam, other]
+    told = {**beam.decoder_options, "hotwords": [], "hotword_weight": 8.0, "prior_weight": 0.0}
+    newer = replace(beam, decoder_options={**told, "prior": [0.5, 0.5]})
+    assert latest([beam, newer]) == [newer]
+    hot = replace(beam, decoder_options={**told, "hotwords": ["ada"]})
+    assert latest([beam, newer, hot]) == [newer, hot]

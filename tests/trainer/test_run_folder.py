@@ -81,6 +81,22 @@ def test_another_run_is_not_overwritten_by_a_branch(tmp_path: Path) -> None:
     assert RunFolder(tmp_path / "new").find(str(there.last)) == there.last
 
 
+def test_a_branch_that_was_killed_before_its_first_checkpoint_begins_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "old").mkdir()
+    old = RunFolder(tmp_path / "old")
+    save(old.last, 10)
+    for _ in range(2):
+        branch = RunFolder.open(str(tmp_path), "new", resume=str(old.last), override=False)
+        assert branch.find(str(old.last)) == old.last
+        (branch.path / "metrics.jsonl").write_text('{"step": 11}\n')
+        branch.release()
+    with caplog.at_level("INFO"):
+        assert branch.find("auto") is None
+    assert f"No checkpoint in {branch.path} to resume from" in caplog.text
+
+
 def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
     first = RunFolder.open(str(tmp_path), "run", resume="auto", override=False)
     save(first.last, 3)

@@ -14,7 +14,7 @@ import torch
 
 from src import checkpoint
 from src.build.training import train
-from src.errors import CheckpointError
+from src.errors import CheckpointError, ConfigError
 from src.inference import Recognizer
 from src.trainer import Trainer
 from tests.toy import config, metrics, overrides, write_corpus
@@ -159,6 +159,7 @@ def test_a_start_from_weights_is_resumed_like_any_other(data: Path, tmp_path: Pa
     assert run(data, tmp_path / "first", *base) == 0
     start = tmp_path / "start.pth"
     (tmp_path / "first" / "toy" / "model_best.pth").rename(start)
+    base = (*base, "trainer.save_period=1")
     job = (*base, f"trainer.from_pretrained={start}", "trainer.resume_from=auto")
     assert run(data, tmp_path / "second", *job) == 0
     folder = tmp_path / "second" / "toy"
@@ -170,6 +171,21 @@ def test_a_start_from_weights_is_resumed_like_any_other(data: Path, tmp_path: Pa
     after = checkpoint.load(folder / "checkpoint-last.pth")
     assert all(torch.equal(after["state_dict"][key], before[key]) for key in before)
     assert after["config"]["trainer"]["from_pretrained"] == str(start)
+    branch = f"trainer.resume_from={folder / 'checkpoint-epoch1.pth'}"
+    assert run(data, tmp_path / "branch", *base, branch) == 0
+    config = checkpoint.load(tmp_path / "branch/toy/model_best.pth")["config"]
+    assert config["trainer"]["from_pretrained"] == str(start)  # what it began with all the same
+
+
+def test_a_start_is_not_moved_away_before_it_is_read(data: Path, tmp_path: Path) -> None:
+    base = ("transforms=none", "trainer.n_epochs=1", "trainer.epoch_len=1")
+    assert run(data, tmp_path, *base) == 0
+    start = tmp_path / "toy" / "model_best.pth"
+    again = (f"trainer.from_pretrained={start}", "trainer.override=true")
+    with pytest.raises(ConfigError, match=r"would move aside: choose another writer\.run_name"):
+        run(data, tmp_path, *base, *again)
+    assert [path.name for path in tmp_path.iterdir()] == ["toy"]
+    assert start.exists()
 
 
 def test_what_augmentation_can_shorten_is_scored_all_the_same(tmp_path: Path) -> None:
