@@ -24,7 +24,7 @@ class Section:
 
     Attributes:
         blocks: its fenced blocks, each with its language, in order.
-        spans: commands in the running text that no block holds.
+        spans: commands in the running text that no block, and no longer one of them, holds.
     """
 
     document: str
@@ -56,7 +56,10 @@ def sections(page: Path, root: Path = ROOT) -> list[Section]:
         typed = "\n".join(" ".join(body.split()) for _, body in blocks)
         plain = _COMMENT.sub("", _FENCE.sub("", part))
         spans = dict.fromkeys(" ".join(match[1].split()) for match in _SPAN.finditer(plain))
-        missed = tuple(span for span in spans if is_command(span) and span not in typed)
+        longer = [part for span in spans for part in span.split(" && ") if part != span]
+        missed = tuple(
+            span for span in spans if is_command(span) and span not in typed and span not in longer
+        )
         section = Section(name, title, blocks, missed)
         if missed or any(kind.strip("{}") in ("bash", "python") for kind, _ in blocks):
             found.append(section)
