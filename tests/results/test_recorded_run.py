@@ -156,7 +156,7 @@ def test_rendered_twice_the_same(
     for _ in range(2):
         done = quick_script("scripts/render_results.py", *words, f"--readme={readme}")
         assert (done.status, done.err) == (0, "")
-        assert "1 results and " in done.out
+        assert "1 results and 12 published" in done.out
         seen.append([(tmp_path / "RESULTS.md").read_bytes(), readme.read_bytes()])
     assert seen[0] == seen[1]
     assert b"| 2 h of tones |" in seen[0][1]  # the later of two of the same
