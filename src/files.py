@@ -1,0 +1,147 @@
+"""Files and folders that others may see, share or have named: whole, locked, in their place."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import socket
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import IO, Any
+
+from filelock import FileLock, Timeout
+
+from src.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+MOST_BYTES = 180
+"""Of a file name, so that an ending and a temporary prefix fit into the 255 of most systems."""
+
+# Names that Windows keeps for devices, whatever ending follows.
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[\d¹²³]|lpt[\d¹²³])(\.|$)", re.IGNORECASE)
+_FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
+_HOST = re.sub(r"[^\w-]", "_", socket.gethostname())[:40]
+_TEMPORARY = re.compile(rf"\..+\.{re.escape(_HOST)}-(\d+)-\d+\.tmp")
+_NUMBERS = count()  # threads may write the same file
+
+
+def safe_name(name: str) -> str:
+    """One path component for a name from outside, on every system; plain names stay as they are.
+
+    Names that had to be changed carry a digest of the original, so that two different names never
+    become the same file. (Names that differ in the case of letters alone do where the file system
+    says so.)
+
+    >>> safe_name("1089-134686-0000")
+    '1089-134686-0000'
+    >>> safe_name("..").startswith("_")
+    True
+    """
+    whole = unicodedata.normalize("NFC", name)
+    plain = _FORBIDDEN.sub("_", whole)
+    plain = re.sub(r"[\ud800-\udfff]", "_", plain)  # bytes that were no UTF-8
+    plain = re.sub(r"^\.+|[. ]+$", "_", plain)
+    if _DEVICE.match(plain):
+        plain = f"_{plain}"
+    if name and plain == name and len(plain.encode()) <= MOST_BYTES:
+        return plain
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+    short = plain.encode()[: MOST_BYTES - len(digest) - 1].decode("utf-8", "ignore").rstrip(". ")
+    return f"{short or '_'}-{digest}"
+
+
+@contextmanager
+def whole_file(
+    path: Path, mode: str = "wb", *, durable: bool = True, **options: Any
+) -> Iterator[IO[Any]]:
+    """A file that appears at ``path`` when the context ends well, and not at all otherwise.
+
+    What was there before stays until then. A symbolic link is followed and stays one; the mode of
+    an earlier file is kept.
+
+    Args:
+        path: its folder is made if missing.
+        mode: "wb" or "w", which writes UTF-8 unless ``options`` say otherwise.
+        durable: wait until the disk has it, which a loss of power then cannot undo; costs
+            milliseconds, which thousands of small files would feel.
+        options: of :func:`open`.
+
+    Raises:
+        OSError: it could not be written; nothing is left behind.
+    """
+    target = path.resolve() if path.is_symlink() else path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{_HOST}-{os.getpid()}-{next(_NUMBERS)}.tmp")
+    if "b" not in mode:
+        options = {"encoding": "utf-8", **options}
+    try:
+        with temporary.open(mode, **options) as file:
+            yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        if target.exists():
+            temporary.chmod(target.stat().st_mode & 0o7777)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str | bytes, *, durable: bool = True) -> None:
+    """Write ``content`` so that ``path`` has the old content or the new, never half.
+
+    Args:
+        durable: see :func:`whole_file`.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    with whole_file(path, "w" if isinstance(content, str) else "wb", durable=durable) as file:
+        file.write(content)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers that were killed on this machine left in ``folder``."""
+    for path in folder.glob(".*.tmp"):
+        match = _TEMPORARY.fullmatch(path.name)
+        if match and not _alive(int(match[1])):
+            path.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    if os.name == "nt":  # where signal 0 would end the process
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def lock(path: Path, busy: str) -> FileLock:
+    """The lock file ``path``, held by this process until it is released or the process ends.
+
+    Args:
+        path: of the lock file itself; its folder is made if missing.
+        busy: what to say if another process holds it: one sentence with the remedy.
+
+    Raises:
+        ConfigError: ``busy``.
+    """
+    held = FileLock(path, is_singleton=True)  # this process may take it again
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held.acquire(timeout=0)
+    except Timeout as error:
+        raise ConfigError(busy) from error
+    except (OSError, NotImplementedError) as error:  # not every network file system has locks
+        log.warning("%s cannot be locked (%s): start no second process on it", path, error)
+    return held
