@@ -28,18 +28,22 @@ def share(items: Items, rank: int, ranks: int, step: int) -> Items:
 def main(file: Path, accumulate: int) -> None:
     learner = make_learner(steps=STEPS, fused=True)
     engine = learner.engine
-    losses = []
+    losses, gradient = [], []
     for step in range(STEPS):
         micro_batches = [noise(100 * step + number) for number in range(accumulate)]
         own = [share(items, engine.rank, engine.world_size, step) for items in micro_batches]
         result = learner.step([as_batch(items) for items in own], step)
         losses.append(float(result.total) / result.count)
+        if not step:
+            for weight in learner.pipeline.parameters():
+                assert weight.grad is not None
+                gradient.extend(weight.grad.flatten().tolist())
     statistics = {name: value.tolist() for name, value in learner.pipeline.named_buffers()}
     ranks = engine.world_size
     engine.close()
     assert not torch.distributed.is_initialized()
     if engine.is_main:
-        found = {"ranks": ranks, "losses": losses, "statistics": statistics}
+        found = {"ranks": ranks, "losses": losses, "gradient": gradient, "statistics": statistics}
         file.write_text(json.dumps(found), encoding="utf-8")
 
 

@@ -32,17 +32,31 @@ def trained(file: Path, accumulate: int, ranks: int) -> Any:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
+def distance(ours: Any, theirs: Any) -> float:
+    """The norm of the difference, relative to that of ``theirs``."""
+    expected = torch.tensor(theirs, dtype=torch.float64)
+    difference = torch.tensor(ours, dtype=torch.float64) - expected
+    return float(difference.norm() / expected.norm().clamp(min=1e-9))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_two_ranks_learn_what_one_does(tmp_path: Path, accumulate: int) -> None:
-    """Unequal shares, of which one is empty once; with and without accumulation."""
+    """Unequal shares, of which one is empty once; with and without accumulation.
+
+    Sums over two ranks are rounded in another order, and each step makes more of that, how much
+    depends on the processor: the first step is compared to some units of float32, each later one
+    to 1.6 times what the one before may differ by.
+    """
     one = trained(tmp_path / "one.json", accumulate, ranks=1)
     two = trained(tmp_path / "two.json", accumulate, ranks=2)
     assert (one["ranks"], two["ranks"]) == (1, 2)
     assert len(one["losses"]) == 20
     assert one["losses"][-1] < 0.9 * one["losses"][0]
-    torch.testing.assert_close(two["losses"], one["losses"], rtol=0, atol=1e-5)
+
+    unit = torch.finfo(torch.float32).eps
+    assert distance(two["gradient"], one["gradient"]) < 500 * unit
+    for step, (ours, theirs) in enumerate(zip(two["losses"], one["losses"], strict=True)):
+        assert abs(ours - theirs) / theirs < 10 * unit * 1.6**step
     for name, values in one["statistics"].items():
-        torch.testing.assert_close(
-            torch.tensor(two["statistics"][name]), torch.tensor(values), rtol=1e-3, atol=1e-4
-        )
+        assert distance(two["statistics"][name], values) < 1e-2, name
