@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import multiprocessing
 import os
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
+from filelock import FileLock
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -146,8 +146,7 @@ def _is_current(data_dir: Path) -> bool:
 @contextmanager
 def _locked(data_dir: Path) -> Iterator[None]:
     data_dir.parent.mkdir(parents=True, exist_ok=True)
-    with (data_dir.parent / f".{data_dir.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed
+    with FileLock(data_dir.parent / f".{data_dir.name}.lock"):
         yield
 
 
