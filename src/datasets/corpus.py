@@ -169,15 +169,15 @@ def plain_ids(candidates: Sequence[tuple[str, PurePath]]) -> list[str]:
     if len(counts) == len(names):
         return names
     taken = {name for name, count in counts.items() if count == 1}
+    numbers: Counter[str] = Counter()  # the last that each stem tried: a recording has many lines
     unique: list[str] = []
     for name, (_, path) in zip(names, candidates, strict=True):
         if counts[name] > 1:
             parts = [part for part in path.parent.parts if part not in (path.anchor, "..")]
             name = stem = _plain("-".join((*parts, name)))
-            number = 2
             while name in taken:
-                name = f"{stem}-{number}"
-                number += 1
+                numbers[stem] += 1
+                name = f"{stem}-{numbers[stem] + 1}"
             taken.add(name)
         unique.append(name)
     return unique

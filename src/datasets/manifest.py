@@ -113,7 +113,8 @@ def _by_speaker(
         if name not in known:
             raise ConfigError(f"speaker {name!r} does not occur in {path}")
     wanted = known if speakers is None else set(speakers)
-    return [line for line in lines if line.speaker in wanted - set(exclude_speakers or ())]
+    wanted = wanted - set(exclude_speakers or ())
+    return [line for line in lines if line.speaker in wanted]
 
 
 def _parse(line: str) -> _Line:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePath
+from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
-from src.datasets.corpus import Exclusion
+from src.datasets.corpus import Exclusion, plain_ids
 from src.datasets.manifest import ManifestCorpus
 from src.errors import ManifestError
 from src.types import Utterance
@@ -132,3 +136,55 @@ def test_an4(speech_data: Path) -> None:
     corpus = ManifestCorpus("test.jsonl", speech_data / "an4")
     assert len(corpus) == 130
     assert all(item.audio.is_file() and item.text for item in corpus)
+
+
+class Counting(list[str]):
+    """A list that counts how often it is gone through."""
+
+    passes = 0
+
+    def __iter__(self) -> Iterator[str]:
+        self.passes += 1
+        return super().__iter__()
+
+
+def test_speakers_are_not_gathered_anew_for_each_line(tmp_path: Path) -> None:
+    passes = []
+    for n_lines in (20, 40):
+        manifest = write(
+            tmp_path / "m.jsonl",
+            *({"audio_filepath": f"{n}.wav", "duration": 1, "speaker": n} for n in range(n_lines)),
+        )
+        left_out = Counting(["3", "5"])
+        corpus = ManifestCorpus(manifest, exclude_speakers=left_out)
+        assert len(corpus) == n_lines - 2
+        passes.append(left_out.passes)
+    assert passes[0] == passes[1] < 5
+
+
+def lines_run(function: Callable[[], Any]) -> int:
+    """How many lines of Python a call runs."""
+    count = 0
+
+    def tracer(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal count
+        count += event == "line"
+        return tracer
+
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        function()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def test_many_stretches_of_one_recording_take_no_more_than_their_number() -> None:
+    def work(n_lines: int) -> int:
+        return lines_run(lambda: plain_ids([("talk", PurePath("x/talk.wav"))] * n_lines))
+
+    assert plain_ids([("a", PurePath("a.wav"))] * 3 + [("a-3", PurePath("b.wav"))]) == [
+        "a", "a-2", "a-4", "a-3",
+    ]  # fmt: skip
+    assert work(400) < 2.5 * work(200)
