@@ -22,6 +22,7 @@ from torch import Tensor
 from benchmarks.peers import Decode, available, over_processes
 from benchmarks.report import report
 from src.decoding import BeamSearchDecoder, GreedyDecoder
+from src.hardware import cpus
 from src.metrics import CorpusScore
 from src.paths import ROOT
 from src.seeding import generator
@@ -171,7 +172,7 @@ def main() -> None:
     parser.add_argument("--beams", type=int, nargs="+", default=[10, 100])
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    cores = cpus()
     encoder = TextEncoder()
     sets: dict[str, tuple[list[Tensor], list[str] | None]] = {
         "synthetic": (posteriors(encoder.n_tokens).unpad(), None)

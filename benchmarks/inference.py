@@ -9,7 +9,6 @@ python -m benchmarks.inference --data DATA --part test-clean-35m --checkpoint MO
 from __future__ import annotations
 
 import argparse
-import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -26,6 +25,7 @@ from benchmarks.report import report
 from src.audio.reading import read_audio
 from src.datasets import LibriSpeechCorpus
 from src.decoding import Decoder, GreedyDecoder
+from src.hardware import cpus
 from src.inference import Recognizer
 from src.metrics import CorpusScore
 from src.pipeline import Pipeline
@@ -111,7 +111,7 @@ def sphinx(waveforms: Sequence[bytes]) -> tuple[list[str], float]:
 def sphinx_on_all_cores(waveforms: Sequence[Tensor]) -> tuple[list[str], Took]:
     """Texts, and seconds with a process for each core; its start is not counted."""
     data = [(each * 32767).to(torch.int16).numpy().tobytes() for each in waveforms]
-    cores = len(os.sched_getaffinity(0))
+    cores = cpus()
     with ProcessPoolExecutor(cores) as pool:
         list(pool.map(sphinx, [data[:1]] * cores))  # loads the model
         start = time.perf_counter()

@@ -6,10 +6,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import torch
 
 from src.decoding import GreedyDecoder
-from src.errors import ConfigError, SpeechError
+from src.engine import use_threads
+from src.errors import SpeechError
 from src.inference import Recognizer
 
 if __name__ == "__main__":
@@ -46,10 +46,7 @@ if __name__ == "__main__":
         )
         sys.exit(2)
     try:
-        if options.threads is not None:
-            if options.threads < 1:
-                raise ConfigError(f"--threads must be at least 1, but is {options.threads}")
-            torch.set_num_threads(options.threads)
+        use_threads(options.threads)
         settings = ServeSettings(
             workers=options.workers,
             queue=options.queue,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +10,7 @@ from tqdm import tqdm
 
 from src.audio.reading import AudioInfo, probe
 from src.errors import AudioError, ConfigError
+from src.hardware import cpus
 
 _CHUNK = 32  # files for one task: a task for each would cost more than the reading
 
@@ -27,7 +27,7 @@ def probe_all(
         ConfigError: ``n_workers`` is not positive; by default it is four for each core, up to 32.
     """
     if n_workers is None:
-        n_workers = min(32, 4 * (os.cpu_count() or 1))
+        n_workers = min(32, 4 * cpus())
     if n_workers <= 0:
         raise ConfigError(f"n_workers must be positive, but is {n_workers}")
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 
 from src import checkpoint
@@ -15,6 +14,7 @@ from src.build.components import group
 from src.build.loading import DataloaderSettings, corpora, from_group, no_labels
 from src.build.recognition import recognizer_from
 from src.datasets.corpus import Corpus
+from src.engine import use_threads
 from src.errors import ConfigError, ManifestError
 from src.evaluation import Recognized, evaluate
 from src.inference import InferencerSettings, Recognizer
@@ -38,8 +38,7 @@ def calibrate(config: DictConfig) -> int:
     calibrator: CalibratorSettings = from_group(
         CalibratorSettings, group(config, "calibrator"), "calibrator"
     )
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    use_threads(settings.threads)
     path = resolve(settings.from_pretrained)
     if calibrator.write:
         checkpoint.check_writable(path)

@@ -14,6 +14,7 @@ from src.build.components import group
 from src.build.loading import DataloaderSettings, corpora, from_group, no_labels
 from src.build.recognition import recognizer_from
 from src.datasets.corpus import Corpus
+from src.engine import use_threads
 from src.errors import ConfigError
 from src.evaluation import Evaluation
 from src.inference import (
@@ -41,8 +42,7 @@ def infer(config: DictConfig) -> int:
     settings: InferencerSettings = from_group(
         InferencerSettings, group(config, "inferencer"), "inferencer"
     )
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    use_threads(settings.threads)
     torch.manual_seed(settings.seed)
     recognizer = recognizer_from(
         settings.from_pretrained, settings.device, group(config, "decoder")

@@ -12,6 +12,7 @@ from src.datasets.corpus import Corpus
 from src.datasets.dataset import CACHE_KINDS, CacheKind, SpeechDataset
 from src.datasets.loader import SpeechLoader
 from src.errors import ConfigError
+from src.hardware import cpus
 from src.paths import resolve
 from src.types import Utterance, is_number
 
@@ -87,7 +88,7 @@ class DataloaderSettings:
         if workers is None:
             # The launcher says how many ranks share this machine's cores.
             beside = int(os.environ.get("LOCAL_WORLD_SIZE", world_size))
-            workers = min(8, max(1, (os.cpu_count() or 1) // beside))
+            workers = min(8, max(1, cpus() // beside))
         dataset = SpeechDataset(
             utterances,
             encode,

@@ -19,6 +19,7 @@ from src.build.components import TARGET, create, group, plain, takes
 from src.build.loading import DataloaderSettings, corpora, from_group
 from src.datasets import BucketBatchSampler
 from src.datasets.bucketing import padding_share
+from src.engine import use_threads
 from src.errors import ConfigError, ManifestError
 from src.paths import resolve
 from src.pipeline import Pipeline
@@ -66,8 +67,7 @@ def preview(config: DictConfig) -> int:
     name = _config_name(config)
     folder = resolve(options.save_path or f"{PREVIEWS}/{name.replace('/', '-')}")
     claim(folder)
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    use_threads(settings.threads)
     text_encoder: TextEncoder = create(group(config, "text_encoder"), "text_encoder")
     pipeline = _pipeline(config, text_encoder)
     examined = _examine(config, text_encoder, pipeline, settings.seed)

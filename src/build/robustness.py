@@ -6,13 +6,13 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 
 from src.build.components import group, plain
 from src.build.loading import DataloaderSettings, corpora, from_group, no_labels
 from src.build.recognition import recognizer_from
 from src.datasets.corpus import Corpus
+from src.engine import use_threads
 from src.errors import ConfigError, ManifestError
 from src.inference import Recognizer
 from src.inference.robustness import (
@@ -38,8 +38,7 @@ def robustness(config: DictConfig) -> int:
     folder = resolve(settings.save_path)
     claim(folder, override=settings.override)
     paths = _checkpoints(config)
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    use_threads(settings.threads)
     recordings = NoiseFolder(str(config.noise_dir), part=settings.part)
     recognizers = {
         name: recognizer_from(path, settings.device, group(config, "decoder"))

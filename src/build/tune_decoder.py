@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 
 from src import checkpoint
@@ -17,6 +16,7 @@ from src.build.loading import DataloaderSettings, corpora, from_group, no_labels
 from src.build.recognition import recognizer_from
 from src.decoding import LanguageModelDecoder
 from src.decoding.prior import measured_prior
+from src.engine import use_threads
 from src.errors import ConfigError, ManifestError
 from src.inference import InferencerSettings
 from src.inference.emissions import emissions, identity
@@ -32,8 +32,7 @@ def tune_decoder(config: DictConfig) -> int:
     node = dict(group(config, "inferencer"))
     settings: InferencerSettings = from_group(InferencerSettings, node, "inferencer")
     tuner: TunerSettings = from_group(TunerSettings, group(config, "tuner"), "tuner")
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    use_threads(settings.threads)
     path = resolve(settings.from_pretrained)
     if tuner.write:
         checkpoint.check_writable(path)

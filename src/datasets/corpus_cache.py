@@ -24,6 +24,7 @@ from src.datasets.shards import (
     write_shard,
 )
 from src.errors import ManifestError
+from src.hardware import cpus
 from src.network.fetch import locked
 from src.types import Utterance
 
@@ -96,7 +97,7 @@ def _state(path: Path) -> str:
 
 
 def _cores() -> int:
-    return min(32, os.cpu_count() or 1)
+    return min(32, cpus())
 
 
 def _indices(folder: Path, plan: Sequence[range]) -> list[ShardIndex | None]:

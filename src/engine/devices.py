@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from src.errors import ConfigError
+from src.hardware import cpus
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 PRECISIONS: dict[str, Precision] = {
@@ -35,6 +36,23 @@ def pick_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"device is {name!r}, but there are {torch.cuda.device_count()} GPUs")
     return device
+
+
+def use_threads(threads: int | None) -> None:
+    """Let torch compute with so many threads.
+
+    Args:
+        threads: None for torch's own choice, which knows nothing of a container's quota, but no
+            more than there are processors for this process.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    if threads is None:
+        threads = min(torch.get_num_threads(), cpus())
+    if threads < 1:
+        raise ConfigError(f"threads must be at least 1, but is {threads}")
+    torch.set_num_threads(threads)
 
 
 def pick_precision(name: str, device: torch.device) -> Precision:

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from src.engine.devices import pick_device, pick_precision
-from src.errors import ConfigError
+from src.engine.devices import pick_device, pick_precision, use_threads
 from src.ranks import HostGroup
 from src.types import Padded
 
@@ -63,7 +62,7 @@ class Engine:
     Args:
         device: auto, cpu, cuda or cuda:N.
         precision: auto (bf16 on GPUs that have it, else 32), 32, bf16 or 16.
-        threads: CPU threads of torch; None leaves torch's choice.
+        threads: CPU threads of torch; None: see :func:`use_threads`.
 
     Attributes:
         host: exchange of plain numbers and objects with the other ranks.
@@ -78,10 +77,7 @@ class Engine:
         from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
         from lightning_fabric.strategies.ddp import DDPStrategy
 
-        if threads is not None:
-            if threads < 1:
-                raise ConfigError(f"threads must be at least 1, but is {threads}")
-            torch.set_num_threads(threads)
+        use_threads(threads)
         chosen = pick_device(device)
         several = torch.distributed.is_torchelastic_launched()
         ranks = int(os.environ["WORLD_SIZE"]) if several else 1

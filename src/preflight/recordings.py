@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from tqdm import tqdm
 
 from src.audio.reading import probe, read_audio
 from src.errors import AudioError
+from src.hardware import cpus
 from src.preflight.finding import Finding, Severity, few, quantity
 from src.types import Utterance
 
@@ -86,7 +86,7 @@ def listen(
         show: whether a terminal shows the bar.
         n_workers: None for two threads each core, at most 32.
     """
-    workers = n_workers or min(32, 2 * (os.cpu_count() or 1))
+    workers = n_workers or min(32, 2 * cpus())
     chunks = [utterances[start : start + _CHUNK] for start in range(0, len(utterances), _CHUNK)]
 
     def hear(chunk: Sequence[Utterance]) -> list[Heard]:

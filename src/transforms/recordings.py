@@ -14,7 +14,6 @@ where they are; naming another level of the same tree as the folder does not.
 from __future__ import annotations
 
 import logging
-import os
 import re
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from torch import Tensor
 
 from src.audio.reading import AUDIO_SUFFIXES, read_audio
 from src.errors import AudioError, ConfigError
+from src.hardware import cpus
 from src.paths import resolve
 from src.seeding import derive_seed
 from src.transforms.checks import require, require_positive
@@ -110,7 +110,7 @@ class NoiseFolder:
             ConfigError: none is of use.
         """
         # Decoders release the interpreter lock; map keeps the order of the files.
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(min(8, cpus())) as pool:
             pairs = zip(self.files, pool.map(self._clip, self.files), strict=True)
             read = [(path, clip) for path, clip in pairs if clip is not None]
         if not read:

@@ -145,7 +145,7 @@ def test_ranks_of_a_machine_share_its_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     utterances = [Utterance("a", tmp_path / "a.wav", 1.0)] * 64
-    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    monkeypatch.setattr("src.build.loading.cpus", lambda: 16)
 
     def workers(**options: int) -> int:
         settings = DataloaderSettings(max_batch_duration=10)

@@ -22,6 +22,7 @@ from src.audio.synthesis import Synthesizer
 from src.audio.synthesis_events import SpokenWord
 from src.datasets.spoken.script import VERSION, Line, script
 from src.errors import ConfigError, SpeechError
+from src.hardware import cpus
 from src.paths import move_aside
 
 SAMPLE_RATE = 16000
@@ -84,7 +85,7 @@ def record(lines: Iterable[Line], folder: Path, *, n_workers: int | None = None)
         path.write_text("".join(rows), encoding="utf-8")
     chunks = [lines[start : start + _CHUNK] for start in range(0, len(lines), _CHUNK)]
     with tqdm(total=len(lines), desc="speaking", unit=" utterances", disable=None) as bar:
-        for count in _in_processes(chunks, folder, n_workers or min(8, os.cpu_count() or 1)):
+        for count in _in_processes(chunks, folder, n_workers or min(8, cpus())):
             bar.update(count)
 
 
