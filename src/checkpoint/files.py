@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pickle
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from src.checkpoint import onnx_file, safetensors_file
-from src.checkpoint.weights import first_line
-from src.errors import CheckpointError, SpeechError
+from src.checkpoint import onnx_file, safetensors_file, torch_file
+from src.errors import CheckpointError
 
 FORMAT = "deepspeech2-checkpoint"
 VERSION = 1
@@ -108,28 +105,13 @@ def load(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: missing, cut off, or not one of ours.
     """
-    if not path.is_file():
-        raise CheckpointError(
-            f"{path} does not exist: train a model, run download_model.py, or name another file"
-        )
-    try:
-        if path.suffix == safetensors_file.SUFFIX:
-            content = safetensors_file.read(path)
-        elif path.suffix == onnx_file.SUFFIX:
-            content = onnx_file.read(path)
-        else:
-            content = _unpickled(path)
-    except SpeechError:
-        raise
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} holds objects other than tensors and plain containers, so nothing of it"
-            f" was loaded ({first_line(error)})"
-        ) from error
-    except Exception as error:  # bytes that are no checkpoint make the reader raise anything
-        raise CheckpointError(
-            f"{path} is cut off or no checkpoint ({first_line(error)})"
-        ) from error
+    torch_file.check_regular(path)
+    if path.suffix == safetensors_file.SUFFIX:
+        content = safetensors_file.read(path)
+    elif path.suffix == onnx_file.SUFFIX:
+        content = onnx_file.read(path)
+    else:
+        content = torch_file.read(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} is not a checkpoint of this project: key 'format' is not {FORMAT!r}"
@@ -142,9 +124,3 @@ def load(path: Path) -> dict[str, Any]:
         if not isinstance(content.get(key), dict):
             raise CheckpointError(f"{path} lacks key {key!r}")
     return content
-
-
-def _unpickled(path: Path) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of other pickle protocols
-        return torch.load(path, map_location="cpu", weights_only=True)

@@ -54,6 +54,6 @@ def check_recipe(
 
 
 def first_line(error: BaseException) -> str:
-    """Of the error's message, or its kind where it has none."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    """Of the error's message, without control characters, or its kind where it has none."""
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return "".join(each if each.isprintable() else "?" for each in line[:200])

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
+from src.checkpoint.safe_unpickle import plain
 from src.errors import CheckpointError
 from src.interchange.converted import Converted
-from src.interchange.inert import plain
 from src.interchange.mapping import Mapper, indices
 
 KIND = "a checkpoint of deepspeech.pytorch"

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from src import checkpoint
+from src.checkpoint import torch_file
 from src.errors import CheckpointError
 from src.interchange import deepspeech_pytorch, predecessor
 from src.interchange.converted import Converted
-from src.interchange.inert import read
 from src.network.fetch import checksum
 
 _KNOWN = (
@@ -26,7 +26,7 @@ def convert(path: Path) -> Converted:
         CheckpointError: it cannot be read safely, is of no known program, or its weights do not
             make a network; names the file and the reason.
     """
-    content = read(path)
+    content = torch_file.read(path, inert=True)
     weights = _weights(content, path)
     for fits, make in _KNOWN:
         if fits(weights):

@@ -11,9 +11,9 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
+from src.checkpoint.safe_unpickle import plain
 from src.errors import CheckpointError
 from src.interchange.converted import Converted
-from src.interchange.inert import plain
 from src.interchange.mapping import Mapper, indices
 from src.results.recording import at
 

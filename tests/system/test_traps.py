@@ -11,7 +11,7 @@ import soundfile
 import torch
 
 from src.inference import emissions
-from tests.interchange.test_inert import Calls
+from tests.interchange.test_safe_unpickle import Calls
 from tests.system.conftest import Run
 from tests.system.test_bad_input import refused
 from tests.toy import RATE, overrides, speak, write_corpus
