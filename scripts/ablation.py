@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from src.errors import SpeechError
+from src.errors import run_command
 from src.paths import resolve
 from src.results.ablation import read_run, read_runs, rows, write_runs
 from src.results.ablation_page import draw, page
@@ -39,8 +39,4 @@ def _about(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except SpeechError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(run_command(main))

@@ -8,10 +8,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from src.errors import SpeechError
+from src.errors import run_command
 from src.inference import Recognizer
 
-if __name__ == "__main__":
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("audio", type=Path, metavar="AUDIO", help="any file libsndfile reads")
     parser.add_argument("--text", required=True, help="what is said in it, all of it")
@@ -32,18 +33,15 @@ if __name__ == "__main__":
         "--json", action="store_true", help="print one JSON object, characters included"
     )
     options = parser.parse_args()
-    try:
-        recognizer = Recognizer.from_checkpoint(options.checkpoint, device=options.device)
-        found = recognizer.align(options.audio, options.text, delay=options.delay)
-    except SpeechError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    recognizer = Recognizer.from_checkpoint(options.checkpoint, device=options.device)
+    found = recognizer.align(options.audio, options.text, delay=options.delay)
     if options.json:
         print(json.dumps(asdict(found), ensure_ascii=False))
     else:
         print("  start      end  confidence  word")
         for word in found.words:
             print(f"{word.start:7.2f}  {word.end:7.2f}  {word.confidence:10.2f}  {word.word}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

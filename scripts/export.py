@@ -9,7 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from src.errors import CheckpointError, SpeechError
+from src.errors import CheckpointError, run_command
+from src.files import write_whole
 from src.interchange.exporting import card, export
 from src.network.fetch import checksum
 from src.paths import resolve
@@ -34,34 +35,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", default="", help="what it was trained on, in a sentence")
     parser.add_argument("--results", default="results/results.jsonl", help="(default: %(default)s)")
     options = parser.parse_args(arguments)
+    return run_command(lambda: _export(options))
+
+
+def _export(options: argparse.Namespace) -> None:
     place = options.card or options.output.with_name(f"{options.output.name}.md")
-    try:
-        if place.exists():
-            raise CheckpointError(f"{place} is there already and is kept: name another --card")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        results = resolve(options.results)
-        rows = read(results) if results.exists() else []
-        content = export(
-            options.checkpoint, options.output, int8=options.int8, streaming=options.streaming
-        )
-        ours = {checksum(options.checkpoint), content["exported_from"]}
-        told = card(
-            content,
-            [row for row in rows if row.checkpoint_sha256 in ours],
-            name=options.output.name,
-            licence=options.licence,
-            data=options.data,
-        )
-        place.write_text(told, encoding="utf-8")
-    except SpeechError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    if place.exists():
+        raise CheckpointError(f"{place} is there already and is kept: name another --card")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    results = resolve(options.results)
+    rows = read(results) if results.exists() else []
+    content = export(
+        options.checkpoint, options.output, int8=options.int8, streaming=options.streaming
+    )
+    ours = {checksum(options.checkpoint), content["exported_from"]}
+    told = card(
+        content,
+        [row for row in rows if row.checkpoint_sha256 in ours],
+        name=options.output.name,
+        licence=options.licence,
+        data=options.data,
+    )
+    write_whole(place, told)
     before, after = options.checkpoint.stat().st_size, options.output.stat().st_size
     print(
         f"{options.output}: {after / 1e6:.1f} MB of {before / 1e6:.1f} MB, SHA-256"
         f" {checksum(options.output)}\n{place}: its card"
     )
-    return 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from src.errors import SpeechError
+from src.errors import run_command
 from src.interchange import import_checkpoint
 from src.interchange.telling import summary, table
 
@@ -23,15 +23,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, required=True, help="must not exist yet")
     parser.add_argument("--quiet", action="store_true", help="do not list every weight")
     options = parser.parse_args(arguments)
-    try:
-        converted = import_checkpoint(options.checkpoint, options.output)
-    except SpeechError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    return run_command(lambda: _import(options))
+
+
+def _import(options: argparse.Namespace) -> None:
+    converted = import_checkpoint(options.checkpoint, options.output)
     lines = summary(converted)
     print("\n".join(lines if options.quiet else [*table(converted.moves), *lines]))
     print(f"{options.output}: python inference.py inferencer.from_pretrained={options.output}")
-    return 0
 
 
 if __name__ == "__main__":

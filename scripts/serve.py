@@ -9,10 +9,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from src.decoding import GreedyDecoder
 from src.engine import use_threads
-from src.errors import SpeechError
+from src.errors import ConfigError, run_command
 from src.inference import Recognizer
 
-if __name__ == "__main__":
+
+def arguments() -> argparse.Namespace:
+    """What the command line says."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
@@ -34,36 +36,34 @@ if __name__ == "__main__":
     parser.add_argument("--max-upload-mb", type=float, default=50.0, help="of a request")
     parser.add_argument("--max-seconds", type=float, default=1800.0, help="of a recording")
     parser.add_argument("--idle-seconds", type=float, default=30.0, help="of a silent microphone")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
     try:
         import uvicorn
 
         from src.serving import ServeSettings, create_app
     except ImportError as error:
-        print(
-            f"error: {error.name} is missing: pip install -r requirements-serve.txt",
-            file=sys.stderr,
-        )
-        sys.exit(2)
-    try:
-        use_threads(options.threads)
-        settings = ServeSettings(
-            workers=options.workers,
-            queue=options.queue,
-            streams=options.streams,
-            max_upload_mb=options.max_upload_mb,
-            max_seconds=options.max_seconds,
-            idle_seconds=options.idle_seconds,
-            hosts=(*ServeSettings().hosts, options.host, *options.name),
-        )
-        recognizer = Recognizer.from_checkpoint(
-            options.checkpoint,
-            device=options.device,
-            decoder=GreedyDecoder if options.greedy else None,
-        )
-    except SpeechError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        raise ConfigError(
+            f"{error.name} is missing: pip install -r requirements-serve.txt"
+        ) from error
+    use_threads(options.threads)
+    settings = ServeSettings(
+        workers=options.workers,
+        queue=options.queue,
+        streams=options.streams,
+        max_upload_mb=options.max_upload_mb,
+        max_seconds=options.max_seconds,
+        idle_seconds=options.idle_seconds,
+        hosts=(*ServeSettings().hosts, options.host, *options.name),
+    )
+    recognizer = Recognizer.from_checkpoint(
+        options.checkpoint,
+        device=options.device,
+        decoder=GreedyDecoder if options.greedy else None,
+    )
     app = create_app(recognizer, settings, model=Path(options.checkpoint).stem)
     config = uvicorn.Config(
         app,
@@ -77,3 +77,7 @@ if __name__ == "__main__":
         host, port = socket.getsockname()[:2]
         print(f"http://{host}:{port}", flush=True)
         uvicorn.Server(config).run(sockets=[socket])
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

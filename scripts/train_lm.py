@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from src.build.train_lm import train_lm
-from src.errors import SpeechError
+from src.errors import run_command
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
@@ -49,11 +49,4 @@ if __name__ == "__main__":
         "--output", type=Path, required=True, metavar="FILE", help="ARPA file to write (also .gz)"
     )
     options = vars(parser.parse_args())
-    try:
-        train_lm(options.pop("texts"), options.pop("output"), **options)
-    except SpeechError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    sys.exit(run_command(lambda: train_lm(options.pop("texts"), options.pop("output"), **options)))

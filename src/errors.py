@@ -1,7 +1,16 @@
 """What can go wrong for a user. The message is one sentence with the value and the remedy.
 
-Entry points print the message and exit with status 2; no traceback reaches a user.
+Entry points print the message and exit with status 2; no traceback reaches a user. What the system
+refuses, a full disk for one, ends in the same way.
 """
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class SpeechError(Exception):
@@ -30,3 +39,94 @@ class DownloadError(SpeechError):
 
 class TrainingError(SpeechError):
     """A run that cannot go on: memory is used up, or nothing is finite any more."""
+
+
+INTERRUPTED = 130
+_BROKEN_PIPE = 141  # what a shell calls a program that its reader left
+_DETAIL = "HYDRA_FULL_ERROR"
+_PERMISSION = "mend its permissions, or name a place that you may use"
+_FULL = "free some space, or name a place on another disk"
+_REMEDIES = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f), or name a place on another disk",
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.EROFS: "name a place that can be written to",
+    errno.EISDIR: "name a file, not a folder",
+    errno.ENOTDIR: "move the file away that stands in the place of a folder, or name another place",
+    errno.EEXIST: "move away what stands there, or name another place",
+    errno.ENOTEMPTY: "move away what stands there, or name another place",
+    errno.ENOENT: "check the path",
+    errno.ENAMETOOLONG: "give it a shorter name",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "close programs that hold files open",
+}
+
+
+def sentence(error: Exception) -> str:
+    """One sentence about an error of ours, or about what the system refused and what to do."""
+    if not isinstance(error, OSError):
+        return " ".join(str(error).split())
+    paths = [os.fsdecode(name) for name in (error.filename, error.filename2) if name is not None]
+    place = " or ".join(dict.fromkeys(map(str, paths))) or "a file"
+    reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    remedy = _REMEDIES.get(error.errno or 0, "check the disk that it lies on")
+    options = "".join(f" ({option})" for option in getattr(error, "__notes__", ()))
+    return f"{place} cannot be used ({reason}): {remedy}{options}"
+
+
+@contextmanager
+def named_by(option: str) -> Iterator[None]:
+    """Within, what the system refuses is reported with the ``option`` that names the place."""
+    try:
+        yield
+    except OSError as error:
+        if not hasattr(error, "__notes__"):
+            error.add_note(option)
+        raise
+
+
+def run_command(
+    task: Callable[[], int | None],
+    *,
+    mendable: tuple[type[Exception], ...] = (),
+    explain: Callable[[Exception], str] = sentence,
+    detail: bool | None = None,
+) -> int:
+    """Run a command's ``task``, and return its exit status.
+
+    What a user can mend is printed as one sentence, with status 2.
+
+    Args:
+        mendable: errors besides ours and the system's that end in a sentence.
+        explain: makes the sentence.
+        detail: show the traceback instead; None: if HYDRA_FULL_ERROR is 1.
+    """
+    if detail is None:
+        detail = os.environ.get(_DETAIL) == "1"
+    kinds: tuple[type[Exception], ...] = (SpeechError, OSError, *mendable)
+    try:
+        status = task() or 0
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # as of `| head`
+        _forget_output()
+        return _BROKEN_PIPE
+    except kinds as error:
+        if detail:
+            raise
+        print(f"error: {explain(error)}", file=sys.stderr)
+        _forget_output()
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _forget_output() -> None:
+    """Drop what stdout cannot take, or Python's end would try once more and change the status."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

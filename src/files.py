@@ -89,6 +89,11 @@ def whole_file(
         if target.exists():
             temporary.chmod(target.stat().st_mode & 0o7777)
         temporary.replace(target)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, os.fspath(temporary)):
+            raise
+        # a full disk's error names no file
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -135,10 +140,11 @@ def lock(path: Path, busy: str) -> FileLock:
 
     Raises:
         ConfigError: ``busy``.
+        OSError: the folder cannot be made.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(path, is_singleton=True)  # this process may take it again
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         held.acquire(timeout=0)
     except Timeout as error:
         raise ConfigError(busy) from error

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from src.build.quoting import quoted
-from src.errors import SpeechError
+from src.errors import SpeechError, run_command, sentence
 from src.paths import ROOT
 
 DETAIL = "HYDRA_FULL_ERROR"
@@ -38,26 +38,23 @@ def run(task: Callable[[DictConfig], int], config_name: str) -> None:
     os.environ[DETAIL] = "1"
     main = hydra.main(version_base=None, config_path=str(ROOT / "configs"), config_name=config_name)
     try:
-        main(call)()
-    except (SpeechError, HydraException, OmegaConfBaseException) as error:
-        if before == "1":
-            raise
-        print(f"error: {explain(error)}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        failed = run_command(
+            main(call),
+            mendable=(HydraException, OmegaConfBaseException),
+            explain=explain,
+            detail=before == "1",
+        )
     finally:  # not for the programs that are started from here
         del os.environ[DETAIL]
         if before is not None:
             os.environ[DETAIL] = before
-    sys.exit(status)
+    sys.exit(failed or status)
 
 
 def explain(error: Exception) -> str:
-    """One sentence about an error of ours, of Hydra's or of OmegaConf's."""
-    if isinstance(error, SpeechError):
-        return " ".join(str(error).split())
+    """One sentence about an error of ours, the system's, Hydra's or OmegaConf's."""
+    if isinstance(error, SpeechError | OSError):
+        return sentence(error)
     text = str(error.__cause__ or error)
     missing = re.search(r"Key '([^']+)' is not in struct", text)
     if missing:

@@ -11,7 +11,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from src.checkpoint import COMPONENTS
-from src.errors import ConfigError, SpeechError
+from src.errors import ConfigError, SpeechError, sentence
 
 TARGET = "_target_"
 
@@ -58,6 +58,8 @@ def create(node: Mapping[str, Any], key: str, *arguments: Any, **derived: Any) -
 
 
 def _first_line(error: BaseException) -> str:
+    if isinstance(error, OSError):
+        return sentence(error)
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 

@@ -15,7 +15,6 @@ from src.build.loading import DataloaderSettings, corpora, from_group, no_labels
 from src.build.recognition import recognizer_from
 from src.datasets.corpus import Corpus
 from src.engine import use_threads
-from src.errors import ConfigError
 from src.evaluation import Evaluation
 from src.inference import (
     InferencerSettings,
@@ -54,7 +53,7 @@ def infer(config: DictConfig) -> int:
             recognizer.decoder.name,
         )
     dataloader = DataloaderSettings.from_config(group(config, "dataloader"))
-    root = _folder(settings.save_path)
+    root = resolve(PREDICTIONS) / Path(settings.save_path).expanduser()
     evaluations: dict[str, Evaluation] = {}
     parts = corpora(group(config, "datasets"))
     folders = _folders(parts, root)
@@ -133,17 +132,6 @@ def _tell(corpus: Corpus, folder: PredictionFolder, n_earlier: int) -> None:
             f"{len(folder.spared)} files that were there already were kept, among them"
             f" {folder.spared[0]}: inferencer.overwrite=true replaces them"
         )
-
-
-def _folder(save_path: str) -> Path:
-    """Where predictions go; ConfigError if that lies outside ``data/saved``."""
-    root = resolve(PREDICTIONS).resolve()
-    folder = (root / save_path).resolve()
-    if folder == root or root not in folder.parents:
-        raise ConfigError(
-            f"inferencer.save_path must be a folder below {PREDICTIONS}, but is {save_path!r}"
-        )
-    return folder
 
 
 def _output(output: str | None, part: str, *, alone: bool) -> Path | None:

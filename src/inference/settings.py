@@ -20,7 +20,8 @@ class InferencerSettings:
 
     Attributes:
         from_pretrained: the checkpoint.
-        save_path: predictions go to ``data/saved/<save_path>/<part>/``.
+        save_path: predictions go to ``<save_path>/<part>/``; a relative folder counts from
+            ``data/saved``.
         device: auto, cpu, cuda or cuda:N.
         seed: of everything that is random; recognition is deterministic without it.
         threads: CPU threads; None leaves torch's choice.

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from src.decoding import fired
-from src.errors import ConfigError
+from src.errors import ConfigError, named_by
 from src.evaluation import Recognized
-from src.inference.prediction_files import read_prediction, transcript_of, write_whole
+from src.files import lock, sweep, write_whole
+from src.inference.prediction_files import read_prediction, transcript_of
 from src.inference.recognizer import Recognizer
 from src.inference.rejection import Gate
 from src.paths import move_aside
@@ -23,6 +24,7 @@ WHOLE = ("jsonl", "ctm")
 """Formats of which one file holds all recordings."""
 _PART = ("duration", "offset", "max_segment")
 """What of a recording was heard, and in which pieces."""
+_OPTIONS = "inferencer.save_path and inferencer.output name the folders"
 _REMEDY = (
     "choose another inferencer.save_path, replace what is there with inferencer.overwrite=true, or"
     " move it aside with inferencer.override=true"
@@ -51,8 +53,9 @@ class PredictionFolder:
         spared: files of other formats that were there with another content, and were kept.
 
     Raises:
-        ConfigError: the folder holds predictions of another checkpoint or decoder, and neither
-            ``overwrite`` nor ``override`` is asked for.
+        ConfigError: another process writes into the folder; or it holds predictions of another
+            checkpoint or decoder, and neither ``overwrite`` nor ``override`` is asked for.
+        OSError: the folder cannot be written.
     """
 
     def __init__(
@@ -77,15 +80,25 @@ class PredictionFolder:
         self._max_segment = max_segment
         self._written: set[str] = set()
         self.gate = Gate(reject_below)
+        with named_by(_OPTIONS):
+            self._lock = lock(
+                folder.with_name(f".{folder.name}.lock"),
+                f"another process writes predictions into {folder}: wait until it ends, or choose"
+                " another inferencer.save_path",
+            )
         if override:
             move_aside(folder)
         self._claim()
 
+    @named_by(_OPTIONS)
     def _claim(self) -> None:
         """Hold the folder against what is about to write into it."""
+        for folder in (self.folder, self.output):
+            folder.mkdir(parents=True, exist_ok=True)
+            sweep(folder)
         mark = self.folder / MADE_WITH
         wanted = self._recognizer.fingerprint
-        used = self.folder.exists() and any(self.folder.iterdir())
+        used = any(self.folder.iterdir())
         same = mark.is_file() and _agree(json.loads(mark.read_text(encoding="utf-8")), wanted)
         if used and not same:
             if not self._overwrite:
@@ -95,8 +108,6 @@ class PredictionFolder:
                 )
             for path in self.folder.glob("*.json"):  # or a broken run would leave both together
                 path.unlink()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.output.mkdir(parents=True, exist_ok=True)
         write_whole(mark, json.dumps(wanted, ensure_ascii=False))
 
     def finished(self, utterances: Sequence[Utterance]) -> dict[str, dict[str, Any]]:
@@ -212,10 +223,12 @@ class PredictionFolder:
         self._written.add(utterance.id)
 
     def finish(self) -> None:
-        """Write the formats of which one file holds all recordings."""
-        chosen = [name for name in self._formats if name in WHOLE]
-        if not chosen:
-            return
+        """Write the formats of which one file holds all recordings; others may write here then."""
+        self._write_lists([name for name in self._formats if name in WHOLE])
+        self._lock.release()
+
+    @named_by(_OPTIONS)
+    def _write_lists(self, chosen: Sequence[str]) -> None:
         contents = [
             read_prediction(self.folder / f"{name}.json") or {} for name in sorted(self._written)
         ]
@@ -231,12 +244,15 @@ class PredictionFolder:
             elif path.read_text(encoding="utf-8", errors="replace") != "".join(lines):
                 self.spared.append(path)
 
+    @named_by(_OPTIONS)
     def _write_json(self, content: Mapping[str, Any]) -> None:
         write_whole(
             self.folder / f"{content['id']}.json",
             json.dumps(content, ensure_ascii=False, indent=1),
+            durable=False,
         )
 
+    @named_by(_OPTIONS)
     def _deliver(self, content: Mapping[str, Any], *, keep: bool) -> None:
         """Note what was heard, and write it in the other formats."""
         self._written.add(content["id"])
@@ -248,7 +264,7 @@ class PredictionFolder:
             path = self.output / f"{content['id']}.{name}"
             text = FORMATS[name](transcript_of(content))
             if not (keep and path.exists()):
-                write_whole(path, text)
+                write_whole(path, text, durable=False)
             elif path.read_text(encoding="utf-8", errors="replace") != text:
                 self.spared.append(path)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from src import checkpoint
 from src.datasets.model_download import copy_model, download_model
-from src.errors import CheckpointError, SpeechError
+from src.errors import INTERRUPTED, CheckpointError, run_command
 from src.interchange.importing import import_checkpoint
 from src.interchange.registry import REGISTRY, Model, find, read
 from src.interchange.telling import summary
@@ -67,22 +67,22 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of ``download_model.py``; returns its exit status."""
     options = arguments_of(arguments)
-    try:
-        models = read(resolve(REGISTRY))
-        if options.list:
-            for model in models:
-                print(model)
-            return 0
-        return _provide(find(models, options.name) if options.name else models[0], options)
-    except SpeechError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: what has arrived is kept and resumed next time", file=sys.stderr)
-        return 130
+    status = run_command(lambda: _run(options))
+    if status == INTERRUPTED:
+        print("what has arrived is kept and resumed next time", file=sys.stderr)
+    return status
 
 
-def _provide(model: Model, options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> None:
+    models = read(resolve(REGISTRY))
+    if options.list:
+        for model in models:
+            print(model)
+        return
+    _provide(find(models, options.name) if options.name else models[0], options)
+
+
+def _provide(model: Model, options: argparse.Namespace) -> None:
     """Fetch or copy, verify, import, tell."""
     output = resolve(options.output or model.output)
     original = original_of(output)
@@ -103,4 +103,3 @@ def _provide(model: Model, options: argparse.Namespace) -> int:
     if not fresh:
         print(f"{fetched} is there already and is kept")
     print(f"{output}\nSHA-256 {digest}")
-    return 0

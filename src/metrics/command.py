@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import gc
-import os
 import sys
 from pathlib import Path
 
-from src.errors import SpeechError
+from src.errors import run_command
 from src.metrics import outputs, report
 from src.metrics.normalizers import NORMALIZERS, normalizer
 from src.metrics.predictions import Predictions
 from src.paths import ROOT
 
-_BROKEN_PIPE = 141  # what a shell calls a program that its reader left
 _HEARD = ["20"]
 
 
@@ -22,22 +20,17 @@ def main(description: str | None) -> int:
     """Read, score, print: the exit status, 2 if something cannot be read."""
     options = _parser(description).parse_args()
     gc.disable()  # what is read is kept to the end: looking for garbage is a seventh of the time
-    try:
-        found = _report(options)
-    except SpeechError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return run_command(lambda: _print(options))
+
+
+def _print(options: argparse.Namespace) -> None:
+    found = _report(options)
     for warning in report.warnings(found.remarks):
         print(warning, file=sys.stderr)
     for warning in report.warnings(found.other_remarks, f"{options.compare}: "):
         print(warning, file=sys.stderr)
     write = {"json": outputs.as_json, "csv": outputs.as_csv, "markdown": outputs.as_markdown}
-    try:
-        print(write.get(options.form, outputs.as_text)(found), flush=True)
-    except BrokenPipeError:  # as of `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
-    return 0
+    print(write.get(options.form, outputs.as_text)(found))
 
 
 def _report(options: argparse.Namespace) -> report.Report:

@@ -15,6 +15,7 @@ import numpy as np
 import soundfile
 
 from src.errors import ConfigError
+from src.files import write_whole
 from src.metrics.alignment import align
 from src.metrics.analysis import Row, number
 from src.metrics.outputs import as_json
@@ -70,7 +71,7 @@ def write_html(found: Report, file: str, title: str, heard: Heard | None = None)
     """
     page = as_html(found, title, heard)
     try:
-        Path(file).write_text(page, encoding="utf-8")
+        write_whole(Path(file), page)
     except OSError as error:
         raise ConfigError(f"--html {file} cannot be written: {error.strerror}") from error
 

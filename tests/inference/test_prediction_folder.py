@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import re
+import socket
+import subprocess
+import sys
 from dataclasses import replace
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from src.decoding import GreedyDecoder, Word
-from src.errors import ConfigError
+from src.errors import ConfigError, sentence
 from src.evaluation import Recognized
 from src.inference import PredictionFolder
 from src.inference.calibration import RawConfidence
+from src.inference.transcripts import MADE_WITH
 from src.text import TextEncoder
 from src.types import Hypothesis, Utterance
 
@@ -121,3 +128,44 @@ def test_one_file_for_all_is_continued_or_kept(tmp_path: Path, name: str) -> Non
     heard(folder, a, b)
     folder.finish()
     assert (out / f"transcripts.{name}").read_text(encoding="utf-8") == both
+
+
+def _write_slowly(place: Path, ready: Event, go: Event) -> None:
+    folder = opened(place)
+    ready.set()
+    go.wait()
+    folder.finish()
+
+
+def test_a_second_process_is_kept_out_until_the_first_has_ended(tmp_path: Path) -> None:
+    """Whatever it was asked to do with what is there; a killed one keeps nobody out."""
+    context = multiprocessing.get_context("spawn")
+    ready, go = context.Event(), context.Event()
+    process = context.Process(target=_write_slowly, args=(tmp_path / "part", ready, go))
+    process.start()
+    assert ready.wait(100)
+    for options in ({}, {"overwrite": True}, {"override": True}):
+        with pytest.raises(ConfigError, match="another process writes predictions into"):
+            opened(tmp_path / "part", **options)
+    process.kill()
+    process.join()
+    opened(tmp_path / "part").finish()
+
+
+def test_what_a_killed_process_left_is_no_earlier_prediction(tmp_path: Path) -> None:
+    host = re.sub(r"[^\w-]", "_", socket.gethostname())[:40]
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = tmp_path / f".{MADE_WITH}.{host}-{dead.pid}-0.tmp"
+    left.write_text("half", encoding="utf-8")
+    heard(opened(tmp_path), utterance("a"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [MADE_WITH, "a.json"]
+
+
+def test_a_folder_where_a_prediction_should_be(tmp_path: Path) -> None:
+    folder = opened(tmp_path)
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"a\.json") as caught:
+        heard(folder, utterance("a"))
+    assert "inferencer.save_path" in sentence(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [MADE_WITH, "a.json"]
