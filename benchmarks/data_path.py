@@ -13,6 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -59,21 +60,24 @@ def loader(corpus: Corpus, cache: CacheKind, cache_dir: Path, num_workers: int) 
     return SpeechLoader(dataset, max_batch_duration=MAX_BATCH_DURATION, num_workers=num_workers)
 
 
-def batches(loader: SpeechLoader) -> Iterator[Batch]:
+@contextmanager
+def batches(loader: SpeechLoader) -> Iterator[Iterator[Batch]]:
     """Those of a loader that has been running for a while, so that all workers are awake."""
-    yield from (batch for _, batch in islice(loader.stream(), 2 + 4 * loader.num_workers, None))
+    with closing(loader.stream()) as stream:
+        later = islice(stream, 2 + 4 * loader.num_workers, None)
+        next(later)
+        yield (batch for _, batch in later)
 
 
 def delivered(loader: SpeechLoader) -> float:
     """Seconds of audio in a second; every sample is looked at, since pages may come late."""
     audio = 0.0
-    stream = batches(loader)
-    next(stream)
-    start = time.perf_counter()
-    while (spent := time.perf_counter() - start) < SECONDS:
-        batch = next(stream)
-        batch.waveforms.data.sum()
-        audio += batch.duration
+    with batches(loader) as stream:
+        start = time.perf_counter()
+        while (spent := time.perf_counter() - start) < SECONDS:
+            batch = next(stream)
+            batch.waveforms.data.sum()
+            audio += batch.duration
     return audio / spent
 
 
@@ -89,13 +93,12 @@ def transformed(loader: SpeechLoader, front_end: FrontEnd, *, augment: bool) -> 
     """Seconds of audio in a second that go through loader and front end, on the processor."""
     audio = 0.0
     draw = generator("cpu", 0, "benchmark")
-    stream = batches(loader)
-    next(stream)
-    start = time.perf_counter()
-    while (spent := time.perf_counter() - start) < 2 * SECONDS:
-        batch = next(stream)
-        front_end(batch.waveforms, draw if augment else None)
-        audio += batch.duration
+    with batches(loader) as stream:
+        start = time.perf_counter()
+        while (spent := time.perf_counter() - start) < 2 * SECONDS:
+            batch = next(stream)
+            front_end(batch.waveforms, draw if augment else None)
+            audio += batch.duration
     return audio / spent
 
 

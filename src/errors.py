@@ -29,6 +29,10 @@ class AudioError(SpeechError):
     """A recording that cannot be read, is empty or is cut off."""
 
 
+class ReaderError(SpeechError):
+    """A process that reads audio cannot be started, or has ended."""
+
+
 class CheckpointError(SpeechError):
     """A file that is no checkpoint, is cut off, or belongs to another architecture."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +210,8 @@ def _fit(pipeline: Pipeline, loader: SpeechLoader, engine: Engine) -> None:
     if not isinstance(normalization, GlobalNormalization) or normalization.fitted:
         return
     if engine.is_main:
-        pipeline.front_end.fit(batch.waveforms for batch in loader.pass_once() if len(batch))
+        with closing(loader.pass_once()) as batches:
+            pipeline.front_end.fit(batch.waveforms for batch in batches if len(batch))
     normalization.load_state_dict(engine.host.objects(normalization.state_dict())[0])
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -14,10 +14,9 @@ from torch.utils.data import DataLoader
 
 from src.datasets.bucketing import BucketBatchSampler, padding_share
 from src.datasets.dataset import SpeechDataset
+from src.datasets.readers import Readers, start_reader
 from src.errors import ConfigError, ManifestError
 from src.types import Batch, Failure, Sample
-
-_SHARED_SIGNALS = ("SIGINT", "SIGTERM", "SIGUSR1")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -84,15 +83,18 @@ class SpeechLoader:
         )
         self._counts: dict[int, int] = {}  # epoch -> batches, since counting all takes seconds
 
-    def stream(self, start: Position = Position(0, 0)) -> Iterator[tuple[Position, Batch]]:
+    def stream(
+        self, start: Position = Position(0, 0)
+    ) -> Generator[tuple[Position, Batch], None, None]:
         """Endless batches over epochs, each with its own position.
 
         From ``start`` on they are those of an uninterrupted stream; a ``start`` past the end of
-        its epoch means the next epoch. Workers live as long as the iterator: they read ahead
-        over the ends of epochs and stop when it is closed or collected.
+        its epoch means the next epoch. Workers live as long as the generator: they read ahead
+        over the ends of epochs and stop when it is closed, which is up to the caller.
 
         Raises:
             ConfigError: ``start`` is negative, or there are fewer utterances than ranks.
+            ReaderError: while it is read, if a worker cannot be started or has ended.
         """
         if start.epoch < 0 or start.batch < 0:
             raise ConfigError(f"a position must not be negative, but is {start}")
@@ -111,35 +113,47 @@ class SpeechLoader:
                 f"but is {self.sampler.world_size}"
             )
 
-    def _stream(self, start: Position) -> Iterator[tuple[Position, Batch]]:
+    def _stream(self, start: Position) -> Generator[tuple[Position, Batch], None, None]:
         # The sampler runs in this process and ahead of the batches, but in their order.
         positions: deque[Position] = deque()
 
-        def plan() -> Iterator[list[int]]:
+        def plan() -> Iterable[list[int]]:
             for epoch in count(start.epoch):
                 batches = self.sampler.batches(epoch)
                 for number in range(start.batch if epoch == start.epoch else 0, len(batches)):
                     positions.append(Position(epoch, number))
                     yield batches[number].tolist()
 
-        for batch in self._loader(plan()):
-            yield positions.popleft(), batch
+        with closing(self._read(plan())) as batches:
+            for batch in batches:
+                yield positions.popleft(), batch
 
-    def pass_once(self) -> Iterator[Batch]:
-        """One pass over epoch 0: without ``shuffle``, and over all ranks, each utterance once."""
-        yield from self._loader(iter(self.sampler))
+    def pass_once(self) -> Generator[Batch, None, None]:
+        """One pass over epoch 0: without ``shuffle``, and over all ranks, each utterance once.
 
-    def _loader(self, batches: Iterable[list[int]]) -> DataLoader[Sample | Failure]:
-        return DataLoader(
+        Workers live as long as the generator; who leaves it before its end closes it.
+
+        Raises:
+            ReaderError: a worker cannot be started, or has ended.
+        """
+        return self._read(iter(self.sampler))
+
+    def _read(self, batches: Iterable[list[int]]) -> Generator[Batch, None, None]:
+        loader: DataLoader[Sample | Failure] = DataLoader(
             self.dataset,
             batch_sampler=batches,
             num_workers=self.num_workers,
             collate_fn=_batch,  # the dataset delivers batches: nothing is left to do
             pin_memory=self.pin_memory,
-            worker_init_fn=_start_worker,
+            worker_init_fn=start_reader,
             # Without one, every DataLoader draws a seed for its workers from the global one.
             generator=torch.Generator(),
         )
+        if not self.num_workers:
+            yield from loader
+            return
+        with closing(Readers(loader)) as readers:
+            yield from readers
 
     def n_batches(self, epoch: int) -> int:
         """Batches of this rank in ``epoch``."""
@@ -161,13 +175,3 @@ class SpeechLoader:
 
 def _batch(batch: Any) -> Any:
     return batch
-
-
-def _start_worker(_: int) -> None:
-    # Ctrl-C reaches every process of a terminal, and a scheduler's signals every process of a
-    # job; the main one decides when the workers end.
-    for name in _SHARED_SIGNALS:
-        if hasattr(signal, name):  # Windows lacks SIGUSR1
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-    # Workers share the processor; threads of their own would wait for each other.
-    torch.set_num_threads(1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 
 import torch
 from tqdm import tqdm
@@ -46,30 +47,27 @@ def evaluate(
     count = torch.zeros((), device=device)
     was_training = pipeline.training
     pipeline.eval()
-    for batch in _with_progress(loader, title):
-        if called_off is not None and called_off():
-            evaluation.complete = False
-            break
-        evaluation.failures.extend(batch.failures)
-        if not len(batch):
-            continue
-        moved = batch.to(device, non_blocking=True)
-        loss, log_probs = pipeline(moved.waveforms, moved.labels)
-        if all(utterance.text is not None for utterance in batch.utterances):
-            total += loss.total
-            count += loss.count
-        heard = {decoder.name: decoder(log_probs) for decoder in decoders}
-        results = _recognized(batch, heard, text_encoder)
-        for result in results:
-            if result.reference is not None:
-                evaluation.score(
-                    result.reference,
-                    {name: [h.text for h in nbest] for name, nbest in result.hypotheses.items()},
-                )
-            note_hot_words(evaluation, result, decoders)
-            take(result)
-        if budget:
-            add_to_budgets(evaluation.budgets, log_probs, results, decoders, text_encoder)
+    with closing(_with_progress(loader, title)) as batches:
+        for batch in batches:
+            if called_off is not None and called_off():
+                evaluation.complete = False
+                break
+            evaluation.failures.extend(batch.failures)
+            if not len(batch):
+                continue
+            moved = batch.to(device, non_blocking=True)
+            loss, log_probs = pipeline(moved.waveforms, moved.labels)
+            if all(utterance.text is not None for utterance in batch.utterances):
+                total += loss.total
+                count += loss.count
+            heard = {decoder.name: decoder(log_probs) for decoder in decoders}
+            results = _recognized(batch, heard, text_encoder)
+            for result in results:
+                _score(evaluation, result)
+                note_hot_words(evaluation, result, decoders)
+                take(result)
+            if budget:
+                add_to_budgets(evaluation.budgets, log_probs, results, decoders, text_encoder)
     pipeline.train(was_training)
     evaluation.total, evaluation.count = torch.stack((total, count)).tolist()
     return evaluation
@@ -88,6 +86,12 @@ def _recognized(
     ]
 
 
+def _score(evaluation: Evaluation, result: Recognized) -> None:
+    if result.reference is not None:
+        texts = {name: [h.text for h in nbest] for name, nbest in result.hypotheses.items()}
+        evaluation.score(result.reference, texts)
+
+
 def note_hot_words(evaluation: Evaluation, result: Recognized, decoders: Sequence[Decoder]) -> None:
     """Count the hot phrases that each decoder heard in an utterance."""
     for decoder in decoders:
@@ -96,7 +100,7 @@ def note_hot_words(evaluation: Evaluation, result: Recognized, decoders: Sequenc
             evaluation.hot[decoder.name].update(fired(best.text, decoder.hotwords))
 
 
-def _with_progress(loader: SpeechLoader, title: str | None) -> Iterator[Batch]:
+def _with_progress(loader: SpeechLoader, title: str | None) -> Generator[Batch, None, None]:
     """The batches under a bar that counts seconds of audio."""
     sampler = loader.sampler
     seconds = sum(float(sampler.durations[batch].sum()) for batch in sampler.batches(0))
@@ -109,8 +113,8 @@ def _with_progress(loader: SpeechLoader, title: str | None) -> Iterator[Batch]:
         dynamic_ncols=True,
         disable=title is None,
     )
-    with bar:
-        for batch in loader.pass_once():
+    with bar, closing(loader.pass_once()) as batches:
+        for batch in batches:
             yield batch
             failed = sum(failure.utterance.duration for failure in batch.failures)
             bar.update(min(batch.duration + failed, seconds - bar.n))

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,8 +117,8 @@ def _compute(recognizer: Recognizer, loader: SpeechLoader, title: str | None) ->
     bar = tqdm(
         total=total, desc=title, unit="s", bar_format=layout, leave=False, disable=title is None
     )
-    with bar:
-        for batch in loader.pass_once():
+    with bar, closing(loader.pass_once()) as batches:
+        for batch in batches:
             _add(found, recognizer, batch)
             bar.update(min(batch.duration, total - bar.n))
     return found

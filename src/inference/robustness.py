@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import torch
@@ -169,11 +170,12 @@ def measure(
 
         for name, listener in listeners.items():
             bar.set_description(name)
-            for batch in listener.loader.pass_once():
-                found[name].failures.extend(batch.failures)
-                if len(batch):
-                    found[name].heard.extend(_listen(listener, batch, snrs_db, done))
-                done(len(snrs_db) * sum(each.utterance.duration for each in batch.failures))
+            with closing(listener.loader.pass_once()) as batches:
+                for batch in batches:
+                    found[name].failures.extend(batch.failures)
+                    if len(batch):
+                        found[name].heard.extend(_listen(listener, batch, snrs_db, done))
+                    done(len(snrs_db) * sum(each.utterance.duration for each in batch.failures))
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 
 from src.datasets.loader import Position, SpeechLoader
 from src.types import Batch
@@ -12,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 class Feed:
-    """Takes from a loader what each step learns from.
+    """Takes from a loader what each step learns from, until it is closed.
 
     Args:
         start: of the first micro-batch.
@@ -25,7 +24,7 @@ class Feed:
         self, loader: SpeechLoader, start: Position, accumulate: int, *, whole_epochs: bool
     ) -> None:
         self._loader = loader
-        self._stream: Iterator[tuple[Position, Batch]] = loader.stream(start)
+        self._stream = loader.stream(start)
         self._accumulate = accumulate
         self._whole_epochs = whole_epochs
         self._unreadable: set[str] = set()
@@ -43,6 +42,10 @@ class Feed:
             ends = position.batch + 1 == self._loader.n_batches(position.epoch)
             if len(batches) == self._accumulate or (self._whole_epochs and ends):
                 return position, batches
+
+    def close(self) -> None:
+        """End the processes that read."""
+        self._stream.close()
 
     def _name(self, batch: Batch) -> None:
         for failure in batch.failures:

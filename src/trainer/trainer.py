@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from tqdm import tqdm
@@ -88,17 +89,18 @@ class Trainer:
             self.settings.accumulate,
             whole_epochs=self.settings.epoch_len is None,
         )
-        while not self._done():
-            number = self._epoch(feed, stop)
-            if not number:
-                # scoring may take minutes: what was learnt is safe before it starts
-                self._save(self.folder.last)
-                try:
-                    self.closing.close(self.progress, self._meters.epoch_loss())
-                except CalledOff:
-                    number = self._agree(stop, 0.0)[1]
-            if number:
-                return self._end(number)
+        with closing(feed):
+            while not self._done():
+                number = self._epoch(feed, stop)
+                if not number:
+                    # scoring may take minutes: what was learnt is safe before it starts
+                    self._save(self.folder.last)
+                    try:
+                        self.closing.close(self.progress, self._meters.epoch_loss())
+                    except CalledOff:
+                        number = self._agree(stop, 0.0)[1]
+                if number:
+                    return self._end(number)
         number = self._agree(stop, 0.0)[1]  # while the last epoch was closed
         return self._end(number) if number else 0
 

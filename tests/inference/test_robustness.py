@@ -105,7 +105,7 @@ def listener(batches: list[Batch], seen: list[Padded]) -> Listener:
     )
     durations = torch.tensor([each.duration for batch in batches for each in batch.utterances])
     loader: Any = SimpleNamespace(
-        pass_once=lambda: iter(batches), sampler=SimpleNamespace(durations=durations)
+        pass_once=lambda: (batch for batch in batches), sampler=SimpleNamespace(durations=durations)
     )
     return Listener(recognizer, loader, FixedNoise(noise_of(5), seed=1))
 

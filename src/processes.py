@@ -1,0 +1,56 @@
+"""Child processes that neither outlive their parent nor take its signals."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+
+# Windows has the first two alone
+REQUESTS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
+    if hasattr(signal, name)
+)
+"""Signals by which people and schedulers end a program; they often reach its children as well."""
+
+
+@contextmanager
+def signals_held_back() -> Iterator[None]:
+    """Within, children start with :data:`REQUESTS` blocked: a signal to all leaves them alone.
+
+    This process gets what came in the meantime when the context ends. A child that starts
+    otherwise could die of such a signal before it is able to ignore it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    if multiprocessing.get_start_method() != "fork":
+        from multiprocessing import resource_tracker
+
+        # it would be started within, and unblocks signals when it is
+        resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, REQUESTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def serve_parent() -> None:
+    """In a child: leave signals to the parent, and end as soon as the parent has ended."""
+    for number in REQUESTS:
+        signal.signal(number, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    wait([parent.sentinel])
+    os._exit(1)
