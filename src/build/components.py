@@ -117,3 +117,27 @@ def recipe_part(node: Mapping[str, Any] | None, key: str, **derived: Any) -> dic
 def takes(node: Mapping[str, Any], key: str, name: str) -> bool:
     """Whether the constructor that ``node`` names has an argument ``name``."""
     return name in inspect.signature(target(node, key)).parameters
+
+
+def options(node: Mapping[str, Any] | None, key: str) -> dict[str, Any]:
+    """What ``node`` builds and every option of it, defaults included, by the keys' full names.
+
+    Raises:
+        ConfigError: its class cannot be found.
+    """
+    if not node:
+        return {key: None}
+    made = target(node, key)
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(made).parameters.items()
+        if parameter.default is not inspect.Parameter.empty
+    }
+    given = {name: value for name, value in node.items() if name != TARGET}
+    # tuples are lists in a config
+    named = {f"{key}.{name}": _listed(value) for name, value in {**defaults, **given}.items()}
+    return {key: made.__name__, **named}
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -13,8 +12,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from src import checkpoint
-from src.build.components import create, group, plain, recipe_part, takes
+from src.build.components import create, group, plain, recipe_part
 from src.build.loading import from_group
+from src.build.optimization import optimizer_and_schedule, planned, planned_before
 from src.build.training_data import open_training_data
 from src.datasets.loader import SpeechLoader
 from src.decoding import Decoder, GreedyDecoder
@@ -36,14 +36,12 @@ from src.trainer import (
     TrainerSettings,
     TrainingData,
     Validator,
-    epoch_ends,
     freeze,
     logging_to,
     start_from,
     training_plan,
 )
 from src.transforms import GlobalNormalization
-from src.types import is_number
 from src.writer import JsonlWriter, MultiWriter, NullWriter, Writer
 
 log = logging.getLogger(__name__)
@@ -105,7 +103,7 @@ def _assemble(
     if settings.freeze:
         frozen = freeze(pipeline.network, settings.freeze)
         log.info("%d tensors of the network are frozen", len(frozen))
-    optimizer, schedule = _optimizer(config, pipeline, data.train, settings, engine)
+    optimizer, schedule = optimizer_and_schedule(config, pipeline, data.train, settings, engine)
     learner = Learner(
         engine,
         pipeline,
@@ -115,12 +113,12 @@ def _assemble(
         seed=settings.seed,
         ema=settings.ema,
     )
-    plan = training_plan(data.train, settings, engine.world_size)
+    plan = training_plan(data.train, settings, engine.world_size) | planned(config)
     keeper = Keeper(learner, recipe, _as_trained(config, content), plan)
     # a checkpoint that does not fit is refused before anything in the folder changes
     progress = Progress()
     if content is not None and resumed is not None:
-        progress = keeper.resume(content, resumed)
+        progress = keeper.resume(content, resumed, planned_before(content, config))
         if resumed.resolve().parent != folder.path.resolve():
             progress.best, progress.waited = None, 0  # of files that are elsewhere
         log.info("Resumed from %s at step %d", resumed, progress.step)
@@ -177,31 +175,6 @@ def _decoders(config: DictConfig, text_encoder: TextEncoder) -> list[Decoder]:
     chosen: Decoder = create(group(config, "decoder"), "decoder", text_encoder)
     greedy = GreedyDecoder(text_encoder)
     return [greedy] if chosen.name == greedy.name else [greedy, chosen]
-
-
-def _optimizer(
-    config: DictConfig,
-    pipeline: Pipeline,
-    loader: SpeechLoader,
-    settings: TrainerSettings,
-    engine: Engine,
-) -> tuple[torch.optim.Optimizer, Any]:
-    """Optimiser and schedule; the schedule is told the exact number of steps."""
-    parameters = [p for p in pipeline.parameters() if p.requires_grad]
-    chosen = group(config, "optimizer")
-    fused = {"fused": True} if engine.fuses and takes(chosen, "optimizer", "fused") else {}
-    optimizer = create(fused | chosen, "optimizer", parameters)
-    node = plain(config.get("lr_scheduler"))
-    if not node:
-        return optimizer, None
-    derived: dict[str, int] = {}
-    if takes(node, "lr_scheduler", "total_steps"):
-        steps = epoch_ends(loader, settings.n_epochs, settings.epoch_len, settings.accumulate)[-1]
-        # OneCycleLR divides by the steps of its rise, so a rehearsal of a few needs a few more
-        rise = node.get("pct_start", 1.0)
-        fewest = math.ceil(2 / rise) if is_number(rise) and rise > 0 else 1
-        derived["total_steps"] = max(steps, fewest)
-    return optimizer, create(node, "lr_scheduler", optimizer, **derived)
 
 
 def _fit(pipeline: Pipeline, loader: SpeechLoader, engine: Engine) -> None:

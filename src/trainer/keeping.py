@@ -14,6 +14,7 @@ from src import checkpoint
 from src.datasets.loader import SpeechLoader
 from src.errors import CheckpointError
 from src.trainer.learner import Learner
+from src.trainer.optimizer_state import has_names
 from src.trainer.progress import Progress
 from src.trainer.settings import TrainerSettings
 
@@ -21,10 +22,11 @@ _BEFORE = {"dataloader.sorted_epochs": 0}
 """What a checkpoint was trained with that is older than a key of the plan."""
 
 
-def training_plan(
-    loader: SpeechLoader, settings: TrainerSettings, n_ranks: int
-) -> dict[str, str | int | float | None]:
-    """What the order of batches and the course of training depend on, by the keys' names."""
+def training_plan(loader: SpeechLoader, settings: TrainerSettings, n_ranks: int) -> dict[str, Any]:
+    """What the order of batches and the course of training depend on, by the keys' names.
+
+    The options of optimiser and schedule come to it: see :mod:`src.build.optimization`.
+    """
     digest = hashlib.blake2b(digest_size=16)
     digest.update(loader.sampler.durations.astype(np.dtype("<f8")).tobytes())
     for utterance in loader.dataset.utterances:
@@ -38,6 +40,8 @@ def training_plan(
         "trainer.accumulate": settings.accumulate,
         "trainer.seed": settings.seed,
         "trainer.ema": settings.ema,
+        "trainer.monitor": settings.monitor,
+        "trainer.freeze": settings.freeze,
         "number of ranks": n_ranks,
     }
 
@@ -55,7 +59,7 @@ class Keeper:
     learner: Learner
     recipe: Mapping[str, Mapping[str, Any]]
     config: Mapping[str, Any]
-    plan: Mapping[str, str | int | float | None]
+    plan: Mapping[str, Any]
 
     def save(
         self,
@@ -94,8 +98,14 @@ class Keeper:
             }
         checkpoint.save(content, path)
 
-    def resume(self, content: Mapping[str, Any], path: Path) -> Progress:
+    def resume(
+        self, content: Mapping[str, Any], path: Path, recorded: Mapping[str, Any] | None = None
+    ) -> Progress:
         """Load weights and training state; returns how far they are.
+
+        Args:
+            recorded: what is known of keys that the checkpoint's plan lacks, being older. Of what
+                stands in neither, this run's value counts as that of the checkpoint.
 
         Raises:
             CheckpointError: it belongs to another architecture, other data, or another plan.
@@ -107,17 +117,27 @@ class Keeper:
         checkpoint.check_recipe(content, self.recipe, path)
         training = content["training"]
         saved = training.get("plan")
-        if not isinstance(saved, dict):
-            raise CheckpointError(
-                f"{path} lacks key 'plan': start from its weights with trainer.from_pretrained"
-            )
-        for key, ours in self.plan.items():
-            theirs = saved.get(key, _BEFORE.get(key))
-            if theirs != ours:
+        for key in ("plan", "optimizer"):
+            if not isinstance(training.get(key), dict):
                 raise CheckpointError(
-                    f"{path} was trained with other data or batches, {key}={theirs}"
-                    f" where this run has {ours}: resume with the same, or start a new run with"
-                    " trainer.from_pretrained"
+                    f"{path} lacks key {key!r}: start from its weights with trainer.from_pretrained"
                 )
+        before = {**_BEFORE, **(recorded or {}), **saved}
+        if has_names(training["optimizer"]):
+            before.pop("trainer.freeze", None)  # each parameter finds its own state again
+        self._check_plan(before, path)
         self.learner.load(content["state_dict"], training, path)
         return Progress.from_state(training["progress"])
+
+    def _check_plan(self, before: Mapping[str, Any], path: Path) -> None:
+        """Raise CheckpointError for the first key that was another one ``before``."""
+        for key in dict.fromkeys((*self.plan, *before)):
+            # an option that a group had and has no more, or the other way round, is a change
+            group = key.partition(".")[0]
+            known = (key in self.plan or group in self.plan) and (key in before or group in before)
+            theirs, ours = before.get(key), self.plan.get(key)
+            if known and theirs != ours:
+                raise CheckpointError(
+                    f"{path} was trained with {key}={theirs} where this run has {ours}: resume with"
+                    " the same, or start a new run with trainer.from_pretrained"
+                )

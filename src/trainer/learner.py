@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,10 @@ from src.loss import BLANK
 from src.pipeline import Pipeline
 from src.seeding import derive_seed, generator
 from src.trainer.averaging import MovingAverage
+from src.trainer.optimizer_state import load_named_state, named_state
 from src.types import Batch, Padded
+
+log = logging.getLogger(__name__)
 
 _FRAMES = 8  # of padding that stand for an empty batch
 
@@ -153,7 +157,7 @@ class Learner:
     def state(self) -> dict[str, Any]:
         """What resuming needs beside the weights."""
         return {
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": named_state(self.optimizer, self.pipeline),
             "lr_scheduler": None if self.schedule is None else self.schedule.state_dict(),
             "precision": self.engine.precision_state(),
             "ema": None if self.average is None else self.average.state(),
@@ -167,17 +171,12 @@ class Learner:
         """
         checkpoint.load_weights(self.pipeline, weights, path)
         try:
-            self.optimizer.load_state_dict(state["optimizer"])
+            anew = load_named_state(self.optimizer, self.pipeline, state["optimizer"], path)
             self.engine.load_precision_state(state["precision"])
-        except (KeyError, ValueError, RuntimeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"{path} was written by another optimizer: {error}") from error
-        if "fused" in self.optimizer.defaults:  # belongs to the precision, which may have changed
-            for group in self.optimizer.param_groups:
-                group["fused"] = self.optimizer.defaults["fused"]
-                for parameter in group["params"] if group["fused"] else ():
-                    own = self.optimizer.state.get(parameter, {})
-                    if isinstance(own.get("step"), Tensor):  # read on the device, then
-                        own["step"] = own["step"].to(parameter.device, torch.float32)
+        if anew:
+            log.info("%d tensors were frozen before and begin without moments", len(anew))
         average = state.get("ema")
         if self.average is not None and average is not None:
             self.average.load(average, path)

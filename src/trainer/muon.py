@@ -71,12 +71,12 @@ class Muon(torch.optim.Optimizer):
         matrices = [p for p in parameters if p.ndim == 2 and min(p.shape) >= smallest]
         chosen = set(matrices)
         others = [p for p in parameters if p not in chosen]
+        # both also where one is empty: a resumed run that learns more has as many
         groups: list[dict[str, Any]] = [
             {"params": matrices, "matrices": True},
             {"params": others},
         ]
-        defaults = self._adamw.defaults | own
-        super().__init__([group for group in groups if group["params"]], defaults)
+        super().__init__(groups, self._adamw.defaults | own)
         self.defaults["fused"] = fused
 
     @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from src.engine import Engine
 from src.model import DeepSpeech2
 from src.pipeline import Pipeline
-from src.trainer import Learner
+from src.trainer import Learner, freeze
 from src.transforms import FrontEnd, LogMelSpectrogram, UtteranceNormalization
 from src.types import Batch, Padded, Utterance
 
@@ -25,6 +26,7 @@ def make_learner(
     dropout: float = 0.0,
     device: str = "cpu",
     precision: str = "auto",
+    frozen: Sequence[str] = (),
     **options: object,
 ) -> Learner:
     torch.manual_seed(0)
@@ -38,7 +40,10 @@ def make_learner(
         rnn_size=24,
         dropout=dropout,
     )
-    made = optimizer(network.parameters(), lr=1e-3, **options)  # type: ignore[call-arg]
+    if frozen:
+        freeze(network, frozen)
+    learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    made = optimizer(learnt, lr=1e-3, **options)  # type: ignore[call-arg]
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         made, 3e-3, total_steps=steps, cycle_momentum=False
     )

@@ -122,23 +122,64 @@ def test_resuming_with_other_plans_is_refused(data: Path, tmp_path: Path) -> Non
     base = ("transforms=none", "trainer.n_epochs=1", "trainer.resume_from=auto")
     assert run(data, tmp_path, *base) == 0
     written = (tmp_path / "toy" / "metrics.jsonl").read_bytes()
+    optimizers = (
+        ("optimizer.weight_decay=0.5", "optimizer.weight_decay=0.01 where this run has 0.5"),
+        ("+optimizer.betas=[0.8,0.99]", r"optimizer.betas=\[0.9, 0.999\] where"),
+        ("optimizer._target_=torch.optim.Adam", "optimizer=AdamW where this run has Adam:"),
+        ("optimizer._target_=torch.optim.SGD", "optimizer=AdamW where this run has SGD:"),
+        ("lr_scheduler.pct_start=0.3", "lr_scheduler.pct_start=0.1 where this run has 0.3"),
+    )
     for change, message in (
         ("model.rnn_size=32", r"model.rnn_size=48, but the config says 32"),
         ("dataloader.max_batch_duration=9", "dataloader.max_batch_duration=8.0 where .* 9.0"),
         ("trainer.accumulate=2", "trainer.accumulate=1 where this run has 2"),
+        ("trainer.monitor=min val_loss", "trainer.monitor=off where this run has min val_loss"),
         ("dataloader.sorted_epochs=1", "dataloader.sorted_epochs=0 where this run has 1"),
         ("datasets.train.limit=50", "datasets.train=60 utterances"),
         ("trainer.n_epochs=5", "total_steps="),
         ("trainer.resume_from=model_best.pth", "holds weights alone"),
+        *optimizers,
     ):
         with pytest.raises(CheckpointError, match=message):
             run(data, tmp_path, *base, change)
         assert (tmp_path / "toy" / "metrics.jsonl").read_bytes() == written
+    without = config("an4", *overrides(data, tmp_path, *base))
+    without["lr_scheduler"] = None
+    with pytest.raises(CheckpointError, match="lr_scheduler=OneCycleLR where this run has None"):
+        train(without)
+    (tmp_path / "toy" / "checkpoint-epoch1.pth").unlink()
     last = tmp_path / "toy" / "checkpoint-last.pth"
     content = checkpoint.load(last)
-    del content["training"]["plan"]["dataloader.sorted_epochs"]  # as an older version wrote it
-    torch.save(content, last)
+    plan = content["training"]["plan"]
+    older = {key: plan[key] for key in plan if not key.startswith(("optimizer", "lr_scheduler"))}
+    del older["dataloader.sorted_epochs"], older["trainer.monitor"], older["trainer.freeze"]
+    content["training"]["plan"] = older  # as an older version wrote it
+    checkpoint.save(content, last)
+    for change, message in optimizers:  # by the config in the checkpoint, then
+        with pytest.raises(CheckpointError, match=message):
+            run(data, tmp_path, *base, change)
+    checkpoint.save({**content, "config": {}}, last)
     assert run(data, tmp_path, *base) == 0
+
+
+def test_layers_are_unfrozen_at_a_resume(data: Path, tmp_path: Path) -> None:
+    """Each tensor keeps its own moments; what was frozen begins without, and is learnt."""
+    base = ("transforms=none", "model.rnn_layers=2", "trainer.resume_from=auto")
+    stages = ("layers.1.*", 1), ("layers.0.*", 2)
+    frozen = []
+    for pattern, n_epochs in stages:
+        more = (f"trainer.freeze=[{pattern}]", f"trainer.n_epochs={n_epochs}")
+        chosen = config("an4", *overrides(data, tmp_path, *base, *more))
+        chosen["lr_scheduler"] = None  # it would depend on the number of epochs
+        assert train(chosen) == 0
+        content = checkpoint.load(tmp_path / "toy" / "checkpoint-last.pth")
+        state = content["training"]["optimizer"]["state"]
+        frozen.append({name for name in content["state_dict"] if name not in state})
+        assert content["config"]["trainer"]["freeze"] == [pattern]
+    steps = {float(value["step"]) for value in state.values()}
+    assert sorted(steps) == [content["step"] / 2, content["step"]]
+    assert any(".1." in name for name in frozen[0] - frozen[1])
+    assert any(".0." in name for name in frozen[1] - frozen[0])
 
 
 def test_weights_of_another_run_are_a_start(data: Path, tmp_path: Path) -> None:
