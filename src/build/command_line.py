@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
+import importlib
 import os
 import re
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import hydra
 from hydra.errors import HydraException
@@ -36,6 +39,7 @@ def run(task: Callable[[DictConfig], int], config_name: str) -> None:
     sys.argv[1:] = [quoted(word) for word in sys.argv[1:]]
     # Hydra would print a traceback of its own; with this it raises, and the words are ours.
     os.environ[DETAIL] = "1"
+    _put_help_check_aside()
     main = hydra.main(version_base=None, config_path=str(ROOT / "configs"), config_name=config_name)
     try:
         failed = run_command(
@@ -49,6 +53,29 @@ def run(task: Callable[[DictConfig], int], config_name: str) -> None:
         if before is not None:
             os.environ[DETAIL] = before
     sys.exit(failed or status)
+
+
+def _put_help_check_aside() -> None:
+    """Let Hydra 1.3 build its parser on Python 3.14, which checks each help text at once.
+
+    One of Hydra's is an object that makes its text when it is printed. The stable Hydra with this
+    is chosen over the candidates of 1.4, whose config groups warn of ``version_base``.
+    """
+    container: Any = argparse._ActionsContainer
+    main: Any = importlib.import_module("hydra.main")
+    build = main.get_args_parser
+
+    def unchecked() -> argparse.ArgumentParser:
+        check = container._check_help
+        container._check_help = lambda *_: None
+        try:
+            parser: argparse.ArgumentParser = build()
+        finally:
+            container._check_help = check
+        return parser
+
+    if hasattr(container, "_check_help"):
+        main.get_args_parser = unchecked
 
 
 def explain(error: Exception) -> str:

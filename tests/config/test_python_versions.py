@@ -1,0 +1,46 @@
+"""Commands start on every Python that is promised, and say so where they do not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.toy import ROOT
+
+AS_IN_3_14 = """
+import argparse, runpy, sys
+
+def check(self, action):
+    if action.help and hasattr(self, "_get_formatter"):
+        try:
+            self._get_formatter()._expand_help(action)
+        except (ValueError, TypeError, KeyError) as exc:
+            raise ValueError("badly formed help string") from exc
+
+def add(self, *names, **options):
+    action = added(self, *names, **options)
+    self._check_help(action)
+    return action
+
+if not hasattr(argparse._ActionsContainer, "_check_help"):
+    added = argparse._ActionsContainer.add_argument
+    argparse._ActionsContainer._check_help = check
+    argparse._ActionsContainer.add_argument = add
+program, *sys.argv = sys.argv[1], *sys.argv[1:]
+sys.path.insert(0, ".")
+runpy.run_path(program, run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "config"), [("train.py", "demo"), ("inference.py", "inference_demo")]
+)
+def test_a_command_starts_where_help_texts_are_checked(program: str, config: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", AS_IN_3_14, program, f"-cn={config}", "--cfg", "job"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "run_name" in done.stdout or "save_path" in done.stdout
