@@ -36,6 +36,9 @@ bench: .venv/installed
 install: .venv/installed
 
 .venv/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 15) else \
+		"Python %d.%d is too %s: this needs 3.11 to 3.14, as in make PYTHON=python3.13 demo" \
+		% (*v, "old" if v < (3, 11) else "new"))'
 	$(PYTHON) -m venv .venv
 
 .venv/installed: requirements.txt | .venv/bin/python
