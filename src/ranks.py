@@ -8,6 +8,14 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+_LOST = (
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "Broken pipe",
+    "onnection refused",
+)
+"""In the messages of gloo and NCCL."""
+
 
 def n_ranks() -> int:
     """Processes of this run."""
@@ -26,6 +34,11 @@ def summed(values: Tensor) -> Tensor:
     total = all_reduce(values.contiguous())  # type: ignore[no-untyped-call]
     assert isinstance(total, Tensor)
     return total
+
+
+def rank_lost(error: RuntimeError) -> bool:
+    """Whether ``error`` says that another process of this run has ended."""
+    return n_ranks() > 1 and any(words in str(error) for words in _LOST)
 
 
 class HostGroup:

@@ -59,9 +59,13 @@ class NonfiniteGuard:
             TrainingError: ``patience`` or more steps in a row, up to now, were skipped.
         """
         self.settle(progress)
-        if self.patience is not None and progress.nonfinite >= self.patience:
+        if self.exhausted(progress):
             raise TrainingError(
                 f"{progress.nonfinite} steps in a row had no finite loss or gradient, up to step"
                 f" {progress.step}: lower the learning rate, or look at the utterances named in"
                 " info.log; no weight was changed by them, and the last checkpoint is whole"
             )
+
+    def exhausted(self, progress: Progress) -> bool:
+        """Whether ``patience`` or more steps in a row were skipped, of those that are settled."""
+        return self.patience is not None and progress.nonfinite >= self.patience

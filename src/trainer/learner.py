@@ -76,6 +76,7 @@ class Learner:
         self.schedule = schedule
         self.max_grad_norm = max_grad_norm
         self.seed = seed
+        self.between_steps = True
         self._network, self._wrapped = engine.setup(pipeline.network, optimizer)
         pipeline.through = self._network
         self.average = None if ema is None else MovingAverage(pipeline.network, ema)
@@ -123,8 +124,10 @@ class Learner:
         norm = engine.clip(self._network, self._wrapped, self.max_grad_norm)
         whole = engine.sum(torch.stack(totals).sum())
         finite = norm.isfinite() & whole.isfinite()
+        self.between_steps = False
         engine.step(self._wrapped, finite)
         self._advance()
+        self.between_steps = True
         return StepResult(whole, n_labels, norm, finite, blank_share)
 
     def skip(self) -> None:

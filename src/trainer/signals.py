@@ -6,17 +6,15 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any
 
-# Windows knows no SIGUSR1
-REQUESTS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
-]
+from src.processes import REQUESTS
 
 
 class GracefulStop:
-    """Within the context, SIGINT, SIGTERM and SIGUSR1 set ``signal`` instead of ending the process.
+    """Within the context, SIGINT, SIGTERM, SIGUSR1 and SIGHUP set ``signal`` and end nothing.
 
-    Schedulers send SIGUSR1 some time before they take a machine away. A second SIGINT ends the
-    process at once.
+    Schedulers send SIGUSR1 some time before they take a machine away, and a terminal that is
+    closed sends SIGHUP, which stays without effect where ``nohup`` made it so. A second SIGINT
+    ends the process at once.
     """
 
     def __init__(self) -> None:
@@ -29,6 +27,10 @@ class GracefulStop:
 
     def __enter__(self) -> GracefulStop:
         for number in REQUESTS:
+            if number == getattr(signal, "SIGHUP", None) and (
+                signal.getsignal(number) is signal.SIG_IGN
+            ):
+                continue
             self._previous[number] = signal.signal(number, self._note)
         return self
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from src.engine import out_of_memory
+from src.errors import SpeechError, TrainingError
+from src.ranks import rank_lost
 from src.trainer.alarms import Alarms
 from src.trainer.closing import EpochEnd
 from src.trainer.feed import Feed, epoch_ends
@@ -69,14 +71,18 @@ class Trainer:
             rehearse(self.learner, self.data.train)
             if self.learner.engine.is_main:
                 self._reporter.listen(self.data.train)
-            with GracefulStop() as stop:
-                self.closing.validate.called_off = lambda: stop.requested
-                status = self._train(stop)
-                if status:
-                    return status
-            self.closing.validate.called_off = never  # from here on a signal is the system's
-        self.closing.finish(self.progress)
-        return 0
+        with GracefulStop() as stop:
+            self.closing.validate.called_off = lambda: stop.requested
+            try:
+                return self._train(stop) or self._finish(stop)
+            except RuntimeError as error:
+                if not rank_lost(error):
+                    raise
+                raise TrainingError(
+                    "the connection to another rank is lost, which has ended: see what it printed"
+                ) from error
+            finally:
+                self.closing.validate.called_off = never
 
     def _done(self) -> bool:
         return self.progress.epoch >= len(self._ends) or self.closing.monitor.exhausted
@@ -91,7 +97,11 @@ class Trainer:
         )
         with closing(feed):
             while not self._done():
-                number = self._epoch(feed, stop)
+                try:
+                    number = self._epoch(feed, stop)
+                except Exception:
+                    self._rescue()
+                    raise
                 if not number:
                     # scoring may take minutes: what was learnt is safe before it starts
                     self._save(self.folder.last)
@@ -163,16 +173,40 @@ class Trainer:
         self._guard.note(number + 1, result.finite, batches)
         return result
 
+    def _finish(self, stop: GracefulStop) -> int:
+        """Score the best weights; the exit status."""
+        try:
+            self.closing.finish(self.progress)
+        except CalledOff:  # the network has other weights than the last checkpoint, which is whole
+            return self._stopped(self._agree(stop, 0.0)[1])
+        return 0
+
     def _end(self, number: int) -> int:
         """Save because a signal said so; returns the exit status."""
-        progress = self.progress
-        self._guard.settle(progress)
-        progress.seconds = time.perf_counter() - self._started
-        self.closing.keeper.save(self.folder.last, progress, self.closing.metrics)
+        self._save_now()
+        return self._stopped(number)
+
+    def _stopped(self, number: int) -> int:
         # a launcher ends the others once one has ended: not before the file is whole
         self.learner.engine.barrier()
-        log.info("Stopped at step %d: trainer.resume_from=auto goes on", progress.step)
+        log.info("Stopped at step %d: trainer.resume_from=auto goes on", self.progress.step)
         return 128 + number
+
+    def _rescue(self) -> None:
+        """Save what was learnt before an error ends the run; that error is what counts."""
+        if not self.learner.between_steps or self._guard.exhausted(self.progress):
+            return
+        try:
+            self._save_now()
+        except (SpeechError, RuntimeError, OSError) as error:
+            log.error("What was learnt since the last checkpoint could not be saved: %s", error)
+        else:
+            log.info("Saved at step %d: trainer.resume_from=auto goes on", self.progress.step)
+
+    def _save_now(self) -> None:
+        self._guard.settle(self.progress)
+        self.progress.seconds = time.perf_counter() - self._started
+        self.closing.keeper.save(self.folder.last, self.progress, self.closing.metrics)
 
     def _save(self, path: Path) -> None:
         self._guard.settle(self.progress)
