@@ -7,6 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from src.errors import run_command
+from src.files import write_whole
 from src.paths import resolve
 from src.results.ablation import read_run, read_runs, rows, write_runs
 from src.results.ablation_page import draw, page
@@ -28,8 +29,8 @@ def main() -> None:
     found = rows(runs)
     about = options.about or _about(path.with_suffix(".txt"))
     write_runs(path, sorted(runs, key=lambda run: run.name))
-    path.with_suffix(".txt").write_text(f"{about}\n", encoding="utf-8")
-    path.with_suffix(".md").write_text(page(found, about, f"{path.stem}.png"), encoding="utf-8")
+    write_whole(path.with_suffix(".txt"), f"{about}\n")
+    write_whole(path.with_suffix(".md"), page(found, about, f"{path.stem}.png"))
     draw(found, path.with_suffix(".png"))
     print(page(found, about, f"{path.stem}.png"))
 

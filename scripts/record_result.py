@@ -68,8 +68,8 @@ def main() -> None:
             print(warning, file=sys.stderr)
         rows.append(record(resolve(options.checkpoint), test_set, scored, given))
     keep_curves(resolve(options.checkpoint), resolve(options.results).parent)
-    for row in rows:  # all or none
-        append(resolve(options.results), row)
+    append(resolve(options.results), *rows)
+    for row in rows:
         print(f"{row.recipe}, {row.test_set}: WER {percent(row.wer)} %, CER {percent(row.cer)} %")
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
 import re
+import shutil
 import socket
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
@@ -29,6 +31,7 @@ _FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
 _HOST = re.sub(r"[^\w-]", "_", socket.gethostname())[:40]
 _TEMPORARY = re.compile(rf"\..+\.{re.escape(_HOST)}-(\d+)-\d+\.tmp")
 _NUMBERS = count()  # threads may write the same file
+_SWEPT: set[str] = set()
 
 
 def safe_name(name: str) -> str:
@@ -63,7 +66,8 @@ def whole_file(
     """A file that appears at ``path`` when the context ends well, and not at all otherwise.
 
     What was there before stays until then. A symbolic link is followed and stays one; the mode of
-    an earlier file is kept.
+    an earlier file is kept, and its owner where the system lets us. What writers that were killed
+    left in its folder is swept. A device or a pipe is written as it is.
 
     Args:
         path: its folder is made if missing.
@@ -75,19 +79,27 @@ def whole_file(
     Raises:
         OSError: it could not be written; nothing is left behind.
     """
-    target = path.resolve() if path.is_symlink() else path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{_HOST}-{os.getpid()}-{next(_NUMBERS)}.tmp")
     if "b" not in mode:
         options = {"encoding": "utf-8", **options}
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if path.exists() and not path.is_file():
+        with path.open(mode, **options) as file:
+            yield file
+        return
+    target = path.resolve() if path.is_symlink() else path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep_once(target.parent)
+    temporary = _temporary(target)
     try:
-        with temporary.open(mode, **options) as file:
+        temporary.unlink(missing_ok=True)  # of a dead process with our number
+        with temporary.open(mode.replace("w", "x"), **options) as file:
+            if target.exists():
+                _take_over(target, temporary)
             yield file
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        if target.exists():
-            temporary.chmod(target.stat().st_mode & 0o7777)
         temporary.replace(target)
     except OSError as error:
         if error.errno is None or error.filename not in (None, os.fspath(temporary)):
@@ -96,6 +108,44 @@ def whole_file(
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A new folder that takes its place at ``folder`` when the context ends well, or is removed.
+
+    By then ``folder`` must be absent or empty: what stood there is to be moved at the end of the
+    context, when nothing can fail any more.
+
+    Raises:
+        OSError: it could not be written; nothing is left behind.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    sweep(folder.parent)
+    temporary = _temporary(folder)
+    try:
+        temporary.mkdir()
+        yield temporary
+        if folder.is_dir():
+            folder.rmdir()
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary(path: Path) -> Path:
+    """Where ``path`` is written; a part of its name, since a long one leaves no room for more."""
+    number = f"{_HOST}-{os.getpid()}-{next(_NUMBERS)}"
+    return path.with_name(f".{path.name[:40]}.{number}.tmp")
+
+
+def _take_over(target: Path, temporary: Path) -> None:
+    """Give a new file the mode of the old one, and its owner, before anything stands in it."""
+    old, new = target.stat(), temporary.stat()
+    if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid) and hasattr(os, "chown"):
+        with suppress(PermissionError):  # only the administrator gives files away
+            os.chown(temporary, old.st_uid, old.st_gid)
+    temporary.chmod(old.st_mode & 0o7777)
 
 
 def write_whole(path: Path, content: str | bytes, *, durable: bool = True) -> None:
@@ -116,7 +166,19 @@ def sweep(folder: Path) -> None:
     for path in folder.glob(".*.tmp"):
         match = _TEMPORARY.fullmatch(path.name)
         if match and not _alive(int(match[1])):
-            path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+                continue
+            with suppress(PermissionError):  # of another user
+                path.unlink(missing_ok=True)
+
+
+def _sweep_once(folder: Path) -> None:
+    """Sweep a folder the first time that this process writes there: many files share one."""
+    place = os.path.abspath(folder)
+    if place not in _SWEPT:
+        _SWEPT.add(place)
+        sweep(folder)
 
 
 def _alive(pid: int) -> bool:
@@ -131,23 +193,40 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def lock(path: Path, busy: str) -> FileLock:
+def lock(path: Path, busy: str | None) -> FileLock:
     """The lock file ``path``, held by this process until it is released or the process ends.
+
+    Where the file system has no locks, that is warned of, and work goes on.
 
     Args:
         path: of the lock file itself; its folder is made if missing.
-        busy: what to say if another process holds it: one sentence with the remedy.
+        busy: what to say if another process holds it: one sentence with the remedy. None waits
+            until that one ends.
 
     Raises:
         ConfigError: ``busy``.
         OSError: the folder cannot be made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    held = FileLock(path, is_singleton=True)  # this process may take it again
+    # This process may take it again. A file that merely exists would outlive a dead process.
+    held = FileLock(path, is_singleton=True, fallback_to_soft=False)
     try:
         held.acquire(timeout=0)
     except Timeout as error:
-        raise ConfigError(busy) from error
+        if busy is not None:
+            raise ConfigError(busy) from error
+        log.info("another process holds %s: waiting for it", path)
+        held.acquire()
     except (OSError, NotImplementedError) as error:  # not every network file system has locks
         log.warning("%s cannot be locked (%s): start no second process on it", path, error)
     return held
+
+
+@contextmanager
+def locked(path: Path, busy: str | None = None) -> Iterator[None]:
+    """Within, this process holds the lock file ``path``; see :func:`lock`."""
+    held = lock(path, busy)
+    try:
+        yield
+    finally:
+        held.release()

@@ -17,6 +17,7 @@ from src.datasets.corpus import Corpus
 from src.engine import use_threads
 from src.errors import ConfigError, ManifestError
 from src.evaluation import Recognized, evaluate
+from src.files import write_whole
 from src.inference import InferencerSettings, Recognizer
 from src.inference.calibrating import CalibratorSettings, Fit, Judged, fit, judge
 from src.inference.calibration import KEY, stored
@@ -135,7 +136,7 @@ def _report(
     draw(list(measured.values())[-1], picture)
     chosen = {name: found.chosen for name, found in fits.items()}
     losses = {name: found.losses for name, found in fits.items()}
-    table.write_text(numbers(measured, chosen, losses, thresholds), encoding="utf-8")
+    write_whole(table, numbers(measured, chosen, losses, thresholds))
     print(f"reliability of {list(measured)[-1]}: {picture}\nall numbers: {table}")
 
 

@@ -20,6 +20,7 @@ from src.datasets.loader import SpeechLoader
 from src.decoding import Decoder, GreedyDecoder
 from src.engine import Engine
 from src.errors import CheckpointError, ConfigError, SpeechError
+from src.files import write_whole
 from src.hardware import cpus, processor
 from src.paths import plain_name, resolve
 from src.pipeline import Pipeline
@@ -129,7 +130,7 @@ def _assemble(
             f" {int(steps.min())} to {int(steps.max())}): it must lie on a disk that all share"
         )
     if engine.is_main:
-        OmegaConf.save(config, folder.path / "config.yaml", resolve=True)
+        write_whole(folder.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
     resume_step = progress.step if settings.resume_from else None
     writer = _writer(config, folder.path, engine, resume_step)
     show = Showroom(writer, pipeline, text_encoder, folder.path / "metrics.jsonl", settings.seed)

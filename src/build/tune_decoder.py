@@ -18,10 +18,12 @@ from src.decoding import LanguageModelDecoder
 from src.decoding.prior import measured_prior
 from src.engine import use_threads
 from src.errors import ConfigError, ManifestError
+from src.files import write_whole
 from src.inference import InferencerSettings
 from src.inference.emissions import emissions, identity
 from src.inference.tuning import Trial, TunerSettings, tune
 from src.paths import resolve
+from src.writer.files import save_figure
 from src.writer.surface import surface
 
 log = logging.getLogger(__name__)
@@ -80,11 +82,11 @@ def _report(path: Path, best: Trial, tried: list[Trial], settings: dict[str, Any
     ]
     picture = path.with_suffix(".tuning.png")
     points = [(*at, wer) for at, wer in plane.items()]
-    surface(points, beams, (best.lm_weight, best.word_score, best.wer)).savefig(picture, dpi=120)
+    save_figure(surface(points, beams, (best.lm_weight, best.word_score, best.wer)), picture)
     table = path.with_suffix(".tuning.json")
-    table.write_text(
+    write_whole(
+        table,
         json.dumps({"decoder": settings, "trials": [asdict(trial) for trial in tried]}, indent=1),
-        encoding="utf-8",
     )
     print(
         f"best of {len(tried)}: WER {100 * best.wer:.2f} % with lm_weight={best.lm_weight}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 
 from src.checkpoint import onnx_file, safetensors_file, torch_file
 from src.errors import CheckpointError
+from src.files import whole_file
 
 FORMAT = "deepspeech2-checkpoint"
 VERSION = 1
@@ -28,19 +28,13 @@ def save(payload: Mapping[str, Any], path: Path) -> None:
     if onnx_file.SESSION in payload:
         check_writable(path.with_suffix(onnx_file.SUFFIX))
     content = {"format": FORMAT, "version": VERSION, **payload}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == safetensors_file.SUFFIX:
-            safetensors_file.write(content, temporary)
-        else:
-            with temporary.open("wb") as file:  # by its name torch would put that into the bytes
+        with whole_file(path) as file:
+            if path.suffix == safetensors_file.SUFFIX:
+                file.write(safetensors_file.encoded(content, path))
+            else:  # by the name of a file torch would put that into the bytes
                 torch.save(content, file)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
         raise CheckpointError(
             f"{path} could not be written ({error}); what was there before is whole: free some"
             " space or choose another trainer.save_dir"

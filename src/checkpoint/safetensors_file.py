@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from src.errors import CheckpointError
 
@@ -20,12 +20,11 @@ SUFFIX = ".safetensors"
 _KEY = "deepspeech2"  # of the header, where the rest of the checkpoint is
 
 
-def write(content: Mapping[str, Any], path: Path) -> None:
-    """Write the checkpoint ``content`` to ``path``.
+def encoded(content: Mapping[str, Any], path: Path) -> bytes:
+    """The bytes of the checkpoint ``content``, which is meant for ``path``.
 
     Raises:
         CheckpointError: it holds what only resuming needs, or what JSON cannot say.
-        OSError: it could not be written.
     """
     if "training" in content:
         raise CheckpointError(
@@ -38,7 +37,7 @@ def write(content: Mapping[str, Any], path: Path) -> None:
     except TypeError as error:
         raise CheckpointError(f"{path} cannot hold the checkpoint: {error}") from error
     tensors = {key: value.contiguous() for key, value in content["state_dict"].items()}
-    save_file(tensors, path, metadata={"format": "pt", _KEY: header})
+    return save(tensors, metadata={"format": "pt", _KEY: header})
 
 
 def read(path: Path) -> dict[str, Any]:

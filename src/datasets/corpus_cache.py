@@ -24,8 +24,8 @@ from src.datasets.shards import (
     write_shard,
 )
 from src.errors import ManifestError
+from src.files import locked
 from src.hardware import cpus
-from src.network.fetch import locked
 from src.types import Utterance
 
 VERSION = 1

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from src.datasets.unpack import unpack
 from src.errors import ConfigError, DownloadError
-from src.network.fetch import disk_error, fetch, locked, require_space
+from src.files import locked
+from src.network.fetch import disk_error, fetch, require_space
 from src.network.openslr import MIRRORS
 
 __all__ = ["MIRRORS", "SPLITS", "download_split", "fetch", "unpack"]

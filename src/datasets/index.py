@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -23,6 +22,7 @@ from src.audio.reading import AudioInfo
 from src.datasets.corpus import Exclusion, audio_fault, plain_ids
 from src.datasets.layout import TRANSCRIPT_SUFFIX, Folder, read_transcripts, walk
 from src.errors import ManifestError
+from src.files import whole_file
 from src.types import Utterance
 
 VERSION = 1
@@ -125,19 +125,10 @@ def _scan(folders: Sequence[Folder], n_workers: int | None) -> list[Row]:
 
 
 def _save(file: Path, header: Row, rows: Sequence[Row]) -> None:
-    """Write under a temporary name, then rename, so that nobody reads half an index."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-                for row in ({**header, "lines": len(rows)}, *rows):
-                    stream.write(json.dumps(row) + "\n")
-            os.chmod(name, 0o644)  # mkstemp hides it from colleagues who share the folder
-            os.replace(name, file)
-        except BaseException:
-            os.unlink(name)
-            raise
+        with whole_file(file, "w", durable=False, encoding="ascii") as stream:
+            for row in ({**header, "lines": len(rows)}, *rows):
+                stream.write(json.dumps(row) + "\n")
     except OSError as error:
         raise ManifestError(
             f"the index {file} cannot be written ({error.strerror}): set index_dir to a folder "

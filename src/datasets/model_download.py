@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import requests
 
 from src.errors import DownloadError
-from src.network.fetch import Expected, disk_error, fetch, locked
+from src.files import locked, whole_file
+from src.network.fetch import Expected, disk_error, fetch
 
 
 def download_model(
@@ -73,11 +74,9 @@ def copy_model(
     fault = expected.fault(file)
     if fault is not None:
         raise DownloadError(f"{file} {fault}: it is another file, or was cut off on its way")
-    part = output.with_name(f"{output.name}.copy")
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, part)
-        part.replace(output)
+        with file.open("rb") as theirs, whole_file(output) as ours:
+            shutil.copyfileobj(theirs, ours)
     except OSError as error:
         raise disk_error(error, output) from error
     return True

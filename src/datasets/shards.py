@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src.datasets.audio_store import Pcm, read, to_pcm
 from src.errors import AudioError
+from src.files import whole_file, write_whole
 from src.types import Utterance
 
 BYTES_PER_SAMPLE = 2
@@ -79,7 +78,7 @@ def write_shard(
     lengths: list[int] = []
     failures: dict[str, str] = {}
     index.unlink(missing_ok=True)
-    with _replacing(samples) as stream:
+    with whole_file(samples) as stream:
         for utterance in utterances:
             if stopped():
                 raise Stopped
@@ -91,8 +90,7 @@ def write_shard(
             lengths.append(len(pcm))
             stream.write(pcm.astype(_SAMPLE, copy=False).tobytes())
             done()
-    with _replacing(index) as stream:
-        stream.write(json.dumps({"lengths": lengths, "failures": failures}).encode())
+    write_whole(index, json.dumps({"lengths": lengths, "failures": failures}))
     _sync(folder)  # a name is on the disk when its folder is
 
 
@@ -158,20 +156,6 @@ class Shards:
 
 def _files(folder: Path, number: int) -> tuple[Path, Path]:
     return folder / f"{number:05d}.pcm", folder / f"{number:05d}.json"
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[BinaryIO]:
-    """A file under a temporary name, renamed once it is complete and on the disk."""
-    part = target.with_name(f"{target.name}.part")
-    try:
-        with part.open("wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from src.errors import DownloadError
-from src.network.fetch import disk_error, locked, require_space
+from src.files import locked
+from src.network.fetch import disk_error, require_space
 
 
 def unpack(archive: Path, target_dir: Path) -> Path:

@@ -15,7 +15,7 @@ from src.inference.calibrating import Judged
 from src.inference.calibration import Calibration
 from src.inference.table import aligned
 from src.metrics.calibration import bins, calibration_error
-from src.writer.files import DOTS_PER_INCH
+from src.writer.files import save_figure
 from src.writer.reliability import reliability
 
 _CURVE = tuple(index / 50 for index in range(51))
@@ -119,7 +119,7 @@ def draw(measured: Mapping[str, Measured], path: Path) -> None:
     coverage = {
         name: [(at, *each.accepted(at)[1:]) for at in _CURVE] for name, each in measured.items()
     }
-    reliability(curves, coverage).savefig(path, dpi=DOTS_PER_INCH)
+    save_figure(reliability(curves, coverage), path)
 
 
 def numbers(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from tqdm import tqdm
 
 from src.checkpoint import network_digest
 from src.datasets.loader import SpeechLoader
+from src.files import whole_file
 from src.inference.recognizer import Recognizer
 from src.types import Batch, Padded, Utterance
 
@@ -64,18 +64,22 @@ def emissions(
     if path.is_file() and (kept := _kept(path)) is not None:
         return kept
     found = _compute(recognizer, loader, title)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    torch.save(
-        {
-            "format": _FORMAT,
-            "log_probs": torch.cat(found.log_probs) if found.log_probs else torch.zeros(0, 1),
-            "lengths": [len(each) for each in found.log_probs],
-            "references": found.references,
-        },
-        temporary,
-    )
-    temporary.replace(path)
+    content = {
+        "format": _FORMAT,
+        "log_probs": torch.cat(found.log_probs) if found.log_probs else torch.zeros(0, 1),
+        "lengths": [len(each) for each in found.log_probs],
+        "references": found.references,
+    }
+    try:
+        with whole_file(path, durable=False) as file:
+            torch.save(content, file)
+    except (OSError, RuntimeError) as error:  # torch has its own words for a full disk
+        _log.warning(
+            "%s is computed anew each time: it cannot be written (%s); set tuner.emissions_dir to"
+            " another folder",
+            path,
+            error,
+        )
     return found
 
 

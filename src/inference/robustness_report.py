@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.errors import ConfigError, ManifestError
+from src.files import whole_folder, write_whole
 from src.inference.robustness import Measured, level_name
 from src.metrics.interval import Interval, interval, resampled_rates
 from src.paths import move_aside
-from src.writer.files import DOTS_PER_INCH
+from src.writer.files import save_figure
 from src.writer.robustness import error_over_noise
 
 RESULTS = "robustness.json"
@@ -186,28 +187,25 @@ def claim(folder: Path, *, override: bool) -> None:
 
 
 def write(found: Report, folder: Path, title: str, described: Mapping[str, Any]) -> None:
-    """Write ``robustness.json``, ``.md`` and ``.png``; earlier results are moved aside.
+    """Write ``robustness.json``, ``.md`` and ``.png``, all or none; moves earlier results aside.
 
     Args:
         title: one paragraph of the Markdown: what was measured.
         described: goes into the JSON file beside the numbers.
     """
-    if folder.exists() and any(folder.iterdir()):
-        move_aside(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     curves = {
         name: [(rate.value, rate.low, rate.high) for rate in rates]
         for name, rates in found.rates.items()
     }
     figure = error_over_noise(found.snrs_db, curves)
-    figure.savefig(folder / "robustness.png", dpi=DOTS_PER_INCH)
     text = f"# Robustness to noise\n\n{title}\n\n{tables(found)}\n\n![WER](robustness.png)\n"
-    (folder / "robustness.md").write_text(text, encoding="utf-8")
     content = {**described, **_numbers(found)}
-    # Last, and whole: where it lies, the others do.
-    temporary = folder / f".{RESULTS}.tmp"
-    temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-    temporary.replace(folder / RESULTS)
+    with whole_folder(folder) as fresh:
+        save_figure(figure, fresh / "robustness.png")
+        write_whole(fresh / "robustness.md", text)
+        write_whole(fresh / RESULTS, json.dumps(content, ensure_ascii=False, indent=1))
+        if folder.exists() and any(folder.iterdir()):
+            move_aside(folder)
 
 
 def _numbers(found: Report) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from src import checkpoint
 from src.checkpoint import onnx_stream as streams
 from src.checkpoint.onnx_file import INPUTS, KEY, OUTPUTS, STREAM
-from src.errors import CheckpointError, ConfigError
+from src.errors import ConfigError
+from src.files import write_whole
 from src.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def write(
 
     Raises:
         ConfigError: the package onnx is not installed, or the model cannot stream.
-        CheckpointError: it could not be written.
+        OSError: it could not be written.
     """
     try:
         import onnx
@@ -55,14 +56,7 @@ def write(
     )
     helper.set_model_props(model, {KEY: json.dumps(rest)})
     onnx.checker.check_model(model)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        onnx.save(model, temporary)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise CheckpointError(f"{path} could not be written ({error.strerror})") from error
+    write_whole(path, model.SerializeToString())
 
 
 def _of_batches(pipeline: Pipeline, int8: bool) -> GraphProto:

@@ -10,15 +10,14 @@ import hashlib
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-from filelock import FileLock, Timeout
 
 from src.errors import DownloadError
+from src.files import locked
 from src.network.transfer import Broken, Refused, transfer
 
 _log = logging.getLogger(__name__)
@@ -114,21 +113,6 @@ def disk_error(error: OSError, target: Path) -> DownloadError:
             f"the disk is full: make room for {target} and start again, what has arrived is kept"
         )
     return DownloadError(f"{target} cannot be written: {error.strerror or error}")
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file ``path``; the operating system frees it when the process dies."""
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        _log.info("another process holds %s: waiting for it", path)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _download(

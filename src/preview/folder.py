@@ -14,6 +14,7 @@ import soundfile
 from torch import Tensor
 
 from src.errors import ConfigError
+from src.files import whole_folder
 from src.preview.steps import Step, Version
 from src.types import Utterance
 from src.writer.files import file_name
@@ -106,10 +107,25 @@ def write(
     charts: Mapping[str, bytes],
     numbers: Mapping[str, Any],
 ) -> None:
-    """Write all of it, in the place of an earlier preview."""
+    """Write all of it or nothing, in the place of an earlier preview; other files stay."""
+    with whole_folder(folder) as fresh:
+        _write(fresh, page, stories, charts, numbers)
+        if folder.exists():
+            for path in folder.iterdir():
+                if not (fresh / path.name).exists():
+                    path.rename(fresh / path.name)
+            shutil.rmtree(folder)
+
+
+def _write(
+    folder: Path,
+    page: str,
+    stories: Sequence[Story],
+    charts: Mapping[str, bytes],
+    numbers: Mapping[str, Any],
+) -> None:
     for name in ("audio", "pictures"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir()
     for story in stories:
         for number, shown in enumerate(story.shown, start=1):
             stem = f"{story.utterance.id}-{number}-{shown.title.replace(' ', '-')}"
@@ -125,7 +141,7 @@ def write(
     (folder / "numbers.json").write_text(
         json.dumps(numbers, ensure_ascii=False, indent=1), encoding="utf-8"
     )
-    (folder / PAGE).write_text(page, encoding="utf-8")  # last: where it lies, the rest does
+    (folder / PAGE).write_text(page, encoding="utf-8")
 
 
 def _flac(waveform: Tensor, sample_rate: int) -> bytes:

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from src.errors import ManifestError
+from src.files import write_whole
 
 _UNTOLD = ("writer.", "trainer.seed", "trainer.save_dir", "trainer.resume_from", "trainer.override")
 _PLACES = ("data_dir", "cache_dir", "noise_dir", "log_step", "save_every", "save_period", "threads")
@@ -144,8 +145,7 @@ def _rate(row: Mapping[str, Any], part: str, kind: str) -> float:
 def write_runs(path: Path, runs: Sequence[Run]) -> None:
     """All ``runs``, a line each."""
     lines = [json.dumps(asdict(run), sort_keys=True) for run in runs]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    write_whole(path, "".join(f"{line}\n" for line in lines))
 
 
 def read_runs(path: Path) -> list[Run]:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from src.results.ablation import Row
 from src.results.page import table
+from src.writer.files import save_figure
 
 TOP = """\
 # What helped, and what did not
@@ -125,5 +126,4 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     axes.set_xlabel("WER, %, greedy")
     axes.grid(axis="x", alpha=0.4)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, metadata={"Software": None})
+    save_figure(figure, path, metadata={"Software": None})

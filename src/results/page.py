@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from src.errors import ManifestError
+from src.files import write_whole
 from src.results.published import Published
 from src.results.rows import LanguageModel, Rate, Result, latest
 
@@ -34,8 +35,7 @@ def write(results: Sequence[Result], published: Sequence[Published], page: Path)
         parts.append(f"## Where ours come from\n\n{provenance(rows)}")
     if any(row.curves for row in rows):
         parts.append(f"## How training went\n\n{curves(rows)}")
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text("\n".join(parts), encoding="utf-8")
+    write_whole(page, "\n".join(parts))
 
 
 def insert(results: Sequence[Result], published: Sequence[Published], readme: Path) -> bool:
@@ -56,7 +56,7 @@ def insert(results: Sequence[Result], published: Sequence[Published], readme: Pa
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
     between = summary(ordered(results), published)
-    readme.write_text(f"{before}{BEGIN}\n{between}{END}{after}", encoding="utf-8")
+    write_whole(readme, f"{before}{BEGIN}\n{between}{END}{after}")
     return True
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import platform
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from typing import Any
 from src import checkpoint
 from src.decoding import GreedyDecoder
 from src.errors import CheckpointError, ConfigError, ManifestError
+from src.files import write_whole
 from src.results.decoding import language_model, options
 from src.results.rows import Machine, Result, Training
 from src.results.scoring import Scored
@@ -143,8 +143,7 @@ def keep_curves(path: Path, folder: Path) -> None:
         if _plot(path, name).is_file():
             target = folder / CURVES / _curve(path, name)
             try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(_plot(path, name), target)
+                write_whole(target, _plot(path, name).read_bytes())
             except OSError as error:
                 raise ManifestError(f"{target} cannot be written ({error.strerror})") from error
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from src.errors import ManifestError
+from src.files import locked, write_whole
 
 _DIGITS = 6  # after the point of every number in the file
 _PATH = re.compile(r"(?<![\w./~:-])(?:~|[A-Za-z]:)?(?:[/\\][\w.+@%=-]+)+[/\\]?")
@@ -118,17 +119,17 @@ class Result:
     curves: list[str]
 
 
-def append(path: Path, result: Result) -> None:
-    """Add a line; absolute paths in it are cut to their last component.
+def append(path: Path, *results: Result) -> None:
+    """Add a line for each, all or none; absolute paths are cut to their last component.
 
     Raises:
         ManifestError: the file cannot be written.
     """
-    line = json.dumps(_plain(asdict(result)), ensure_ascii=False)
+    lines = [json.dumps(_plain(asdict(result)), ensure_ascii=False) + "\n" for result in results]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        with locked(path.with_name(f".{path.name}.lock")):
+            before = path.read_text(encoding="utf-8") if path.exists() else ""
+            write_whole(path, before + "".join(lines))
     except OSError as error:
         raise ManifestError(f"{path} cannot be written ({error.strerror}): free space") from error
 

@@ -6,10 +6,11 @@ import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from src import checkpoint
 from src.errors import CheckpointError, ConfigError
+from src.files import lock, sweep
 from src.paths import move_aside, plain_name, resolve
 
 log = logging.getLogger(__name__)
@@ -54,12 +55,11 @@ class RunFolder:
             raise ConfigError(
                 f"{path} cannot be made ({error.strerror}): choose another trainer.save_dir"
             ) from error
-        lock = _locked(path)
-        for half_written in path.glob(".*.pth.*.tmp"):  # by a process that was killed
-            half_written.unlink(missing_ok=True)
+        held = _locked(path)
+        sweep(path)
         if not occupied:
             (path / METRICS).unlink(missing_ok=True)  # empty: of a start that failed
-        return cls(path, lock)
+        return cls(path, held)
 
     def release(self) -> None:
         """Let another process train here."""
@@ -154,21 +154,10 @@ def _locked(path: Path) -> FileLock:
     Raises:
         ConfigError: another process holds it.
     """
-    lock = FileLock(path / ".lock", is_singleton=True)  # this process may open it again
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise ConfigError(
-            f"another process trains in {path}: wait until it ends, or choose another"
-            " writer.run_name"
-        ) from error
-    except (OSError, NotImplementedError) as error:  # not every network file system has locks
-        log.warning(
-            "%s cannot be locked (%s): start no second run of this name beside this one",
-            path,
-            error,
-        )
-    return lock
+    return lock(
+        path / ".lock",
+        f"another process trains in {path}: wait until it ends, or choose another writer.run_name",
+    )
 
 
 def _holds_a_run(path: Path) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from src.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,15 +32,10 @@ def file_name(name: str, suffix: str) -> str:
     return f"_{safe}{suffix}" if _DEVICES.match(safe) else f"{safe}{suffix}"
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` so that a reader sees the old file or the new, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+def save_figure(figure: Figure, path: Path, *, dpi: int = DOTS_PER_INCH, **options: Any) -> None:
+    """Write a figure to ``path`` as PNG, whole or not at all; ``options`` are of savefig."""
+    with whole_file(path, durable=False) as file:
+        figure.savefig(file, format="png", dpi=dpi, **options)
 
 
 def rasterise(figure: Figure, dpi: int = DOTS_PER_INCH) -> np.ndarray:

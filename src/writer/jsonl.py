@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from src.writer.files import DOTS_PER_INCH, file_name, replace_file
+from src.files import write_whole
+from src.writer.files import DOTS_PER_INCH, file_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,7 +88,7 @@ class JsonlWriter:
             return
         if path.exists():
             kept = read_metrics(path, last_step=resume_step)
-            replace_file(path, "".join(map(_to_line, kept)).encode())
+            write_whole(path, "".join(map(_to_line, kept)).encode())
         self._file = path.open("a", encoding="utf-8", newline="\n")
 
     @contextmanager
@@ -132,7 +133,7 @@ class JsonlWriter:
 
     def _replace(self, kind: str, name: str, content: bytes) -> None:
         with self._going_on():
-            replace_file(self._dir / kind / name, content)
+            write_whole(self._dir / kind / name, content, durable=False)
 
     def close(self) -> None:
         with self._going_on():

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from src.errors import ConfigError
+from src.files import write_whole
 from src.writer.files import rasterise
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class WandbWriter:
         }
         self._run = self._start(options, self._possible_mode(mode))
         if self._run is not None and mode != "disabled":
-            id_file.write_text(f"{self._run.id}\n", encoding="utf-8")
+            write_whole(id_file, f"{self._run.id}\n")
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         self._write(lambda: dict(values), step)

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from src.errors import DownloadError
+from src.files import locked
 from src.network import fetch as fetch_module
-from src.network.fetch import checksum, fetch, locked
+from src.network.fetch import checksum, fetch
 from tests.loopback import Resource, Server, serve
 
 BODY = random.Random(0).randbytes(300_000)

@@ -15,6 +15,7 @@ from src.datasets.spoken import SpokenCorpus, recording
 from src.datasets.spoken.recording import MARK, ensure_corpus, record, render
 from src.datasets.spoken.script import PARTS, Line, script
 from src.errors import ConfigError, SpeechError
+from tests.disks import remains
 
 LINES = list(script())
 FEW = [line for part in PARTS for line in LINES if line.part == part and line.number < 2][::11]
@@ -97,11 +98,12 @@ def test_it_is_spoken_once_whoever_asks(tmp_path: Path, few_lines: list[int]) ->
 @pytest.mark.usefixtures("few_lines")
 def test_what_a_killed_process_left_is_not_taken_for_whole(tmp_path: Path) -> None:
     data_dir = tmp_path / "spoken"
-    (tmp_path / ".spoken.partial" / "train").mkdir(parents=True)
+    left = remains(data_dir)
+    (left / "train").mkdir(parents=True)
     data_dir.mkdir()
     ensure_corpus(data_dir, n_workers=1)
     assert (data_dir / FEW[0].transcript).is_file()
-    assert not (tmp_path / ".spoken.partial").exists()
+    assert not left.exists()
 
 
 @pytest.mark.usefixtures("few_lines")

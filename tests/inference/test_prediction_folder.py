@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import re
-import socket
-import subprocess
-import sys
 from dataclasses import replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -23,6 +19,7 @@ from src.inference.calibration import RawConfidence
 from src.inference.transcripts import MADE_WITH
 from src.text import TextEncoder
 from src.types import Hypothesis, Utterance
+from tests.disks import remains
 
 ENCODER = TextEncoder()
 
@@ -153,10 +150,7 @@ def test_a_second_process_is_kept_out_until_the_first_has_ended(tmp_path: Path) 
 
 
 def test_what_a_killed_process_left_is_no_earlier_prediction(tmp_path: Path) -> None:
-    host = re.sub(r"[^\w-]", "_", socket.gethostname())[:40]
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    left = tmp_path / f".{MADE_WITH}.{host}-{dead.pid}-0.tmp"
+    left = remains(tmp_path / MADE_WITH)
     left.write_text("half", encoding="utf-8")
     heard(opened(tmp_path), utterance("a"))
     assert sorted(path.name for path in tmp_path.iterdir()) == [MADE_WITH, "a.json"]

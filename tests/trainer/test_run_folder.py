@@ -12,6 +12,7 @@ import torch
 from src import checkpoint
 from src.errors import CheckpointError, ConfigError
 from src.trainer.run_folder import RunFolder
+from tests.disks import remains
 from tests.toy import ROOT
 
 
@@ -100,7 +101,7 @@ def test_a_branch_that_was_killed_before_its_first_checkpoint_begins_again(
 def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
     first = RunFolder.open(str(tmp_path), "run", resume="auto", override=False)
     save(first.last, 3)
-    half_written = first.path / f".{first.last.name}.1.tmp"
+    half_written = remains(first.last)
     half_written.write_bytes(b"half")
     program = (
         "import sys; from src.trainer.run_folder import RunFolder as R;"

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
-from filelock import FileLock
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -22,6 +18,7 @@ from src.audio.synthesis import Synthesizer
 from src.audio.synthesis_events import SpokenWord
 from src.datasets.spoken.script import VERSION, Line, script
 from src.errors import ConfigError, SpeechError
+from src.files import locked, whole_folder
 from src.hardware import cpus
 from src.paths import move_aside
 
@@ -53,7 +50,7 @@ def ensure_corpus(data_dir: Path, *, n_workers: int | None = None) -> None:
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise SpeechError('the main module must start its work below if __name__ == "__main__"')
     try:
-        with _locked(data_dir):
+        with locked(data_dir.with_name(f".{data_dir.name}.lock")):
             if not _is_current(data_dir):
                 _make(data_dir, n_workers)
     except (OSError, soundfile.SoundFileError) as error:
@@ -144,30 +141,18 @@ def _is_current(data_dir: Path) -> bool:
         return False
 
 
-@contextmanager
-def _locked(data_dir: Path) -> Iterator[None]:
-    data_dir.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(data_dir.parent / f".{data_dir.name}.lock"):
-        yield
-
-
 def _make(data_dir: Path, n_workers: int | None) -> None:
     if data_dir.exists() and not (data_dir / MARK).exists() and any(data_dir.iterdir()):
         raise ConfigError(
             f"data_dir must be a new or empty folder for the built-in corpus, "
             f"but {data_dir} holds something else"
         )
-    temporary = data_dir.parent / f".{data_dir.name}.partial"
-    shutil.rmtree(temporary, ignore_errors=True)  # left by a process that was killed
     _logger.info("Speaking the built-in corpus into %s, once", data_dir)
-    try:
-        record(script(), temporary, n_workers=n_workers)
-        (temporary / MARK).write_text(f"{VERSION}\n", encoding="utf-8")
+    with whole_folder(data_dir) as fresh:
+        record(script(), fresh, n_workers=n_workers)
+        (fresh / MARK).write_text(f"{VERSION}\n", encoding="utf-8")
         if (data_dir / MARK).exists():
             _logger.info("Another version was moved to %s", move_aside(data_dir))
-        os.replace(temporary, data_dir)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _in_processes(chunks: Sequence[Sequence[Line]], folder: Path, n_workers: int) -> Iterator[int]:

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from src.text.ngram.files import open_text
+from src.files import whole_file
+from src.text.ngram.files import packing
 from src.text.ngram.tables import NGramOrder, NGramTables
 
 
 def write_arpa(tables: NGramTables, path: Path) -> None:
     """Write a model, whole or not at all; a name that ends in ``.gz`` is compressed."""
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
     words = np.array(tables.words, dtype=object)
-    try:
-        with open_text(temporary, "wb") as file:
-            file.write(b"\\data\\\n")
-            for n, order in enumerate(tables.orders, start=1):
-                file.write(f"ngram {n}={len(order.ids)}\n".encode())
-            for n, order in enumerate(tables.orders, start=1):
-                file.write(f"\n\\{n}-grams:\n".encode())
-                _write_order(file, order, words, with_backoff=n < len(tables.orders))
-            file.write(b"\n\\end\\\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as plain, packing(plain, path) as file:
+        file.write(b"\\data\\\n")
+        for n, order in enumerate(tables.orders, start=1):
+            file.write(f"ngram {n}={len(order.ids)}\n".encode())
+        for n, order in enumerate(tables.orders, start=1):
+            file.write(f"\n\\{n}-grams:\n".encode())
+            _write_order(file, order, words, with_backoff=n < len(tables.orders))
+        file.write(b"\n\\end\\\n")
 
 
 def _write_order(

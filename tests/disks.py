@@ -1,0 +1,34 @@
+"""Disks that are full, and what killed writers leave on them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from src import files
+
+
+def remains(path: Path) -> Path:
+    """Where a writer of ``path`` that is dead by now left what it had."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    name = files._temporary(path).name
+    return path.with_name(name.replace(f"-{os.getpid()}-", f"-{dead.pid}-"))
+
+
+@contextmanager
+def full_disk(most: int = 0) -> Iterator[None]:
+    """Within, no file grows beyond ``most`` bytes: the system refuses the next, as if full."""
+    resource = pytest.importorskip("resource", reason="limits are POSIX")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
