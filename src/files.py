@@ -80,7 +80,8 @@ def whole_file(
         OSError: it could not be written; nothing is left behind.
     """
     if "b" not in mode:
-        options = {"encoding": "utf-8", **options}
+        # a lone surrogate, of a name that is no UTF-8, becomes the escape that JSON has for it
+        options = {"encoding": "utf-8", "errors": "backslashreplace", **options}
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     if path.exists() and not path.is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from src.build.recognition import recognizer_from
 from src.datasets.corpus import Corpus
 from src.engine import use_threads
 from src.evaluation import Evaluation
+from src.files import safe_name
 from src.inference import (
     InferencerSettings,
     PredictionFolder,
@@ -143,11 +145,15 @@ def _output(output: str | None, part: str, *, alone: bool) -> Path | None:
 
 def _folders(parts: dict[str, Corpus], root: Path) -> dict[str, Path]:
     """A folder for each part; its key keeps two parts of the same corpus apart."""
-    names = [corpus.name for corpus in parts.values()]
-    return {
-        key: root / (corpus.name if names.count(corpus.name) == 1 else key)
-        for key, corpus in parts.items()
-    }
+    names = Counter(safe_name(corpus.name) for corpus in parts.values())
+    folders: dict[str, Path] = {}
+    for key, corpus in parts.items():
+        name = safe_name(corpus.name)
+        folder = root / (name if names[name] == 1 else safe_name(key))
+        while folder in folders.values():  # a corpus that is called like another's key
+            folder = folder.with_name(f"{folder.name}-{safe_name(key)}")
+        folders[key] = folder
+    return folders
 
 
 def _write_failures(

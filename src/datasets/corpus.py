@@ -12,10 +12,10 @@ from typing import overload
 
 from src.datasets.subset import nested_hours
 from src.errors import AudioError, ConfigError, ManifestError
+from src.files import safe_name
 from src.types import Utterance
 
 _NOT_PLAIN = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]+')
-_LONGEST_ID = 200  # bytes; file systems allow 255, and endings and numbers are appended
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,5 +185,4 @@ def plain_ids(candidates: Sequence[tuple[str, PurePath]]) -> list[str]:
 
 def _plain(name: str) -> str:
     """One path component without what file systems refuse; never hidden, never empty."""
-    name = _NOT_PLAIN.sub("-", name).strip().lstrip(".")
-    return name.encode()[:_LONGEST_ID].decode(errors="ignore") or "utterance"
+    return safe_name(_NOT_PLAIN.sub("-", name).strip().lstrip(".") or "utterance")

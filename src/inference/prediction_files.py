@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from src.decoding import Word
+from src.errors import ConfigError
 from src.evaluation import Evaluation
+from src.files import safe_name
 from src.transcripts import Transcript
 
 
@@ -51,3 +53,62 @@ def read_prediction(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) and "pred_text" in content else None
+
+
+def prediction_file(name: str, suffix: str = "json") -> str:
+    """The file name for the utterance ``name``, which stays in its folder whatever the name is."""
+    return f"{safe_name(name)}.{suffix}"
+
+
+INDEX = ".predictions"
+
+
+class PredictionIndex:
+    """Names the predictions that were written into a folder: no other file is deleted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._path = folder / INDEX
+        self._noted: set[str] = set()
+
+    def note(self, name: str) -> None:
+        """Add a file name, if it is new, before the file is written."""
+        if name in self._names():
+            return
+        self._noted.add(name)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(f"{name}\n")
+
+    def discard(self, *, own: bool) -> None:
+        """Delete the folder's predictions, or two models' would lie together after a broken run.
+
+        Args:
+            own: whether the folder is one of this program's, which has not always had an index.
+
+        Raises:
+            ConfigError: there are JSON files of another origin.
+        """
+        names = set(self._names())
+        others = []
+        for path in sorted(self.folder.glob("*.json")):
+            content = read_prediction(path) if own else None
+            if content is not None and path.name == prediction_file(str(content.get("id"))):
+                names.add(path.name)
+            elif path.name not in names:
+                others.append(path)
+        if others:
+            raise ConfigError(
+                f"{others[0]} is no prediction of this program, and so nothing was deleted: choose"
+                " another inferencer.save_path, or move all of it aside with"
+                " inferencer.override=true"
+            )
+        for name in names:
+            (self.folder / name).unlink(missing_ok=True)
+        self._path.unlink(missing_ok=True)
+        self._noted.clear()
+
+    def _names(self) -> set[str]:
+        if not self._noted and self._path.is_file():
+            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+            self._noted = {line for line in lines if line == prediction_file(line[: -len(".json")])}
+        return self._noted

@@ -11,7 +11,12 @@ from src.decoding import fired
 from src.errors import ConfigError, named_by
 from src.evaluation import Recognized
 from src.files import lock, sweep, write_whole
-from src.inference.prediction_files import read_prediction, transcript_of
+from src.inference.prediction_files import (
+    PredictionIndex,
+    prediction_file,
+    read_prediction,
+    transcript_of,
+)
 from src.inference.recognizer import Recognizer
 from src.inference.rejection import Gate
 from src.paths import move_aside
@@ -54,7 +59,8 @@ class PredictionFolder:
 
     Raises:
         ConfigError: another process writes into the folder; or it holds predictions of another
-            checkpoint or decoder, and neither ``overwrite`` nor ``override`` is asked for.
+            checkpoint or decoder, and neither ``overwrite`` nor ``override`` is asked for; or
+            JSON files that are no predictions of this program.
         OSError: the folder cannot be written.
     """
 
@@ -79,6 +85,7 @@ class PredictionFolder:
         self._overwrite = overwrite
         self._max_segment = max_segment
         self._written: set[str] = set()
+        self._index = PredictionIndex(folder)
         self.gate = Gate(reject_below)
         with named_by(_OPTIONS):
             self._lock = lock(
@@ -106,8 +113,7 @@ class PredictionFolder:
                     f"{self.folder} holds predictions already, of another model or decoder:"
                     f" {_REMEDY}"
                 )
-            for path in self.folder.glob("*.json"):  # or a broken run would leave both together
-                path.unlink()
+            self._index.discard(own=mark.is_file())
         write_whole(mark, json.dumps(wanted, ensure_ascii=False))
 
     def finished(self, utterances: Sequence[Utterance]) -> dict[str, dict[str, Any]]:
@@ -120,7 +126,7 @@ class PredictionFolder:
             return {}
         found = {}
         for utterance in utterances:
-            path = self.folder / f"{utterance.id}.json"
+            path = self.folder / prediction_file(utterance.id)
             content = read_prediction(path)
             if content is None or "error" in content:
                 continue
@@ -230,7 +236,8 @@ class PredictionFolder:
     @named_by(_OPTIONS)
     def _write_lists(self, chosen: Sequence[str]) -> None:
         contents = [
-            read_prediction(self.folder / f"{name}.json") or {} for name in sorted(self._written)
+            read_prediction(self.folder / prediction_file(name)) or {}
+            for name in sorted(self._written)
         ]
         for name in chosen:
             lines = (
@@ -246,11 +253,9 @@ class PredictionFolder:
 
     @named_by(_OPTIONS)
     def _write_json(self, content: Mapping[str, Any]) -> None:
-        write_whole(
-            self.folder / f"{content['id']}.json",
-            json.dumps(content, ensure_ascii=False, indent=1),
-            durable=False,
-        )
+        path = self.folder / prediction_file(content["id"])
+        self._index.note(path.name)
+        write_whole(path, json.dumps(content, ensure_ascii=False, indent=1), durable=False)
 
     @named_by(_OPTIONS)
     def _deliver(self, content: Mapping[str, Any], *, keep: bool) -> None:
@@ -261,7 +266,7 @@ class PredictionFolder:
         for name in self._formats:
             if name in WHOLE:
                 continue
-            path = self.output / f"{content['id']}.{name}"
+            path = self.output / prediction_file(content["id"], name)
             text = FORMATS[name](transcript_of(content))
             if not (keep and path.exists()):
                 write_whole(path, text, durable=False)

@@ -9,17 +9,26 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from src.build.inference import _folders
+from src.datasets import Corpus, DirectoryCorpus
 from src.decoding import GreedyDecoder, Word
 from src.errors import ConfigError, sentence
 from src.evaluation import Recognized
+from src.files import safe_name
 from src.inference import PredictionFolder
 from src.inference.calibration import RawConfidence
+from src.inference.prediction_files import INDEX
 from src.inference.transcripts import MADE_WITH
 from src.text import TextEncoder
 from src.types import Hypothesis, Utterance
 from tests.disks import remains
+from tests.test_files import NAMES
 
 ENCODER = TextEncoder()
 
@@ -153,7 +162,7 @@ def test_what_a_killed_process_left_is_no_earlier_prediction(tmp_path: Path) -> 
     left = remains(tmp_path / MADE_WITH)
     left.write_text("half", encoding="utf-8")
     heard(opened(tmp_path), utterance("a"))
-    assert sorted(path.name for path in tmp_path.iterdir()) == [MADE_WITH, "a.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [MADE_WITH, INDEX, "a.json"]
 
 
 def test_a_folder_where_a_prediction_should_be(tmp_path: Path) -> None:
@@ -162,4 +171,62 @@ def test_a_folder_where_a_prediction_should_be(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError, match=r"a\.json") as caught:
         heard(folder, utterance("a"))
     assert "inferencer.save_path" in sentence(caught.value)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [MADE_WITH, "a.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [MADE_WITH, INDEX, "a.json"]
+
+
+def test_what_others_wrote_is_never_deleted(tmp_path: Path) -> None:
+    """Neither beside predictions, nor in a folder that holds nothing else."""
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    heard(opened(ours), utterance("a"))
+    for folder in (ours, theirs):
+        folder.mkdir(exist_ok=True)
+        (folder / "settings.json").write_text('{"pred_text": "x", "text": null}', "utf-8")
+        with pytest.raises(ConfigError, match=r"settings.json is no prediction of this program"):
+            opened(folder, "new", overwrite=True)
+    assert sorted(path.name for path in ours.glob("*.json")) == ["a.json", "settings.json"]
+    (ours / "settings.json").unlink()
+    opened(ours, "new", overwrite=True)
+    assert not list(ours.glob("*.json"))
+
+
+def test_a_folder_from_before_there_was_an_index(tmp_path: Path) -> None:
+    heard(opened(tmp_path), utterance("a"))
+    (tmp_path / INDEX).unlink()
+    opened(tmp_path, "new", overwrite=True)
+    assert not list(tmp_path.glob("*.json"))
+
+
+@settings(max_examples=200, deadline=None)
+@given(names=st.lists(NAMES, min_size=1, max_size=3, unique=True))
+def test_no_name_leads_out_of_the_folder(
+    names: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    place = tmp_path_factory.mktemp("names")
+    (place / "kept.json").write_text("{}", "utf-8")
+    folder = place / "a" / "b"
+    made = [utterance("x", id=name) for name in names]
+    writing = opened(folder, formats=["txt"])
+    heard(writing, *made)
+    writing.write_error(made[0], "broken")
+    writing.finish()
+    assert len(list(folder.glob("*.json"))) == len(names)
+    assert all(
+        path.is_relative_to(folder) for path in place.rglob("*.json") if path.name != "kept.json"
+    )
+    opened(folder, "new", overwrite=True)
+    assert [path.name for path in place.rglob("*.json")] == ["kept.json"]
+
+
+def test_a_recording_of_dots_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "...flac", np.zeros(1600), 16000, format="FLAC")
+    corpora = {
+        "audio": DirectoryCorpus(tmp_path / "...flac"),
+        "one": Corpus("x", [utterance("a")]),
+        "two": Corpus("x", [utterance("a")]),
+        "three": Corpus("two", [utterance("a")]),
+    }
+    folders = _folders(corpora, tmp_path / "saved")
+    assert len(set(folders.values())) == 4
+    assert all(folder.parent == tmp_path / "saved" for folder in folders.values())
+    assert all(folder.name == safe_name(folder.name) for folder in folders.values())
+    assert (folders["one"].name, folders["two"].name) == ("one", "two")
