@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from src.decoding.host_search import no_fusion
-from src.decoding.hotwords import Hotwords, automaton, phrases
+from src.decoding.hotwords import Hotwords, automaton, most_gained, occurrences, phrases
 from src.decoding.language_model import FusedModel
 from src.kernels.fusion import Fusion
 from src.text import TextEncoder
+
+_ROUNDING = 1e-6  # nats, of scores below a billion
 
 
 class Hot:
@@ -28,28 +31,30 @@ class Hot:
 
     def __init__(self, hotwords: Hotwords, weight: float, text_encoder: TextEncoder) -> None:
         self.boosts = phrases(hotwords, weight, text_encoder)
+        self._spaced = text_encoder.space is not None
         given = dict(hotwords) if isinstance(hotwords, Mapping) else list(hotwords or ())
         self.settings: dict[str, Any] = {"hotwords": given, "hotword_weight": weight}
 
     def score(self, text: str) -> float:
         """Nats for the phrases in a normalised text."""
         return sum(
-            boost * len(re.findall(f"(?= {re.escape(phrase)} )", f" {text} "))
+            boost * occurrences(phrase, text, spaced=self._spaced)
             for phrase, boost in self.boosts.items()
         )
 
 
 def fuse(text_encoder: TextEncoder, hot: Hot, model: FusedModel | None = None) -> Fusion:
     """What is added to the scores of prefixes."""
-    fusion = no_fusion()
-    at_most = 0.0
+    letters = np.array([0, *map(ord, text_encoder.alphabet)], dtype=np.int32)
+    fusion = no_fusion(text_encoder.n_tokens)
+    fusion = fusion._replace(letters=letters, space=text_encoder.space or 0)
     if model is not None:
         fusion = model.onto(fusion)
-        at_most += fusion.at_most
+    at_most = fusion.at_most
     if hot.boosts:
         states, after, start = automaton(hot.boosts, text_encoder)
-        at_most += float(states["boost"].max() + states["credit"].max())
+        at_most = at_most + most_gained(states, after)
         fusion = fusion._replace(has_hot=True, hot=states, hot_after=after, hot_start=start)
-    return fusion._replace(
-        at_most=at_most if math.isfinite(at_most) else math.inf, space=text_encoder.space or 0
-    )
+    # sums of the same numbers in another order may be larger by a rounding
+    at_most = np.where(at_most > 0, at_most + _ROUNDING, at_most)
+    return fusion._replace(at_most=np.where(np.isfinite(at_most), at_most, math.inf))

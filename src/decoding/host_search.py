@@ -72,7 +72,7 @@ class SearchOptions:
             raise ConfigError(f"threads must be at least 1, but is {self.threads}")
 
 
-def no_fusion() -> Fusion:
+def no_fusion(n_tokens: int) -> Fusion:
     """Neither language model nor hot words."""
     return Fusion(
         has_lm=False,
@@ -82,6 +82,7 @@ def no_fusion() -> Fusion:
         hot=np.zeros(1, HOT_STATE),
         hot_after=np.zeros((1, 1), np.int32),
         hot_start=0,
+        letters=np.zeros(n_tokens, np.int32),
         weight=0.0,
         word_score=0.0,
         unknown_score=0.0,
@@ -89,7 +90,7 @@ def no_fusion() -> Fusion:
         unknown=0,
         end=0,
         start=0,
-        at_most=0.0,
+        at_most=np.zeros(n_tokens),
     )
 
 
@@ -183,4 +184,4 @@ def _compile() -> None:
     if not list(cache_folder().rglob("search.search-*.nbc")):
         _log.info("compiling the beam search for this machine, which is done once")
     frames, _, _ = compact(np.zeros((1, 2), np.float32), 1, 2, math.inf)
-    search(frames, 1, math.inf, 1, no_fusion())
+    search(frames, 1, math.inf, 1, no_fusion(2))

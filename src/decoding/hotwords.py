@@ -1,12 +1,13 @@
 """Phrases that matter: an automaton that notices them while the text grows.
 
 A. Aho, M. Corasick, Efficient string matching, 1975. A phrase stands between spaces, so that no
-part of a longer word counts. While it is being spelled it has a share of its boost, which it loses
-again if the text goes on otherwise.
+part of a longer word counts; in an alphabet without a space it counts anywhere. While it is being
+spelled it has a share of its boost, which it loses again if the text goes on otherwise.
 """
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 
@@ -51,9 +52,21 @@ def phrases(
     return found
 
 
-def fired(text: str, hotwords: Sequence[str]) -> tuple[str, ...]:
-    """Those of the normalised ``hotwords`` that stand in ``text`` as whole words."""
-    return tuple(phrase for phrase in hotwords if f" {phrase} " in f" {text} ")
+def occurrences(phrase: str, text: str, *, spaced: bool) -> int:
+    """How often the normalised ``phrase`` occurs in ``text``, overlaps included.
+
+    Args:
+        spaced: whether the alphabet has a space; the phrase then counts as whole words alone.
+    """
+    border = " " if spaced else ""
+    pattern = re.escape(f"{border}{phrase}{border}")
+    return len(re.findall(f"(?={pattern})", f"{border}{text}{border}"))
+
+
+def fired(text: str, hotwords: Sequence[str], text_encoder: TextEncoder) -> tuple[str, ...]:
+    """Those of the normalised ``hotwords`` that occur in ``text``."""
+    spaced = text_encoder.space is not None
+    return tuple(phrase for phrase in hotwords if occurrences(phrase, text, spaced=spaced))
 
 
 def automaton(
@@ -89,6 +102,15 @@ def automaton(
     states = np.zeros(len(children), dtype=HOT_STATE)
     states["credit"], states["boost"] = credit, boost
     return states, after, int(after[0, border[0]]) if border else 0
+
+
+def most_gained(states: NDArray[np.void], after: NDArray[np.int32]) -> NDArray[np.float64]:
+    """(V,) nats by which each token can raise a score: nothing for those of no phrase."""
+    worth = states["boost"] + states["credit"]
+    most = np.zeros(after.shape[1])
+    for credit, row in zip(states["credit"], after, strict=True):
+        np.maximum(most, worth[row] - credit, out=most)
+    return most
 
 
 def _transitions(

@@ -82,7 +82,7 @@ class FusedModel:
             unknown=self.model.unknown,
             end=self.model.end,
             start=self.model.start,
-            at_most=max(0.0, self.word_score) + weight * surprise,
+            at_most=fusion.at_most + max(0.0, self.word_score) + weight * surprise,
         )
 
 

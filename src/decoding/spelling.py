@@ -69,7 +69,7 @@ def spellings(
         lm_spelled: the language model's words by id, normalised and sorted.
         log10_unigrams: (W,) their probabilities.
         unknown: the id of ``<unk>``, and of words that the model lacks.
-        text_encoder: spells them; words with characters outside its alphabet are left out.
+        text_encoder: words with characters outside its alphabet are left out.
         lexicon: normalised words; None for those of the language model.
         more: normalised words that may be recognised besides these.
     """
@@ -83,7 +83,7 @@ def spellings(
     beyond = np.searchsorted(_text(lm_spelled), _text(words), side="right")
     probabilities = np.where(ids < 0, log10_unigrams[unknown], log10_unigrams[ids])
     known = np.where(ids < 0, unknown, ids)
-    nodes = _trie(words, known, before, beyond, probabilities, text_encoder)
+    nodes = _trie(words, known, before, beyond, probabilities)
     return Spellings(nodes, dict(zip(words, known.tolist(), strict=True)), int((ids < 0).sum()))
 
 
@@ -97,7 +97,6 @@ def _trie(
     before: NDArray[np.intp],
     beyond: NDArray[np.intp],
     probabilities: NDArray[np.float32],
-    text_encoder: TextEncoder,
 ) -> NDArray[np.void]:
     """Nodes depth by depth; each is the words between two borders, which begin alike."""
     n_words = len(words)
@@ -107,7 +106,6 @@ def _trie(
     if n_words:
         differs = letters[1:] != letters[:-1]
         shared = np.concatenate([[-1], differs.argmax(axis=1)])
-    tokens = {ord(character): index for index, character in enumerate(text_encoder.alphabet, 1)}
     levels = [np.zeros(1, dtype=SPELLING_NODE)]
     levels[0]["word"], levels[0]["last"] = -1, beyond[-1] if n_words else 0
     starts = np.zeros(1, dtype=np.int64)
@@ -118,8 +116,7 @@ def _trie(
         deep = lengths[borders] >= depth
         borders, ends, best = borders[deep], ends[deep], best[deep]
         level = np.zeros(len(borders), dtype=SPELLING_NODE)
-        characters, inverse = np.unique(letters[borders, depth - 1], return_inverse=True)
-        level["token"] = np.array([tokens[code] for code in characters.tolist()])[inverse]
+        level["letter"] = letters[borders, depth - 1]
         level["word"] = np.where(lengths[borders] == depth, ids[borders], -1)
         level["first"], level["last"] = before[borders], beyond[ends - 1]
         level["outlook"] = best

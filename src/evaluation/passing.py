@@ -64,7 +64,7 @@ def evaluate(
             results = _recognized(batch, heard, text_encoder)
             for result in results:
                 _score(evaluation, result)
-                note_hot_words(evaluation, result, decoders)
+                note_hot_words(evaluation, result, decoders, text_encoder)
                 take(result)
             if budget:
                 add_to_budgets(evaluation.budgets, log_probs, results, decoders, text_encoder)
@@ -92,12 +92,17 @@ def _score(evaluation: Evaluation, result: Recognized) -> None:
         evaluation.score(result.reference, texts)
 
 
-def note_hot_words(evaluation: Evaluation, result: Recognized, decoders: Sequence[Decoder]) -> None:
+def note_hot_words(
+    evaluation: Evaluation,
+    result: Recognized,
+    decoders: Sequence[Decoder],
+    text_encoder: TextEncoder,
+) -> None:
     """Count the hot phrases that each decoder heard in an utterance."""
     for decoder in decoders:
         if decoder.hotwords:
             best = result.hypotheses[decoder.name][0]
-            evaluation.hot[decoder.name].update(fired(best.text, decoder.hotwords))
+            evaluation.hot[decoder.name].update(fired(best.text, decoder.hotwords, text_encoder))
 
 
 def _with_progress(loader: SpeechLoader, title: str | None) -> Generator[Batch, None, None]:

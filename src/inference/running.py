@@ -72,5 +72,5 @@ def run_long(
                 evaluation.score(reference, texts)
             nbest = {name: [best] for name, best in heard.items()}
             result = Recognized(utterance, reference, nbest)
-            note_hot_words(evaluation, result, decoders)
+            note_hot_words(evaluation, result, decoders, recognizer.text_encoder)
             on_result(result)

@@ -184,7 +184,8 @@ class PredictionFolder:
         }
         content |= self.gate.judge(best.text, result.reference, content["confidence"])
         if recognizer.decoder.hotwords:
-            content["hotwords"] = list(fired(best.text, recognizer.decoder.hotwords))
+            hotwords = recognizer.decoder.hotwords
+            content["hotwords"] = list(fired(best.text, hotwords, recognizer.text_encoder))
         if len(nbest) > 1:
             content["nbest"] = [
                 {

@@ -22,7 +22,7 @@ from src.kernels.tree import CONTEXT, HOT, NONE, SETTLED, SPELLING, TOTAL
 
 SPELLING_NODE = np.dtype(
     [
-        ("token", np.int32),
+        ("letter", np.int32),
         ("first_child", np.int32),
         ("word", np.int32),
         ("first", np.int32),
@@ -30,9 +30,10 @@ SPELLING_NODE = np.dtype(
         ("outlook", np.float32),
     ]
 )
-"""A node of a trie of spellings: its last token; where its children begin, which end where those
-of the next node begin; the word that is spelled so, or -1; the words that begin so are ``first``
-... ``last - 1``; base-10 logarithm of the most probable 1-gram among them.
+"""A node of a trie of spellings: the code point of its last letter; where its children begin, by
+ascending letter, which end where those of the next node begin; the word that is spelled so, or -1;
+the words that begin so are ``first`` ... ``last - 1``; base-10 logarithm of the most probable
+1-gram among them.
 
 Node 0 is the empty spelling. A last row more says where the children of the last node end."""
 
@@ -49,12 +50,13 @@ class Fusion(NamedTuple):
         hot: (S,) of ``HOT_STATE``, the states of an automaton that notices phrases.
         hot_after: (S, V) int32, the next state.
         hot_start: the state at the beginning of an utterance.
+        letters: (V,) int32, the code point of each token.
         weight: nats for each factor of ten of the language model's probability.
         word_score, unknown_score: nats for each word, and for each that the model lacks.
         space: the token between words.
         unknown, end: ids of ``<unk>`` and ``</s>``.
         start: the language model's state at the beginning.
-        at_most: nats by which one token can raise the score of a prefix.
+        at_most: (V,) nats by which each token can raise the score of a prefix.
     """
 
     has_lm: bool
@@ -64,6 +66,7 @@ class Fusion(NamedTuple):
     hot: NDArray[np.void]
     hot_after: NDArray[np.int32]
     hot_start: int
+    letters: NDArray[np.int32]
     weight: float
     word_score: float
     unknown_score: float
@@ -71,7 +74,7 @@ class Fusion(NamedTuple):
     unknown: int
     end: int
     start: int
-    at_most: float
+    at_most: NDArray[np.float64]
 
 
 @compiled
@@ -96,7 +99,8 @@ def extend(fusion, tree, fused, node, token):
                 tree[node, CONTEXT] = context
                 tree[node, SPELLING] = ROOT
         else:
-            spelling = _spell_on(fusion.spellings, tree[node, SPELLING], token)
+            letter = fusion.letters[token]
+            spelling = _spell_on(fusion.spellings, tree[node, SPELLING], letter)
             tree[node, SPELLING] = spelling
             outlook = _outlook(fusion, tree[node, CONTEXT], spelling)
     if fusion.has_hot:
@@ -137,15 +141,19 @@ def _complete(fusion, context, spelling):
 
 
 @compiled
-def _spell_on(spellings, spelling, token):
-    """The node of the spelling with one more token; NONE if no word begins so."""
+def _spell_on(spellings, spelling, letter):
+    """The node of the spelling with one more letter; NONE if no word begins so."""
     if spelling == NONE:
         return NONE
-    end = spellings[spelling + 1].first_child
-    for child in range(spellings[spelling].first_child, end):
-        if spellings[child].token == token:
-            return child
-    return NONE
+    start, end = spellings[spelling].first_child, spellings[spelling + 1].first_child
+    after = end
+    while start < end:
+        middle = (start + end) >> 1
+        if spellings[middle].letter < letter:
+            start = middle + 1
+        else:
+            end = middle
+    return start if start < after and spellings[start].letter == letter else NONE
 
 
 @compiled

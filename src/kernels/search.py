@@ -61,47 +61,50 @@ def search(frames, beam_size, beam_threshold, nbest, fusion):
         (N,) scores, best first; (N,) lengths; (N, L) labels, N at most ``nbest``.
     """
     n_tokens = frames.shape[1]
-    tree, fused = plant(1024)
+    tree, fused, heads = plant(1024)
     begin(fusion, tree, fused)
-    n_nodes, n_beams = 1, 1
+    n_nodes = n_beams = 1
     # for each beam: node; log-probability of ending in a blank, in a label, of both
     nodes = np.zeros(beam_size, dtype=np.int32)
     next_nodes = np.zeros(beam_size, dtype=np.int32)
     parts = np.full((3, beam_size), -np.inf)
     next_parts = np.full((3, beam_size), -np.inf)
     parts[0, 0] = parts[2, 0] = 0.0
-    # candidates: the beams as they stay, then extensions; (slot, token, node or NONE) of each
-    origins = np.empty((beam_size * n_tokens, 3), dtype=np.int32)
+    # candidates: the beams as they stay, then extensions; (slot, token) of each
+    origins = np.empty((beam_size * n_tokens, 2), dtype=np.int32)
     scores = np.empty((beam_size * n_tokens, 2))
     order = np.empty(beam_size, dtype=np.int32)
-    for frame in frames:
-        tree, fused = with_room(tree, fused, n_nodes, beam_size * n_tokens)
+    # the frame in which the beam of a slot with a token more was a beam as well
+    taken = np.full((beam_size, n_tokens), NONE, dtype=np.int32)
+    for index, frame in enumerate(frames):
+        tree, fused, heads = with_room(tree, fused, heads, n_nodes, beam_size * n_tokens)
         for slot in range(n_beams):
             tree[nodes[slot], SLOT] = slot
-        n_order = _stay(frame, tree, fused, nodes, parts, n_beams, next_parts, scores, order)
+        n_order = _stay(
+            index, frame, tree, fused, nodes, parts, n_beams, next_parts, scores, order, taken
+        )
         n_nodes, n_order = _extend_all(
-            frame, tree, fused, n_nodes, nodes, parts, n_beams, origins, scores, order, n_order,
-            fusion,
+            index, frame, tree, fused, heads, n_nodes, nodes, parts, n_beams, origins, scores,
+            order, n_order, taken, fusion,
         )  # fmt: skip
         for slot in range(n_beams):
             tree[nodes[slot], SLOT] = NONE
         n_nodes, n_beams = _select(
-            tree, fused, n_nodes, nodes, n_beams, next_parts, origins, scores, order, n_order,
-            beam_threshold, next_nodes, parts,
+            tree, fused, heads, n_nodes, nodes, n_beams, next_parts, origins, scores, order,
+            n_order, beam_threshold, next_nodes, parts,
         )  # fmt: skip
         nodes, next_nodes = next_nodes, nodes
     return _results(tree, fused, nodes, parts[2], n_beams, nbest, fusion)
 
 
 @compiled
-def _stay(frame, tree, fused, nodes, parts, n_beams, stayed, scores, order):
+def _stay(index, frame, tree, fused, nodes, parts, n_beams, stayed, scores, order, taken):
     """Score the beams as they are after ``frame``: through a blank or their last label again.
 
     A beam that another extends to takes that probability over.
     """
     n_order = 0
-    for slot in range(n_beams):
-        node = nodes[slot]
+    for slot, node in enumerate(nodes[:n_beams]):
         blank = parts[2, slot] + frame[BLANK]
         label = -np.inf
         if node > 0:
@@ -109,6 +112,7 @@ def _stay(frame, tree, fused, nodes, parts, n_beams, stayed, scores, order):
             label = parts[1, slot] + frame[token]
             came = tree[parent, SLOT]
             if came != NONE:
+                taken[came, token] = index
                 # the same label again extends a prefix only after a blank
                 before = parts[0, came] if tree[parent, TOKEN] == token else parts[2, came]
                 label = log_add(label, before + frame[token])
@@ -138,32 +142,32 @@ def _insert(order, n_order, scores, candidate):
 
 @compiled
 def _extend_all(
-    frame, tree, fused, n_nodes, nodes, parts, n_beams, origins, scores, order, n_order, fusion
-):
+    index, frame, tree, fused, heads, n_nodes, nodes, parts, n_beams, origins, scores, order,
+    n_order, taken, fusion,
+):  # fmt: skip
     """Score the extensions of all beams that may be among the best."""
-    n_candidates = n_beams
-    fuses = fusion.has_lm or fusion.has_hot
+    n_candidates, fuses = n_beams, fusion.has_lm or fusion.has_hot
     for token in range(1, len(frame)):
-        emission = frame[token]
+        emission, at_most = frame[token], fusion.at_most[token]
         if emission == -np.inf:
             continue
         for slot in range(n_beams):
             node = nodes[slot]
             bar = scores[order[n_order - 1], 1] if n_order == len(order) else -np.inf
-            most = parts[2, slot] + emission + fused[node, TOTAL] + fusion.at_most
+            most = parts[2, slot] + emission + fused[node, TOTAL] + at_most
             if most <= bar:
                 break  # the beams' scores fall with the slot
+            if taken[slot, token] == index:
+                continue  # by a beam, which has this probability already
             heard = parts[0, slot] if tree[node, TOKEN] == token else parts[2, slot]
             heard += emission
-            if heard == -np.inf or heard + fused[node, TOTAL] + fusion.at_most <= bar:
+            if heard == -np.inf or heard + fused[node, TOTAL] + at_most <= bar:
                 continue
-            child = child_of(tree, node, token)
-            if child != NONE and tree[child, SLOT] != NONE:
-                continue  # a beam, which has taken this over
             total = heard
             if fuses:
+                child = child_of(tree, heads, node, token)
                 if child == NONE:
-                    child = grow(tree, fused, n_nodes, node, token)
+                    child = grow(tree, fused, heads, n_nodes, node, token)
                     n_nodes += 1
                     extend(fusion, tree, fused, child, token)
                 total += fused[child, TOTAL]
@@ -171,7 +175,6 @@ def _extend_all(
                     continue
             origins[n_candidates, 0] = slot
             origins[n_candidates, 1] = token
-            origins[n_candidates, 2] = child
             scores[n_candidates, 0] = heard
             scores[n_candidates, 1] = total
             n_order = _insert(order, n_order, scores, n_candidates)
@@ -181,7 +184,7 @@ def _extend_all(
 
 @compiled
 def _select(
-    tree, fused, n_nodes, nodes, n_beams, stayed, origins, scores, order, n_order,
+    tree, fused, heads, n_nodes, nodes, n_beams, stayed, origins, scores, order, n_order,
     beam_threshold, next_nodes, next_parts,
 ):  # fmt: skip
     """Write the best candidates as the beams of the next frame, best first."""
@@ -196,10 +199,10 @@ def _select(
             next_parts[0, place] = stayed[0, candidate]
             next_parts[1, place] = stayed[1, candidate]
         else:
-            child = origins[candidate, 2]
+            parent, token = nodes[origins[candidate, 0]], origins[candidate, 1]
+            child = child_of(tree, heads, parent, token)
             if child == NONE:
-                parent = nodes[origins[candidate, 0]]
-                child = grow(tree, fused, n_nodes, parent, origins[candidate, 1])
+                child = grow(tree, fused, heads, n_nodes, parent, token)
                 n_nodes += 1
             next_nodes[place] = child
             next_parts[0, place] = -np.inf
@@ -226,11 +229,9 @@ def _results(tree, fused, nodes, heard, n_beams, nbest, fusion):
         lengths[rank] = depth(tree, nodes[ranked[rank]])
         longest = max(longest, lengths[rank])
     labels = np.zeros((len(ranked), longest), dtype=np.int64)
-    scores = np.empty(len(ranked))
     for rank in range(len(ranked)):
         spell(tree, nodes[ranked[rank]], labels, rank)
-        scores[rank] = finals[ranked[rank]]
-    return scores, lengths, labels
+    return finals[ranked], lengths, labels
 
 
 @compiled

@@ -75,10 +75,10 @@ def test_a_hot_name_comes_out_right_and_nothing_else_changes_for_the_worse(
     plain = [best.text for [best] in BeamSearchDecoder(ENCODER, beam_size=50)(batch)]
     hot = BeamSearchDecoder(ENCODER, beam_size=50, hotwords=[NAME.upper()], hotword_weight=8.0)
     boosted = [best.text for [best] in hot(batch)]
-    named = [bool(fired(reference, [NAME])) for reference in references]
+    named = [bool(fired(reference, [NAME], ENCODER)) for reference in references]
     assert sum(named) == 3
-    assert not any(fired(text, [NAME]) for text in (*greedy, *plain))
-    right = [bool(fired(text, [NAME])) for text in boosted]
+    assert not any(fired(text, [NAME], ENCODER) for text in (*greedy, *plain))
+    right = [bool(fired(text, [NAME], ENCODER)) for text in boosted]
     assert sum(both and name for both, name in zip(right, named, strict=True)) >= 2
     assert not any(heard and not name for heard, name in zip(right, named, strict=True))
 
