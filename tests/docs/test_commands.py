@@ -60,7 +60,6 @@ class Rehearsal:
             **os.environ,
             **ENVIRONMENT,
             "NO_PROXY": "127.0.0.1",
-            "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", str(ROOT / "data/cache/numba")),
             "PATH": str(self._programs),
             "PYTHONWARNINGS": "ignore",
         }
