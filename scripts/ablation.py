@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from src.errors import run_command
-from src.files import write_whole
+from src.files import locked, write_whole
 from src.paths import resolve
 from src.results.ablation import read_run, read_runs, rows, write_runs
 from src.results.ablation_page import draw, page
@@ -22,6 +22,11 @@ def main() -> None:
     add("--results", default="results/ablations.jsonl", help="(default: %(default)s)")
     options = parser.parse_args()
     path = resolve(options.results)
+    with locked(path.with_name(f".{path.name}.lock")):
+        _add(options, path)
+
+
+def _add(options: argparse.Namespace, path: Path) -> None:
     base = resolve(options.base)
     new = [read_run(resolve(folder), base) for folder in (options.base, *options.runs)]
     names = {run.name for run in new}

@@ -231,3 +231,19 @@ def locked(path: Path, busy: str | None = None) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+@contextmanager
+def alone(output: Path) -> Iterator[None]:
+    """Within, no other process makes the file ``output``; the lock is removed afterwards.
+
+    Raises:
+        ConfigError: another process does.
+    """
+    place = output.with_name(f".{output.name}.lock")
+    with locked(place, f"another process writes {output}: wait until it ends, or name another"):
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows does not remove what is open
+                place.unlink()

@@ -32,3 +32,17 @@ def full_disk(most: int = 0) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Within, permissions count, which they do not for root."""
+    if not hasattr(os, "seteuid"):
+        pytest.skip("users are POSIX")
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.errors import ConfigError
-from src.files import lock, locked, safe_name, sweep, whole_file, whole_folder, write_whole
+from src.files import alone, lock, locked, safe_name, sweep, whole_file, whole_folder, write_whole
 from tests.disks import full_disk, remains
 
 NAMES = st.text(
@@ -85,6 +85,26 @@ def _hold_until(path: Path, ready: Event, go: Event) -> None:
     ready.set()
     go.wait()
     held.release()
+
+
+def _write_alone(path: Path, ready: Event, go: Event) -> None:
+    with alone(path):
+        ready.set()
+        go.wait()
+        write_whole(path, "first")
+
+
+def test_the_second_writer_of_a_new_file_is_refused(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready, go = context.Event(), context.Event()
+    process = context.Process(target=_write_alone, args=(tmp_path / "a", ready, go))
+    process.start()
+    assert ready.wait(100)
+    with pytest.raises(ConfigError, match="another process writes"), alone(tmp_path / "a"):
+        pass
+    go.set()
+    process.join()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_a_lock_keeps_others_out_until_its_process_is_dead(tmp_path: Path) -> None:

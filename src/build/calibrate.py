@@ -43,6 +43,13 @@ def calibrate(config: DictConfig) -> int:
     path = resolve(settings.from_pretrained)
     if calibrator.write:
         checkpoint.check_writable(path)
+    with checkpoint.reserved(path):
+        return _calibrate(config, settings, calibrator, path)
+
+
+def _calibrate(
+    config: DictConfig, settings: InferencerSettings, calibrator: CalibratorSettings, path: Path
+) -> int:
     recognizer = recognizer_from(str(path), settings.device, group(config, "decoder"))
     parts = corpora(group(config, "datasets"))
     if all(name.startswith("test") for name in parts):

@@ -10,6 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from src.errors import ConfigError, ManifestError
+from src.files import alone
 from src.text.ngram.arpa_writing import write_arpa
 from src.text.ngram.kneser_ney import Estimate, check_options, estimate
 from src.text.ngram.model import NGramModel
@@ -80,6 +81,19 @@ def train_lm(
     if entropy is not None:
         check_threshold(entropy)
     _check_output(output)
+    with alone(output):
+        _train_lm(texts, output, order, prune, entropy, limit_vocabulary, held_out)
+
+
+def _train_lm(
+    texts: Sequence[Path],
+    output: Path,
+    order: int,
+    prune: Sequence[int],
+    entropy: float | None,
+    limit_vocabulary: int | None,
+    held_out: Sequence[Path],
+) -> None:
     held_out_files = _files(held_out)  # missing ones are found before the work
     text = encode(_read(_files(texts), "reading the text"))
     result = estimate(text, order, prune=prune, limit_vocabulary=limit_vocabulary, progress=True)

@@ -38,6 +38,14 @@ def tune_decoder(config: DictConfig) -> int:
     path = resolve(settings.from_pretrained)
     if tuner.write:
         checkpoint.check_writable(path)
+    with checkpoint.reserved(path):
+        _tune(config, settings, tuner, path)
+    return 0
+
+
+def _tune(
+    config: DictConfig, settings: InferencerSettings, tuner: TunerSettings, path: Path
+) -> None:
     recognizer = recognizer_from(str(path), settings.device, group(config, "decoder"))
     decoder = recognizer.decoder
     if not isinstance(decoder, LanguageModelDecoder):
@@ -65,7 +73,6 @@ def tune_decoder(config: DictConfig) -> int:
             path, recognizer.origin, lambda content: content["recipe"].update(decoder=recipe)
         )
         print(f"{path} now decodes with these weights: python inference.py -cn=inference")
-    return 0
 
 
 def _report(path: Path, best: Trial, tried: list[Trial], settings: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from src.checkpoint.files import (
     check_writable,
     load,
     network_digest,
+    reserved,
     save,
 )
 from src.checkpoint.restoring import COMPONENTS, Restored, restore
@@ -34,6 +35,7 @@ __all__ = [
     "load",
     "load_weights",
     "network_digest",
+    "reserved",
     "restore",
     "save",
 ]

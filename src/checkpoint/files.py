@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import torch
 
 from src.checkpoint import onnx_file, safetensors_file, torch_file
 from src.errors import CheckpointError
-from src.files import whole_file
+from src.files import locked, whole_file
 
 FORMAT = "deepspeech2-checkpoint"
 VERSION = 1
@@ -52,6 +54,30 @@ def check_writable(path: Path) -> None:
             f"{path} is of ONNX, which is written by scripts/export.py alone: change the checkpoint"
             " that it comes from, and export that"
         )
+
+
+@contextmanager
+def reserved(path: Path) -> Iterator[None]:
+    """Within, no other process measures the checkpoint ``path`` in order to change it.
+
+    Raises:
+        CheckpointError: its folder cannot be written, where what was measured is to go.
+        ConfigError: another process has it.
+    """
+    if not path.is_file():  # which is said where it is read
+        yield
+        return
+    real = path.resolve()
+    for folder in (path.parent, real.parent):
+        effective = os.access in os.supports_effective_ids
+        if not os.access(folder, os.W_OK, effective_ids=effective):
+            raise CheckpointError(
+                f"{folder} cannot be written: copy {path.name} to a folder of yours, and name the"
+                " copy as inferencer.from_pretrained"
+            )
+    busy = f"another process tunes or calibrates {path}: wait until it ends, or copy the file"
+    with locked(real.with_name(f".{real.name}.lock"), busy):
+        yield
 
 
 def change(path: Path, origin: str | None, changes: Callable[[dict[str, Any]], None]) -> None:

@@ -130,6 +130,10 @@ def _recordings(folder: Folder, texts: Path | None) -> tuple[list[_Recording], l
             except UnicodeDecodeError:
                 exclusions.append(Exclusion(relative, f"its transcript {path} is not UTF-8"))
                 continue
+            except OSError as error:
+                reason = f"its transcript {path} cannot be read: {error.strerror}"
+                exclusions.append(Exclusion(relative, reason))
+                continue
         recordings.append(_Recording(folder.path / name, relative, text))
     return recordings, exclusions
 

@@ -10,6 +10,7 @@ from typing import Any
 from src import checkpoint
 from src.checkpoint import onnx_file, safetensors_file
 from src.errors import CheckpointError, ConfigError
+from src.files import alone
 from src.inference.calibration import KEY
 from src.interchange import onnx_export
 from src.network.fetch import checksum
@@ -47,6 +48,11 @@ def export(
             raise ConfigError(f"{option} is for {onnx_file.SUFFIX} only, but --output is {output}")
     if output.suffix not in SUFFIXES:
         raise CheckpointError(f"--output must end in {', '.join(SUFFIXES)}, but is {output}")
+    with alone(output):
+        return _export(source, output, int8=int8, streaming=streaming)
+
+
+def _export(source: Path, output: Path, *, int8: bool, streaming: bool) -> dict[str, Any]:
     if output.exists():
         raise CheckpointError(
             f"{output} is there already and is kept: move it away or name another --output"

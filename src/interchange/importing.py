@@ -9,6 +9,7 @@ from typing import Any
 from src import checkpoint
 from src.checkpoint import torch_file
 from src.errors import CheckpointError
+from src.files import alone
 from src.interchange import deepspeech_pytorch, predecessor
 from src.interchange.converted import Converted
 from src.network.fetch import checksum
@@ -49,7 +50,13 @@ def import_checkpoint(source: Path, output: Path) -> Converted:
 
     Raises:
         CheckpointError: see :func:`convert`, or ``output`` exists or cannot be written.
+        ConfigError: another process writes ``output``.
     """
+    with alone(output):
+        return _import(source, output)
+
+
+def _import(source: Path, output: Path) -> Converted:
     if output.exists():
         raise CheckpointError(
             f"{output} is there already and is kept: move it away or name another --output"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import pickle
 from collections.abc import Callable
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,13 @@ import torch
 from src import checkpoint
 from src.checkpoint.restoring import _decoder
 from src.decoding import GreedyDecoder
-from src.errors import CheckpointError
+from src.errors import CheckpointError, ConfigError
 from src.model import DeepSpeech2
 from src.pipeline import Pipeline
 from src.text import TextEncoder
 from src.transforms import FrontEnd, GlobalNormalization, LogMelSpectrogram
 from src.types import Padded
+from tests.disks import as_nobody
 
 MODEL: dict[str, Any] = {
     "conv_channels": [2],
@@ -177,3 +180,48 @@ def test_a_narrower_beam_has_a_shorter_list(options: dict[str, int], nbest: int)
     recipe = {"decoder": {"name": "BeamSearchDecoder", "beam_size": 10, "nbest": 5}}
     made = _decoder(recipe, Path("m.pth"), TextEncoder(), options)
     assert made.settings["nbest"] == nbest
+
+
+def test_a_changed_checkpoint_stays_behind_its_link_and_private(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.pth", tmp_path / "link.pth"
+    checkpoint.save(content()[1], real)
+    real.chmod(0o600)
+    link.symlink_to(real.name)
+    origin = hashlib.sha256(real.read_bytes()).hexdigest()
+    checkpoint.change(link, origin, lambda held: held.update(step=8))
+    assert link.is_symlink()
+    assert checkpoint.load(real)["step"] == 8
+    assert real.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.pth", "real.pth"]
+
+
+def _reserve(path: Path, ready: Event, go: Event) -> None:
+    with checkpoint.reserved(path):
+        ready.set()
+        go.wait()
+
+
+def test_two_processes_do_not_change_one_checkpoint(tmp_path: Path) -> None:
+    """By whatever name they know it; a killed one keeps nobody out."""
+    real, link = tmp_path / "real.pth", tmp_path / "link.pth"
+    real.write_bytes(b"model")
+    link.symlink_to(real)
+    context = multiprocessing.get_context("spawn")
+    ready, go = context.Event(), context.Event()
+    process = context.Process(target=_reserve, args=(real, ready, go))
+    process.start()
+    assert ready.wait(100)
+    with pytest.raises(ConfigError, match="another process tunes or calibrates"):
+        checkpoint.reserved(link).__enter__()
+    process.kill()
+    process.join()
+    with checkpoint.reserved(link):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(public: Path) -> None:
+    path = public / "model.pth"
+    path.write_bytes(b"model")
+    refused = pytest.raises(CheckpointError, match="to a folder of yours, and name the copy")
+    with as_nobody(), refused:
+        checkpoint.reserved(path).__enter__()

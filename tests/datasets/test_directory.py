@@ -9,9 +9,10 @@ import pytest
 import soundfile
 
 from src.datasets.corpus import Exclusion
-from src.datasets.directory import DirectoryCorpus
+from src.datasets.directory import DirectoryCorpus, recordings_corpus
 from src.errors import ManifestError
 from src.types import Utterance
+from tests.disks import as_nobody
 
 
 def record(path: Path, text: str | None = None) -> None:
@@ -115,3 +116,19 @@ def test_filters(tmp_path: Path) -> None:
         record(tmp_path / f"{name}.wav", name * 3 if name == "b" else name)
     corpus = DirectoryCorpus(tmp_path, limit=2, max_text_length=2)
     assert texts(corpus) == {"a": "a", "c": "c"}
+
+
+def test_a_transcript_that_may_not_be_read_is_named_and_the_rest_goes_on(public: Path) -> None:
+    record(public / "a.wav", "one")
+    record(public / "b.wav", "two")
+    (public / "b.txt").chmod(0)
+    with as_nobody():
+        corpora = [
+            DirectoryCorpus(public),
+            recordings_corpus([public / "a.wav", public / "b.wav"], name="given"),
+        ]
+    for corpus in corpora:
+        assert [(each.id, each.text) for each in corpus] == [("a", "one")]
+        (exclusion,) = corpus.exclusions
+        assert exclusion.name == "b.wav"
+        assert "b.txt cannot be read: Permission denied" in exclusion.reason
