@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from src.console import enduring, open_standard_streams
+
 
 class SpeechError(Exception):
     """Anything that a user can mend."""
@@ -97,6 +99,7 @@ def run_command(
     mendable: tuple[type[Exception], ...] = (),
     explain: Callable[[Exception], str] = sentence,
     detail: bool | None = None,
+    prints_result: bool = True,
 ) -> int:
     """Run a command's ``task``, and return its exit status.
 
@@ -106,7 +109,20 @@ def run_command(
         mendable: errors besides ours and the system's that end in a sentence.
         explain: makes the sentence.
         detail: show the traceback instead; None: if HYDRA_FULL_ERROR is 1.
+        prints_result: whether the command is of no use once its output cannot be written, as
+            behind ``| head``; otherwise it goes on.
     """
+    open_standard_streams()
+    with enduring("stderr") if prints_result else enduring("stdout", "stderr"):
+        return _run(task, mendable, explain, detail)
+
+
+def _run(
+    task: Callable[[], int | None],
+    mendable: tuple[type[Exception], ...],
+    explain: Callable[[Exception], str],
+    detail: bool | None,
+) -> int:
     if detail is None:
         detail = os.environ.get(_DETAIL) == "1"
     kinds: tuple[type[Exception], ...] = (SpeechError, OSError, *mendable)

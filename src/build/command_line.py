@@ -47,6 +47,7 @@ def run(task: Callable[[DictConfig], int], config_name: str) -> None:
             mendable=(HydraException, OmegaConfBaseException),
             explain=explain,
             detail=before == "1",
+            prints_result=False,
         )
     finally:  # not for the programs that are started from here
         del os.environ[DETAIL]

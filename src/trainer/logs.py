@@ -34,6 +34,26 @@ class _BarHandler(logging.Handler):
         tqdm.write("\n".join(shown))
 
 
+class _FileHandler(logging.FileHandler):
+    """Appends to a file, which may fail: then that is said once and the run goes on."""
+
+    failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        self._report(sys.exc_info()[1])
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except OSError as error:  # what it could not write before
+            self._report(error)
+
+    def _report(self, error: BaseException | None) -> None:
+        if not self.failed:
+            self.failed = True
+            tqdm.write(f"{self.baseFilename} cannot be written ({error}): the run goes on without")
+
+
 @contextmanager
 def logging_to(path: Path | None, rank: int = 0) -> Iterator[None]:
     """Send the project's messages to the terminal and, if given, append them to ``path``.
@@ -47,7 +67,7 @@ def logging_to(path: Path | None, rank: int = 0) -> Iterator[None]:
         handler.setFormatter(logging.Formatter("%(message)s"))
     if path is not None:
         place = path.with_name(f"{path.stem}-rank{rank}{path.suffix}") if rank else path
-        file = logging.FileHandler(place, encoding="utf-8", delay=bool(rank))
+        file = _FileHandler(place, encoding="utf-8", delay=bool(rank))
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         handlers.append(file)
     level, propagate = logger.level, logger.propagate

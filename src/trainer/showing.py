@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec
 
 import torch
 
@@ -18,6 +22,9 @@ from src.writer import Writer
 from src.writer.examples import Prediction, prediction_table
 from src.writer.pictures import emissions, spectrograms
 from src.writer.plots import curves
+
+P = ParamSpec("P")
+log = logging.getLogger(__name__)
 
 N_EXAMPLES = 12
 SECONDS_BETWEEN_FIGURES = 30.0
@@ -42,6 +49,22 @@ def as_prediction(result: Recognized) -> Prediction:
         {name: word_edits(reference, text).rate for name, text in heard.items()},
         {name: character_edits(reference, text).rate for name, text in heard.items()},
     )
+
+
+def _looking_on(show: Callable[P, None]) -> Callable[P, None]:
+    """``show``, of which a fault is logged once, for a picture is no reason to end a run."""
+    faults: list[Exception] = []
+
+    @wraps(show)
+    def shown(*arguments: P.args, **named: P.kwargs) -> None:
+        try:
+            show(*arguments, **named)
+        except Exception as error:  # of a drawing library or a recording
+            if not faults:
+                log.warning("%s could not be drawn, the run goes on: %s", show.__name__, error)
+            faults.append(error)
+
+    return shown
 
 
 class Showroom:
@@ -74,17 +97,17 @@ class Showroom:
         self._drawn_at = now
         return True
 
-    def predictions(
-        self, part: str, results: list[Recognized], epoch: int, step: int
-    ) -> list[Prediction]:
+    @_looking_on
+    def predictions(self, part: str, results: list[Recognized], epoch: int, step: int) -> None:
         rows = [as_prediction(result) for result in examples(results, self._seed, epoch)]
         self._writer.table(f"examples/{part}", prediction_table(rows), step)
-        return rows
 
+    @_looking_on
     def curves(self, step: int) -> None:
         for name, figure in curves(self._metrics_path).items():
             self._writer.figure(name, figure, step)
 
+    @_looking_on
     def augmentation(self, loader: SpeechLoader, epoch: int, step: int) -> None:
         """A training utterance as recorded and as the network hears it."""
         found = self._sample(loader, epoch)
@@ -107,6 +130,7 @@ class Showroom:
             wave = shown.data[0, : int(shown.lengths[0])].cpu().numpy()
             self._writer.audio(name, wave, front_end.sample_rate, step)
 
+    @_looking_on
     @torch.no_grad()
     def emissions(self, loader: SpeechLoader, epoch: int, step: int) -> None:
         """What the network believes, frame by frame, in an utterance that it does not train on."""
@@ -115,8 +139,10 @@ class Showroom:
             return
         was_training = self._pipeline.training
         self._pipeline.eval()
-        log_probs = self._pipeline.emissions(waveforms.to(self._device()))
-        self._pipeline.train(was_training)
+        try:
+            log_probs = self._pipeline.emissions(waveforms.to(self._device()))
+        finally:
+            self._pipeline.train(was_training)
         figure = emissions(
             log_probs.data[0].float().cpu().numpy(), self._tokens, self._pipeline.seconds_per_frame
         )

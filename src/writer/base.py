@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, final
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,29 +71,36 @@ class NullWriter:
 
 @final
 class MultiWriter:
-    """Hands everything to each of ``writers``, in order."""
+    """Hands everything to each of ``writers``, in order; none of them can end the run.
+
+    What a writer fails with is logged once for each of its methods.
+    """
 
     def __init__(self, writers: Sequence[Writer]) -> None:
         self._writers = tuple(writers)
+        self._failed: set[tuple[Writer, str]] = set()
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
-        for writer in self._writers:
-            writer.scalars(values, step)
+        self._each("scalars", values, step)
 
     def table(self, name: str, frame: pd.DataFrame, step: int) -> None:
-        for writer in self._writers:
-            writer.table(name, frame, step)
+        self._each("table", name, frame, step)
 
     def figure(self, name: str, figure: Figure, step: int) -> None:
-        for writer in self._writers:
-            writer.figure(name, figure, step)
+        self._each("figure", name, figure, step)
 
     def audio(self, name: str, waveform: np.ndarray, sample_rate: int, step: int) -> None:
-        for writer in self._writers:
-            writer.audio(name, waveform, sample_rate, step)
+        self._each("audio", name, waveform, sample_rate, step)
 
     def close(self) -> None:
-        """Close every writer, even when one of them raises; then its exception goes on."""
-        with ExitStack() as stack:
-            for writer in reversed(self._writers):
-                stack.callback(writer.close)
+        self._each("close")
+
+    def _each(self, method: str, *arguments: Any) -> None:
+        for writer in self._writers:
+            try:
+                getattr(writer, method)(*arguments)
+            except Exception as error:  # of the disk, a library or a server: they only look on
+                if (writer, method) not in self._failed:
+                    self._failed.add((writer, method))
+                    kind = type(writer).__name__
+                    log.warning("%s.%s failed, the run goes on: %s", kind, method, error)
