@@ -59,6 +59,17 @@ def safe_name(name: str) -> str:
     return f"{short or '_'}-{digest}"
 
 
+def plain_name(name: str, key: str) -> str:
+    """``name`` if it is a file name on every system; see :func:`safe_name`.
+
+    Raises:
+        ConfigError: it is not; names ``key``.
+    """
+    if (safe := safe_name(name)) != name:
+        raise ConfigError(f"{key} must be a plain folder name, as {safe!r}, but is {name!r}")
+    return name
+
+
 @contextmanager
 def whole_file(
     path: Path, mode: str = "wb", *, durable: bool = True, **options: Any

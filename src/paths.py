@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from src.errors import ConfigError
-
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -23,14 +21,3 @@ def move_aside(path: Path) -> Path | None:
         number += 1
     path.rename(target)
     return target
-
-
-def plain_name(name: str, key: str) -> str:
-    """``name`` if it is one path component, so that nothing is written outside its folder.
-
-    Raises:
-        ConfigError: it is empty or holds a separator; names ``key``.
-    """
-    if not name or name in (".", "..") or "/" in name or "\\" in name:
-        raise ConfigError(f"{key} must be a plain folder name, but is {name!r}")
-    return name

@@ -33,7 +33,9 @@ def test_a_name_is_one_component_and_no_two_names_meet(one: str, other: str) -> 
     assert (first == second) == (one == other)
 
 
-@pytest.mark.parametrize("name", ["CON", "nul.txt", "com1", "a:b", "a ", "x" * 300, "", "a/b"])
+@pytest.mark.parametrize(
+    "name", ["..", "CON", "nul.txt", "com1", "a:b", "a ", "x" * 300, "", "a/b"]
+)
 def test_names_of_devices_and_the_like_are_changed(name: str) -> None:
     assert safe_name(name) != name
 

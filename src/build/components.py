@@ -10,6 +10,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from src.build.quoting import unreferenced
 from src.checkpoint import COMPONENTS
 from src.errors import ConfigError, SpeechError, sentence
 
@@ -19,6 +20,18 @@ TARGET = "_target_"
 def plain(node: Any) -> Any:
     """Plain dicts, lists and scalars, interpolations resolved."""
     return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+def literal(value: Any) -> Any:
+    """Plain values so that ``${`` in a text is still text after ``instantiate``.
+
+    It resolves references twice: once in place, and once more when it reads what came of that.
+    """
+    if isinstance(value, Mapping):
+        return {key: literal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [literal(item) for item in value]
+    return unreferenced(unreferenced(value)) if isinstance(value, str) else value
 
 
 def group(config: DictConfig, key: str) -> dict[str, Any]:
@@ -46,7 +59,7 @@ def create(node: Mapping[str, Any], key: str, *arguments: Any, **derived: Any) -
     """
     check_keys(node, key)
     try:
-        make = instantiate(dict(node), _partial_=True, _convert_="all")
+        make = instantiate(literal(dict(node)), _partial_=True, _convert_="all")
         return make(*arguments, **derived)
     except InstantiationException as error:
         cause = error.__cause__

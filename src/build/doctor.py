@@ -17,8 +17,9 @@ from src.build.components import TARGET, check_keys, create, group, plain, takes
 from src.build.loading import DataloaderSettings, corpora, from_group
 from src.datasets import Corpus, LibriSpeechCorpus, SpokenCorpus
 from src.errors import ConfigError, SpeechError
+from src.files import plain_name
 from src.inference import InferencerSettings
-from src.paths import plain_name, resolve
+from src.paths import resolve
 from src.pipeline import Pipeline
 from src.preflight import Demand, Finding
 from src.text import TextEncoder

@@ -11,18 +11,32 @@ from src.paths import resolve
 
 _KEY = re.compile(r"[+\w.@/]+")
 _MEANS_MORE = re.compile(r"[^\w./-]|[^\x00-\x7f]")  # than itself, to Hydra
+_PATHS = re.compile(
+    r"(.*\.)?(audio|directory|folder|from_pretrained|lexicon|lm|manifest|output|part|prior"
+    r"|resume_from|run_name|save_path|transcripts|\w+_dir)"
+)
+"""Keys whose values name files and folders."""
+
+
+def unreferenced(text: str) -> str:
+    """``text`` as a config contains it so that ``${`` in it is text, and no reference."""
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
 
 
 def quoted(word: str) -> str:
     """``KEY=VALUE`` with the value in quotes where it must be a text.
 
     That is where Hydra cannot read it, as in ``audio=My talk (1).mp3``, and where it names
-    something that exists, as ``audio=a,b.mp3`` may.
+    something that exists, as ``audio=a,b.mp3`` may. In a path, ``${`` is text too.
     """
     key, equals, value = word.partition("=")
     if not equals or not _KEY.fullmatch(key) or not _MEANS_MORE.search(value):
         return word
-    if _readable(word) and not _exists(value):
+    exists = _exists(value)
+    if exists or _PATHS.fullmatch(key.lstrip("+")):
+        value = unreferenced(value)
+        word = f"{key}={value}"
+    if _readable(word) and not exists:
         return word
     escaped = re.sub(
         r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", r"\'"), value

@@ -20,9 +20,9 @@ from src.datasets.loader import SpeechLoader
 from src.decoding import Decoder, GreedyDecoder
 from src.engine import Engine
 from src.errors import CheckpointError, ConfigError, SpeechError
-from src.files import write_whole
+from src.files import plain_name, write_whole
 from src.hardware import cpus, processor
-from src.paths import plain_name, resolve
+from src.paths import resolve
 from src.pipeline import Pipeline
 from src.ranks import n_ranks
 from src.text import TextEncoder

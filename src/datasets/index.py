@@ -10,7 +10,6 @@ import gc
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -22,12 +21,11 @@ from src.audio.reading import AudioInfo
 from src.datasets.corpus import Exclusion, audio_fault, plain_ids
 from src.datasets.layout import TRANSCRIPT_SUFFIX, Folder, read_transcripts, walk
 from src.errors import ManifestError
-from src.files import whole_file
+from src.files import safe_name, whole_file
 from src.types import Utterance
 
 VERSION = 1
 _LINES = 4096  # that are parsed at a time
-_NOT_WORD = re.compile(r"[^\w.-]+")
 
 Row = dict[str, Any]
 Contents = tuple[list[Utterance], list[Exclusion]]
@@ -78,7 +76,7 @@ def open_index(root: Path, index_dir: Path, name: str, *, n_workers: int | None 
         )
     mark = fingerprint(folders)
     digest = hashlib.blake2b(os.fsencode(root), digest_size=6).hexdigest()
-    file = index_dir / f"{_NOT_WORD.sub('-', name)}-{digest}.jsonl"
+    file = index_dir / f"{safe_name(name.replace('/', '-'))}-{digest}.jsonl"
     contents = _load(file, mark, root)
     if contents is None:
         rows = _scan(folders, n_workers)

@@ -14,10 +14,9 @@ import soundfile
 from torch import Tensor
 
 from src.errors import ConfigError
-from src.files import whole_folder
+from src.files import safe_name, whole_folder
 from src.preview.steps import Step, Version
 from src.types import Utterance
-from src.writer.files import file_name
 
 PAGE = "index.html"
 MARK = '<meta name="generator" content="scripts/preview.py">'
@@ -128,14 +127,14 @@ def _write(
         (folder / name).mkdir()
     for story in stories:
         for number, shown in enumerate(story.shown, start=1):
-            stem = f"{story.utterance.id}-{number}-{shown.title.replace(' ', '-')}"
-            (folder / "pictures" / file_name(stem, ".png")).write_bytes(shown.picture)
+            stem = f"{story.utterance.id}-{number}-{shown.title}".replace(" ", "-")
+            (folder / "pictures" / f"{safe_name(stem)}.png").write_bytes(shown.picture)
             for each in shown.clips:
                 if each.audio is not None:
                     first = each.label == AS_RECORDED  # the same for every augmentation
                     start = story.utterance.id if first else stem
-                    name = file_name(f"{start}-{each.label.replace(' ', '-')}", ".flac")
-                    (folder / "audio" / name).write_bytes(each.audio)
+                    name = safe_name(f"{start}-{each.label}".replace(" ", "-"))
+                    (folder / "audio" / f"{name}.flac").write_bytes(each.audio)
     for name, content in charts.items():
         (folder / "pictures" / f"{name}.png").write_bytes(content)
     (folder / "numbers.json").write_text(

@@ -10,8 +10,8 @@ from filelock import FileLock
 
 from src import checkpoint
 from src.errors import CheckpointError, ConfigError
-from src.files import lock, sweep
-from src.paths import move_aside, plain_name, resolve
+from src.files import lock, plain_name, sweep
+from src.paths import move_aside, resolve
 
 log = logging.getLogger(__name__)
 

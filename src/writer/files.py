@@ -1,8 +1,7 @@
-"""How names and figures become files."""
+"""How figures become files."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,21 +14,6 @@ if TYPE_CHECKING:
 
 DOTS_PER_INCH = 120
 """Text of 10 points is 17 pixels high: readable without zooming."""
-
-# Names that Windows keeps for devices, whatever ending follows.
-_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
-
-
-def file_name(name: str, suffix: str) -> str:
-    """A file name for a logged name: one path component, on every system.
-
-    >>> file_name("val/WER_(Argmax)", ".png")
-    'val_WER_(Argmax).png'
-    >>> file_name("../a b", ".csv")
-    '_a_b.csv'
-    """
-    safe = re.sub(r"[^\w()+.-]", "_", name, flags=re.ASCII).lstrip(".") or "_"
-    return f"_{safe}{suffix}" if _DEVICES.match(safe) else f"{safe}{suffix}"
 
 
 def save_figure(figure: Figure, path: Path, *, dpi: int = DOTS_PER_INCH, **options: Any) -> None:

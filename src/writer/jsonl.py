@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from src.files import write_whole
-from src.writer.files import DOTS_PER_INCH, file_name
+from src.files import safe_name, write_whole
+from src.writer.files import DOTS_PER_INCH
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,7 +114,7 @@ class JsonlWriter:
     def table(self, name: str, frame: pd.DataFrame, step: int) -> None:
         # The mark at the start lets spreadsheets recognise UTF-8.
         content = frame.to_csv(index=False, lineterminator="\n").encode("utf-8-sig")
-        self._replace("tables", file_name(name, ".csv"), content)
+        self._replace("tables", name, ".csv", content)
 
     def figure(self, name: str, figure: Figure, step: int) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -122,18 +122,19 @@ class JsonlWriter:
         FigureCanvasAgg(figure)
         image = io.BytesIO()
         figure.savefig(image, format="png", dpi=DOTS_PER_INCH)
-        self._replace("plots", file_name(name, ".png"), image.getvalue())
+        self._replace("plots", name, ".png", image.getvalue())
 
     def audio(self, name: str, waveform: np.ndarray, sample_rate: int, step: int) -> None:
         import soundfile
 
         wav = io.BytesIO()
         soundfile.write(wav, waveform, sample_rate, format="WAV", subtype="PCM_16")
-        self._replace("audio", file_name(name, ".wav"), wav.getvalue())
+        self._replace("audio", name, ".wav", wav.getvalue())
 
-    def _replace(self, kind: str, name: str, content: bytes) -> None:
+    def _replace(self, kind: str, name: str, suffix: str, content: bytes) -> None:
+        file = f"{safe_name(name.replace('/', '_'))}{suffix}"
         with self._going_on():
-            write_whole(self._dir / kind / name, content, durable=False)
+            write_whole(self._dir / kind / file, content, durable=False)
 
     def close(self) -> None:
         with self._going_on():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,12 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
+from src.build.command_line import run
+from src.build.components import create, group, plain
 from src.build.quoting import quoted
+from src.errors import ManifestError
 from src.paths import ROOT
 
 
@@ -49,10 +55,11 @@ def test_what_exists_is_no_list(name: str, tmp_path: Path) -> None:
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.text(st.characters(exclude_characters="/\0$", exclude_categories=["C"]), min_size=1))
+@given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["C"]), min_size=1))
 def test_any_name_of_a_file(name: str) -> None:
     word = quoted(f"audio=/nowhere/({name}")  # a parenthesis, which Hydra cannot read
-    assert OverridesParser.create().parse_override(word).value() == f"/nowhere/({name}"
+    value = OverridesParser.create().parse_override(word).value()
+    assert plain(OmegaConf.create({"audio": value})) == {"audio": f"/nowhere/({name}"}
 
 
 @pytest.mark.parametrize(
@@ -75,3 +82,35 @@ def test_any_name_of_a_file(name: str) -> None:
 )
 def test_what_hydra_reads_stays(word: str) -> None:
     assert quoted(word) == word
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.text(st.sampled_from("a\\${}.:' "), min_size=1, max_size=12))
+def test_a_path_with_what_looks_like_a_reference(name: str) -> None:
+    word = quoted(f"audio=/nowhere/({name}x")
+    value = OverridesParser.create().parse_override(word).value()
+    node = OmegaConf.create({"audio": value, "copy": "${audio}"})
+    assert plain(node) == {"audio": f"/nowhere/({name}x", "copy": f"/nowhere/({name}x"}
+
+
+def test_a_reference_in_a_path_is_text_wherever_it_goes() -> None:
+    word = quoted("data_dir=/data/my ${oc.env:HOME}")
+    with initialize_config_dir(str(ROOT / "configs"), version_base=None):
+        config = compose("deepspeech2", overrides=[word])
+    part = group(config, "datasets")["train"]
+    assert part["data_dir"] == "/data/my ${oc.env:HOME}"
+    with pytest.raises(ManifestError, match=re.escape("/data/my ${oc.env:HOME}/x")):
+        create({**part, "part": "x", "download": False}, "datasets.train")
+
+
+def test_a_checkout_whose_path_looks_like_a_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "my ${oc.env:HOME} ${x}"
+    shutil.copytree(ROOT / "configs", copy / "configs")
+    monkeypatch.chdir(copy)
+    monkeypatch.setattr("src.build.command_line.ROOT", copy)
+    monkeypatch.setattr("sys.argv", ["inference.py", "audio=x ${y}.wav"])
+    with pytest.raises(SystemExit) as ended:
+        run(lambda config: 7 if config.audio == "x ${y}.wav" else 1, "transcribe")
+    assert ended.value.code == 7

@@ -13,8 +13,9 @@ import soundfile
 from matplotlib.figure import Figure
 from PIL import Image
 
+from src.files import safe_name
 from src.writer import JsonlWriter
-from src.writer.files import file_name, rasterise
+from src.writer.files import rasterise
 from src.writer.jsonl import METRICS_FILE, read_metrics
 
 
@@ -105,12 +106,13 @@ def test_figure_and_audio(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["a/b", "..", "../../etc/x", "C:\\x", "nul", "com1.x", "", ".hidden", "é\0\n", "a:b*?"]
 )
-def test_file_names_stay_in_their_folder(name: str) -> None:
-    made = file_name(name, ".png")
-    assert made.endswith(".png")
-    assert not made.startswith(".")
-    assert not set(made) & set('/\\:*?"<>|\0\n')
-    assert made.split(".")[0].lower() not in {"nul", "com1", ""}
+def test_what_is_logged_stays_in_its_folder(name: str, tmp_path: Path) -> None:
+    writer = JsonlWriter(tmp_path / "run")
+    writer.table(name, pd.DataFrame({"a": [1]}), 1)
+    writer.close()
+    (file,) = tmp_path.rglob("*.csv")
+    assert file.parent == tmp_path / "run" / "tables"
+    assert file.stem == safe_name(name.replace("/", "_"))
 
 
 def test_rasterise_shows_what_was_drawn_and_leaves_the_figure() -> None:
