@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import re
 import tarfile
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from src.datasets import download
+from src.datasets import unpack as unpacking
 from src.datasets.download import MARKER, MIRRORS, SPLITS, Split, download_split, unpack
 from src.errors import ConfigError, DownloadError
 from tests.loopback import Resource, Server, serve
@@ -122,21 +128,28 @@ def test_archive_of_something_else(
         tar_of({}, link("a", "../../escaped")),
         tar_of({}, link("a", "../escaped", tarfile.LNKTYPE)),
         tar_of({}, link("a", "/etc/passwd")),
+        tar_of({"b": b"x"}, link("a", "b")),
+        tar_of({}, link("a", "nowhere", tarfile.LNKTYPE)),
+        tar_of({}, link("a", "", tarfile.FIFOTYPE)),
+        tar_of({}, link("a", "", tarfile.CHRTYPE)),
     ],
-    ids=["up", "up-inside", "symlink", "hardlink", "absolute-link"],
-)
+    ids=[
+        "up", "up-inside", "symlink", "hardlink", "absolute-link", "link-inside", "broken-hardlink",
+        "pipe", "device",
+    ],
+)  # fmt: skip
 def test_nothing_leaves_the_folder(tmp_path: Path, body: bytes) -> None:
     inner = tmp_path / "inner"
     inner.mkdir()
     archive = inner / "x.tar.gz"
     archive.write_bytes(body)
-    with pytest.raises(DownloadError, match="would leave"):
+    with pytest.raises(DownloadError, match=r"would leave|is neither a file nor a folder"):
         unpack(archive, inner / "out")
     assert {path.name for path in tmp_path.rglob("*")} <= {"inner", "x.tar.gz", "out.lock"}
 
 
 def test_absolute_names_stay_inside(tmp_path: Path) -> None:
-    """The data filter strips the leading slash, as tar does."""
+    """The leading slash is stripped, as tar does."""
     outside = tmp_path / "outside"
     archive = tmp_path / "x.tar.gz"
     archive.write_bytes(tar_of({str(outside): b"x"}))
@@ -164,3 +177,69 @@ def test_interrupted_unpacking_starts_over(tmp_path: Path) -> None:
     assert not stale.exists()
     assert not (tmp_path / "out" / "half").exists()
     assert download.unpack is unpack
+
+
+def test_a_path_longer_than_the_system_takes_stays_inside(tmp_path: Path) -> None:
+    """CVE-2025-4517: links to folders with long names, through which a resolved path is cut off."""
+    deep = "d" * 247
+    members = []
+    step = ""
+    for letter in "abcdefghijklmnop":
+        folder = tarfile.TarInfo(f"{step}{deep}")
+        folder.type = tarfile.DIRTYPE
+        members += [folder, link(f"{step}{letter}", deep)]
+        step += f"{deep}/"
+    chain = "/".join("abcdefghijklmnop")
+    members += [link(f"{chain}/{'l' * 254}", "../" * 16), link("escape", f"{chain}/{'l' * 254}/..")]
+    archive = tmp_path / "inner" / "x.tar.gz"
+    archive.parent.mkdir()
+    archive.write_bytes(tar_of({}, *members))
+    with pytest.raises(DownloadError, match="is neither a file nor a folder"):
+        unpack(archive, archive.parent / "out")
+    archive.write_bytes(tar_of({f"{deep}/" * 20 + "file": b"x"}))
+    with pytest.raises(DownloadError, match="cannot be written: File name too long"):
+        unpack(archive, archive.parent / "out")
+    assert {path.name for path in archive.parent.iterdir()} <= {"x.tar.gz", "out.lock"}
+
+
+@pytest.mark.parametrize("content", ["one file", "many files", "a hole", "a header"])
+def test_a_small_archive_does_not_fill_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    monkeypatch.setattr(unpacking, "_MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(unpacking, "_MOST_AT_ONCE", 1_000_000)
+    archive = tmp_path / "x.tar.gz"
+    if content == "one file":
+        archive.write_bytes(tar_of({"a": bytes(2_000_000)}))
+    elif content == "many files":
+        archive.write_bytes(tar_of({f"{number}": b"" for number in range(1000)}))
+    elif content == "a header":
+        long = tarfile.TarInfo("a")
+        long.pax_headers = {"comment": "x" * 2_000_000}
+        archive.write_bytes(tar_of({}, long))
+    else:
+        hole = tarfile.TarInfo("a")
+        hole.pax_headers = {
+            "GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.name": "a",
+            "GNU.sparse.size": str(1 << 40), "GNU.sparse.realsize": str(1 << 40),
+            "GNU.sparse.map": "0,0",
+        }  # fmt: skip
+        archive.write_bytes(tar_of({}, hole))
+    with pytest.raises(DownloadError, match=r"bytes become more than|is damaged"):
+        unpack(archive, tmp_path / "out")
+    assert {path.name for path in tmp_path.iterdir()} <= {"x.tar.gz", "out.lock"}
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=150)
+def test_no_archive_ends_in_anything_but_a_sentence(data: st.DataObject) -> None:
+    body = bytearray(gzip.decompress(tar_of(FILES, link("a", "b"))))
+    for _ in range(data.draw(st.integers(1, 4))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "inner" / "x.tar.gz"
+        archive.parent.mkdir()
+        archive.write_bytes(gzip.compress(bytes(body), 1))
+        with suppress(DownloadError):
+            unpack(archive, archive.parent / "out")
+        assert [path.name for path in Path(folder).iterdir()] == ["inner"]
