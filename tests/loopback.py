@@ -22,6 +22,10 @@ class Resource:
         stalls: send the header and then nothing.
         location: redirect to this path.
         content_type, etag: headers.
+        reason: of the status line.
+        length: of the header Content-Length; "" for none.
+        drip: what is sent drop by drop, ten bytes a second: "header" or "body".
+        endless: the body comes again and again.
     """
 
     body: bytes = b""
@@ -32,6 +36,10 @@ class Resource:
     location: str | None = None
     content_type: str = "application/octet-stream"
     etag: str | None = None
+    reason: str | None = None
+    length: str | None = None
+    drip: str | None = None
+    endless: bool = False
 
 
 @dataclass
@@ -89,9 +97,12 @@ def answer(state: Server, handler: BaseHTTPRequestHandler) -> None:
         handler.send_header("Content-Length", "0")
         handler.end_headers()
         return
+    if resource.drip == "header":
+        dripping(state, handler, b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1000)
+        return
     if resource.status != 200:
         page = b"<html><body>no</body></html>"
-        handler.send_response(resource.status)
+        handler.send_response(resource.status, resource.reason)
         handler.send_header("Content-Type", "text/html")
         handler.send_header("Content-Length", str(len(page)))
         handler.end_headers()
@@ -113,7 +124,8 @@ def answer(state: Server, handler: BaseHTTPRequestHandler) -> None:
     else:
         handler.send_response(200)
     handler.send_header("Content-Type", resource.content_type)
-    handler.send_header("Content-Length", str(len(body)))
+    if resource.length != "":
+        handler.send_header("Content-Length", resource.length or str(len(body)))
     if resource.etag is not None:
         handler.send_header("ETag", resource.etag)
     handler.end_headers()
@@ -121,7 +133,27 @@ def answer(state: Server, handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.flush()
         state.closing.wait(30)
         return
+    if resource.drip == "body":
+        dripping(state, handler, body)
+        return
+    while resource.endless and not state.closing.is_set():
+        try:
+            handler.wfile.write(body)
+        except OSError:
+            return
+        asked.sent += len(body)
     if resource.breaks:
         body = body[: resource.breaks.pop(0)]
     asked.sent = len(body)  # before the bytes: once they have arrived the test looks here
     handler.wfile.write(body)
+
+
+def dripping(state: Server, handler: BaseHTTPRequestHandler, content: bytes) -> None:
+    """Send ten bytes a second, until nobody listens."""
+    for byte in content:
+        if state.closing.wait(0.1):
+            return
+        try:
+            handler.wfile.write(bytes([byte]))
+        except OSError:
+            return

@@ -22,6 +22,7 @@ def download_model(
     sha256: str | None = None,
     size: int | None = None,
     timeout: float = 30.0,
+    unchecked: bool = False,
 ) -> bool:
     """Make sure that ``output`` holds the file that ``sources`` have.
 
@@ -29,9 +30,10 @@ def download_model(
         output: where it goes. A file that lies there is kept.
         sources: addresses of the same file, in order: any, a file shared on Google Drive, or
             ``hf://OWNER/REPOSITORY/FILE`` on the Hugging Face hub.
-        sha256: its checksum as 64 hexadecimal digits; None to take what comes.
+        sha256: its checksum as 64 hexadecimal digits.
         size: its bytes.
         timeout: seconds to wait for an answer, and for the next bytes.
+        unchecked: take what comes where no checksum is known.
 
     Returns:
         Whether anything was downloaded: false if the file was there.
@@ -43,6 +45,11 @@ def download_model(
     if output.exists():
         _check_kept(output, expected)
         return False
+    if sha256 is None and not unchecked:
+        raise DownloadError(
+            f"no checksum of {output.name} is known: name it with --sha256, or take what comes"
+            " with --unchecked"
+        )
     reasons = []
     for source in sources:
         url = _address(source)
@@ -50,7 +57,7 @@ def download_model(
             if urlsplit(url).hostname in ("drive.google.com", "docs.google.com"):
                 _from_google_drive(url, output, expected, timeout)
             else:
-                fetch([url], output, sha256=sha256, size=size, timeout=timeout)
+                fetch([url], output, sha256=sha256, size=size, timeout=timeout, unchecked=unchecked)
             return True
         except DownloadError as error:
             reasons.append(str(error))

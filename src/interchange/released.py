@@ -59,6 +59,9 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--url", help="fetch this address instead of the model's own")
     parser.add_argument("--from-file", type=Path, help="take this file, had in another way")
     parser.add_argument("--sha256", help="checksum that the file must have")
+    parser.add_argument(
+        "--unchecked", action="store_true", help="take what comes where no checksum is known"
+    )
     parser.add_argument("--output", help="(default: the model's own place)")
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds, default: %(default)g")
     return parser.parse_args(words)
@@ -96,7 +99,9 @@ def _provide(model: Model, options: argparse.Namespace) -> None:
         fresh = copy_model(options.from_file, fetched, **known)
     else:
         sources = model.sources if own else [options.url]
-        fresh = download_model(fetched, sources, timeout=options.timeout, **known)
+        fresh = download_model(
+            fetched, sources, timeout=options.timeout, unchecked=options.unchecked, **known
+        )
     digest = checksum(fetched)
     for line in adopt(output):
         print(line)

@@ -18,7 +18,7 @@ import requests
 
 from src.errors import DownloadError
 from src.files import locked
-from src.network.transfer import Broken, Refused, transfer
+from src.network.transfer import LEAST_RATE, Broken, Refused, SafeSession, Slow, transfer
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +64,7 @@ def fetch(
     size: int | None = None,
     timeout: float = 30.0,
     retries: int = 3,
+    unchecked: bool = False,
 ) -> Path:
     """Download to ``target`` from the first of ``urls`` that delivers.
 
@@ -78,6 +79,7 @@ def fetch(
         size: bytes that it must have.
         timeout: seconds to wait for an answer, and for the next bytes.
         retries: how often each mirror is asked without any progress.
+        unchecked: take what comes where no checksum is known.
 
     Raises:
         DownloadError: no mirror delivers, none delivers the right bytes, or the disk is full.
@@ -91,6 +93,11 @@ def fetch(
                 if fault is not None:
                     raise DownloadError(f"{target} {fault}: delete or move it and start again")
                 return target
+            if not (expected.checksums or unchecked):
+                raise DownloadError(
+                    f"{target.name} has no checksum that it could be compared with: name one, or"
+                    " ask for it unchecked"
+                )
             return _download(urls, target, expected, timeout, retries)
     except OSError as error:
         raise disk_error(error, target) from error
@@ -122,7 +129,7 @@ def _download(
     part = target.with_name(f"{target.name}.part")
     reasons: dict[str, str] = {}
     waiting = list(dict.fromkeys(urls))
-    with requests.Session() as session:
+    with SafeSession() as session:
         for attempt in range(retries):
             if attempt:
                 time.sleep(min(2.0 ** (attempt - 1), 30.0))
@@ -160,9 +167,11 @@ def _from_mirror(
                 timeout=timeout,
                 before_writing=lambda more: require_space(part.parent, more, f"downloading {url}"),
             )
+        except Slow:
+            raise
         except Broken:
             now = part.stat().st_size if part.exists() else 0
-            if now <= reached:
+            if now < reached + LEAST_RATE:  # or a line that is cut after each byte goes on for ever
                 raise
             reached = now
             continue

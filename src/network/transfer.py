@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 from tqdm import tqdm
 
 _CHUNK = 1 << 18  # bytes
+LEAST_RATE = 1000  # bytes a second, over any stretch of the time that a read may take
+_MOST_BYTES = 16 << 30  # of a file whose length nobody says
+_PATIENCE = 4  # times the timeout, for redirects and the header together
 _HTML = re.compile(rb"\s*<(!doctype html|html|head|body)", re.IGNORECASE)
 _TEMPORARY = {
     HTTPStatus.REQUEST_TIMEOUT,
@@ -27,8 +33,27 @@ class Broken(Exception):
     """The transfer broke off; asking again may help. The message follows the address."""
 
 
+class Slow(Broken):
+    """Bytes come, but so few that the file would never be whole."""
+
+
 class Refused(Exception):
     """The server does not have the file; asking again is no use."""
+
+
+class SafeSession(requests.Session):
+    """A session whose redirects do not lead from an encrypted connection to a plain one."""
+
+    max_redirects = 10
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        target = super().get_redirect_target(resp)
+        if target is not None and urlsplit(resp.url).scheme == "https":
+            scheme = urlsplit(urljoin(resp.url, target)).scheme
+            if scheme != "https":
+                resp.close()
+                raise Refused(f"leads from https to {printable(scheme)}, where anybody can meddle")
+        return target
 
 
 def transfer(
@@ -51,7 +76,8 @@ def transfer(
         validated: make sure with If-Range that the file at ``url`` is still the one that
             ``part`` is the beginning of. Not for files whose checksum is known: the copies of
             different mirrors have different validators.
-        timeout: seconds for the connection and for each read.
+        timeout: seconds for the connection and for each read; a server that sends less than
+            1 kB a second over as long, or a header for four times as long, counts as silent.
         before_writing: called with the number of bytes to come, if that is known.
 
     Raises:
@@ -67,13 +93,13 @@ def transfer(
         if validated and memo.exists():
             headers["If-Range"] = memo.read_text(encoding="latin-1")
     try:
-        with session.get(url, headers=headers, stream=True, timeout=timeout) as response:
+        with _answer(session, url, headers, timeout) as response:
             if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 _settle_unsatisfiable(response, part, offset)
             else:
                 _check(response, part)
                 _note_validator(response, memo)
-                _receive(response, part, offset, size, before_writing)
+                _receive(response, part, offset, size, timeout, before_writing)
     except (requests.Timeout, urllib3.exceptions.TimeoutError):
         raise Broken(f"does not answer within {timeout:g} s") from None
     except requests.exceptions.SSLError as error:
@@ -85,13 +111,46 @@ def transfer(
     memo.unlink(missing_ok=True)
 
 
+def printable(text: str) -> str:
+    """What a remote computer says, as a terminal may show it."""
+    return "".join(each if each.isprintable() else "?" for each in text[:100])
+
+
+def _answer(
+    session: requests.Session, url: str, headers: Mapping[str, str], timeout: float
+) -> requests.Response:
+    """The response with its header; a thread waits for it, for a header may come drop by drop."""
+    found: list[requests.Response | BaseException] = []
+    given_up = threading.Event()
+
+    def ask() -> None:
+        try:
+            response = session.get(url, headers=headers, stream=True, timeout=timeout)
+        except BaseException as error:
+            found.append(error)
+        else:
+            found.append(response)
+            if given_up.is_set():
+                response.close()
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE * timeout)
+    if not found:
+        given_up.set()
+        raise requests.Timeout
+    if isinstance(found[0], BaseException):
+        raise found[0]
+    return found[0]
+
+
 def _check(response: requests.Response, part: Path) -> None:
     """Raise unless the response brings a file."""
     status = response.status_code
     if status in _TEMPORARY:
-        raise Broken(f"answers {status} {response.reason}")
+        raise Broken(f"answers {status} {printable(response.reason or '')}")
     if status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-        raise Refused(f"answers {status} {response.reason}")
+        raise Refused(f"answers {status} {printable(response.reason or '')}")
     wants_page = part.name.removesuffix(".part").endswith((".html", ".htm"))
     if response.headers.get("Content-Type", "").startswith("text/html") and not wants_page:
         raise Refused("answers with a web page in place of the file")
@@ -102,6 +161,7 @@ def _receive(
     part: Path,
     offset: int,
     size: int | None,
+    timeout: float,
     before_writing: Callable[[int], None],
 ) -> None:
     """Write the body behind the first ``offset`` bytes, or over them if it is the whole file."""
@@ -125,13 +185,21 @@ def _receive(
             disable=None,
         ) as bar,
     ):
+        most = _MOST_BYTES if total is None else total
+        since, before = time.monotonic(), done
         # Raw bytes: a server that calls a .tar.gz gzip-encoded must not have it unpacked here.
-        for chunk in response.raw.stream(_CHUNK, decode_content=False):
+        while chunk := response.raw.read1(_CHUNK, decode_content=False):
             if done == 0 and _HTML.match(chunk):
                 raise Refused("answers with a web page in place of the file")
+            if done + len(chunk) > most:
+                raise Refused(f"sends more than the {most} bytes that a file may have")
             file.write(chunk)
             done += len(chunk)
             bar.update(len(chunk))
+            if (seconds := time.monotonic() - since) > timeout:
+                if done - before < LEAST_RATE * seconds:
+                    raise Slow(f"sends less than {LEAST_RATE} bytes a second")
+                since, before = time.monotonic(), done
     if done == 0:
         raise Refused("sends an empty file")
     if total is not None and done < total:
@@ -141,17 +209,19 @@ def _receive(
 def _extent(response: requests.Response) -> tuple[int, int | None]:
     """Where the body starts in the file, and how many bytes the file has, if that is said."""
     if response.status_code == HTTPStatus.PARTIAL_CONTENT:
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        found = re.fullmatch(
+            r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)", response.headers.get("Content-Range", "")
+        )
         if found is None:
             raise Refused("answers a range request without saying which range")
         return int(found[1]), None if found[2] == "*" else int(found[2])
     length = response.headers.get("Content-Length", "")
-    return 0, int(length) if length.isdigit() else None
+    return 0, int(length) if re.fullmatch(r"\d{1,18}", length, re.ASCII) else None
 
 
 def _settle_unsatisfiable(response: requests.Response, part: Path, offset: int) -> None:
     """Status 416: ``part`` is whole if the server's file has as many bytes, else it goes."""
-    found = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("Content-Range", ""))
+    found = re.fullmatch(r"bytes \*/(\d{1,18})", response.headers.get("Content-Range", ""))
     if found is not None and int(found[1]) == offset:
         return
     part.unlink(missing_ok=True)

@@ -8,17 +8,25 @@ import multiprocessing
 import random
 import shutil
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
+import urllib3
 
 from src.errors import DownloadError
 from src.files import locked
 from src.network import fetch as fetch_module
-from src.network.fetch import checksum, fetch
+from src.network import transfer as transfer_module
+from src.network.fetch import checksum
 from tests.loopback import Resource, Server, serve
 
+fetch = partial(fetch_module.fetch, unchecked=True)
 BODY = random.Random(0).randbytes(300_000)
 MD5 = hashlib.md5(BODY).hexdigest()
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -249,3 +257,94 @@ def test_several_threads_download_once(server: Server, target: Path) -> None:
     for thread in threads:
         thread.join(30)
     assert len(server.requests) == 1
+
+
+def test_without_a_checksum_only_if_asked(server: Server, target: Path) -> None:
+    url = server.put("/f", Resource(BODY))
+    with pytest.raises(DownloadError, match=r"file\.bin has no checksum"):
+        fetch_module.fetch([url], target, size=len(BODY))
+    assert server.requests == []
+    assert fetch([url], target).read_bytes() == BODY
+
+
+class Redirects(requests.adapters.BaseAdapter):
+    """What answers for https here: a redirect."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__()
+        self.location = location
+
+    def send(self, request: Any, *_: Any, **__: Any) -> requests.Response:
+        response = requests.Response()
+        response.status_code, response.url, response.request = 302, request.url, request
+        response.headers["Location"] = self.location
+        response.raw = urllib3.HTTPResponse()
+        return response
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize("location", ["{}/f", "ftp://127.0.0.1/f", "file:///etc/passwd"])
+def test_no_redirect_leads_from_https_to_anything_else(
+    server: Server, target: Path, monkeypatch: pytest.MonkeyPatch, location: str
+) -> None:
+    server.put("/f", Resource(BODY))
+
+    class Session(transfer_module.SafeSession):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mount("https://", Redirects(location.format(server.url)))
+
+    monkeypatch.setattr(fetch_module, "SafeSession", Session)
+    with pytest.raises(DownloadError, match=r"leads from https to (http|ftp|file), where"):
+        fetch(["https://example.org/f"], target, md5=MD5)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("drip", ["header", "body"])
+def test_a_drip_ends(server: Server, target: Path, drip: str) -> None:
+    drips = server.put("/drips", Resource(BODY, drip=drip))
+    good = server.put("/good", Resource(BODY))
+    start = time.monotonic()
+    fetch([drips, good], target, md5=MD5, timeout=0.3)
+    assert target.read_bytes() == BODY
+    assert time.monotonic() - start < 20  # where 300,000 bytes, or 1,000, would drip for minutes
+
+
+def test_a_line_that_is_cut_after_each_byte_ends(server: Server, target: Path) -> None:
+    url = server.put("/f", Resource(BODY, breaks=[1] * 50))
+    with pytest.raises(DownloadError, match="broke off"):
+        fetch([url], target, md5=MD5)
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("known", [{}, {"size": 200_000}])
+def test_a_body_without_end_ends(
+    server: Server, target: Path, monkeypatch: pytest.MonkeyPatch, known: dict[str, int]
+) -> None:
+    monkeypatch.setattr(transfer_module, "_MOST_BYTES", 200_000)
+    url = server.put("/f", Resource(BODY[:10_000], length="", endless=True))
+    with pytest.raises(DownloadError, match="sends more than the 200000 bytes that a file may"):
+        fetch([url], target, **known)
+    assert not target.exists()
+    assert part_of(target).stat().st_size < 200_000 + 2 * transfer_module._CHUNK
+
+
+def test_what_a_server_says_is_printed_without_control_characters(
+    server: Server, target: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = server.put("/f", Resource(status=404, reason="No\x1b[2J\x9b\u00ad " + 500 * "x"))
+    with pytest.raises(DownloadError, match=r"answers 404 No\?\[2J\?\? x+\)") as caught:
+        fetch([url], target)
+    assert str(caught.value).isprintable()
+    assert str(caught.value).count("x") < 200
+    assert all(record.getMessage().isprintable() for record in caplog.records)
+
+
+@pytest.mark.parametrize("length", ["\u00b2", "9" * 5000, "-1", "1e3"])
+def test_lengths_that_are_none(server: Server, target: Path, length: str) -> None:
+    url = server.put("/f", Resource(BODY, length=length, breaks=[len(BODY)]))
+    with suppress(DownloadError):  # whatever becomes of it, it ends as it should
+        fetch([url], target, md5=MD5, retries=1)
+        assert target.read_bytes() == BODY

@@ -68,7 +68,7 @@ def test_program_resumes_checks_and_keeps(server: Server, output: Path) -> None:
 
 def test_program_speaks_in_one_sentence(server: Server, output: Path) -> None:
     url = server.put("/m", Resource(b"<html>quota</html>", content_type="text/html"))
-    done = run_program("--url", url, "--output", output)
+    done = run_program("--url", url, "--output", output, "--unchecked")
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.splitlines()[-1].startswith("error: ")
@@ -105,10 +105,13 @@ def test_failures(
     assert not output.exists()
 
 
-def test_redirect(server: Server, output: Path) -> None:
+def test_redirect(server: Server, output: Path, capsys: pytest.CaptureFixture[str]) -> None:
     server.put("/real", Resource(BODY, ranges=False, breaks=[1000]))
     url = server.put("/m", Resource(location="/real"))
-    assert released.main(["--url", url, "--output", str(output)]) == 0
+    assert released.main(["--url", url, "--output", str(output)]) == 2
+    assert "no checksum of model.pth is known: name it with --sha256" in capsys.readouterr().err
+    assert server.requests == []
+    assert released.main(["--url", url, "--output", str(output), "--unchecked"]) == 0
     assert output.read_bytes() == BODY
 
 
@@ -185,7 +188,7 @@ def test_address_of_google_drive_without_a_file(
     output: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = "https://drive.google.com/drive/my-drive"
-    assert released.main(["--url", url, "--output", str(output)]) == 2
+    assert released.main(["--url", url, "--output", str(output), "--unchecked"]) == 2
     assert "names no file" in capsys.readouterr().err
 
 
@@ -273,7 +276,7 @@ def test_the_hub_by_its_short_name(output: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(
         "src.datasets.model_download.fetch", lambda urls, *_, **__: asked.extend(urls)
     )
-    download_model(output, ["hf://ann/models/small/a.pth"])
+    download_model(output, ["hf://ann/models/small/a.pth"], unchecked=True)
     assert asked == ["https://huggingface.co/ann/models/resolve/main/small/a.pth"]
     with pytest.raises(DownloadError, match="must be hf://OWNER/REPOSITORY/FILE"):
-        download_model(output, ["hf://ann/models"])
+        download_model(output, ["hf://ann/models"], unchecked=True)
