@@ -77,7 +77,10 @@ def carried(
 
 
 class _Sweep(torch.autograd.Function):
-    """Input (B, T, I) and the weights of ``nn.GRU`` in, states out."""
+    """Input (B, T, I) and the weights of ``nn.GRU`` in, states out.
+
+    Its gradient has none: a loss that contains gradients, as a penalty on them, raises.
+    """
 
     @staticmethod
     def forward(ctx: Any, lengths: Tensor, data: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
@@ -101,7 +104,28 @@ class _Sweep(torch.autograd.Function):
             passes.append((_backward, (above[k].contiguous(), *given)))
         results = side_by_side(passes)
         of_data = results[0][0] if count == 1 else results[0][0] + results[1][0]
-        return (None, of_data, *(each for one in results for each in one[1:]))
+        gradients = (of_data, *(each for one in results for each in one[1:]))
+        if torch.is_grad_enabled():  # for a gradient of these, which would lack this layer's part
+            gradients = _Once.apply(*(each.requires_grad_() for each in gradients))  # type: ignore[no-untyped-call]
+        return None, *gradients
+
+
+class _Once(torch.autograd.Function):
+    """Passes gradients on, and raises where they are differentiated.
+
+    ``once_differentiable`` does not where the gradient from above is a constant.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        return tuple(each.view_as(each) for each in gradients)
+
+    @staticmethod
+    def backward(ctx: Any, *above: Tensor) -> tuple[Tensor, ...]:
+        raise RuntimeError(
+            "the CPU's recurrent layer is differentiable once: compute second derivatives in"
+            " float64, which takes nn.GRU"
+        )
 
 
 @torch.no_grad()

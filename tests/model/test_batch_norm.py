@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -55,3 +56,40 @@ def test_a_batch_without_audio_leaves_the_statistics() -> None:
     before = ours.running_mean.clone(), ours.running_var.clone()
     ours(torch.zeros(1, 50, 2), torch.zeros(1, 50, 1), channel_dim=2)
     torch.testing.assert_close((ours.running_mean, ours.running_var), before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0, 1e3])
+@pytest.mark.parametrize("channel_dim", [1, 2])
+def test_keeps_its_precision_far_from_zero(ratio: float, channel_dim: int) -> None:
+    """Against float64 on what float32 holds of the data, with gradients, beside much padding."""
+    draw = torch.Generator().manual_seed(0)
+    lengths = torch.tensor([60, 17, 0, 33])
+    valid = torch.arange(60) < lengths[:, None]
+    deviations = torch.tensor([0.01, 1.0, 30.0])
+    data = deviations * (
+        torch.tensor([1.0, -1.0, 1.0]) * ratio + torch.randn(4, 60, 3, generator=draw)
+    )
+    above = torch.randn(4, 60, 3, generator=draw)
+    results = []
+    for kind in (torch.float64, torch.float32):
+        given = data.to(kind).requires_grad_()
+        zeroed = given * valid[..., None]
+        if kind == torch.float64:
+            frames = given[valid]
+            variance, mean = torch.var_mean(frames, 0, correction=0)
+            out = ((frames - mean) / (variance + 1e-5).sqrt() * above[valid]).sum()
+            moments = mean * 0.1, 0.9 + 0.1 * frames.var(0)
+        else:
+            norm = MaskedBatchNorm(3).train()
+            mask = valid[..., None].to(kind)
+            if channel_dim == 1:
+                zeroed, mask = zeroed.mT[:, :, None], mask.mT[:, :, None]
+            normalized = norm(zeroed, mask, channel_dim)
+            normalized = normalized[:, :, 0].mT if channel_dim == 1 else normalized
+            out = (normalized * above).sum()
+            moments = norm.running_mean, norm.running_var
+        (gradient,) = torch.autograd.grad(out, given)
+        results.append((out, *moments, gradient * deviations))
+    for ours, theirs in zip(results[1], results[0], strict=True):
+        # values near one; the data have 2^-24 of their mean, a thousand deviations
+        torch.testing.assert_close(ours.double(), theirs.double(), rtol=1e-5, atol=2e-5)

@@ -173,3 +173,13 @@ def test_gates_are_exact_to_the_ends_of_their_range() -> None:
     x = torch.cat((torch.linspace(-100, 100, 4001), torch.linspace(-1, 1, 4001)))
     states = sweep([layer], x.view(-1, 1, 1), torch.ones(len(x), dtype=torch.int64))[0]
     torch.testing.assert_close(states.flatten(), x.tanh() / 2, atol=1e-7, rtol=0)
+
+
+def test_a_gradient_of_the_gradient_is_refused() -> None:
+    """It has none, and without a word a penalty on gradients would lack this layer's part."""
+    data = torch.randn(2, 5, 4, requires_grad=True)
+    states = sweep(cells(4, 3, 2), data, torch.tensor([5, 2]))
+    loss = (data**3).sum() + sum(each.sum() for each in states)
+    (gradient,) = torch.autograd.grad(loss, data, create_graph=True)
+    with pytest.raises(RuntimeError, match="is differentiable once"):
+        gradient.square().sum().backward()
