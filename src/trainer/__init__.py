@@ -1,7 +1,7 @@
 """Training: settings, loop, checkpoints, schedule, what is shown."""
 
-from src.trainer.closing import EpochEnd, TrainingData
-from src.trainer.feed import epoch_ends
+from src.trainer.closing import EpochEnd
+from src.trainer.feed import TrainingData, epoch_ends
 from src.trainer.keeping import Keeper, training_plan
 from src.trainer.learner import Learner
 from src.trainer.logs import logging_to

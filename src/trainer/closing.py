@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from src import checkpoint
-from src.datasets.loader import SpeechLoader
 from src.errors import CheckpointError
 from src.trainer.averaging import mean_weights
+from src.trainer.feed import TrainingData
 from src.trainer.keeping import Keeper
 from src.trainer.learner import Learner
 from src.trainer.monitor import Monitor
@@ -24,23 +25,6 @@ from src.trainer.validation import Validator
 from src.writer import Writer
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingData:
-    """Loaders of a run.
-
-    Attributes:
-        train: what is learnt from.
-        validation: by name, scored after each epoch.
-        test: by name, scored once, at the end, with the best weights.
-        cached: whether audio is decoded only once.
-    """
-
-    train: SpeechLoader
-    validation: Mapping[str, SpeechLoader]
-    test: Mapping[str, SpeechLoader]
-    cached: bool = False
 
 
 class EpochEnd:
@@ -87,17 +71,11 @@ class EpochEnd:
         last = number == settings.n_epochs
         draw = self.learner.engine.is_main and (self.show.due() or last)
         everything = last or number % settings.decode_period == 0
-        kinds = [""] if self.learner.average is None else ["", EMA]
-        found = {}
-        for kind in kinds:
-            with self._weights(kind):
-                found[kind] = self.validate(
-                    self.data.validation,
-                    progress,
-                    everything=everything,
-                    draw=draw and not kind,
-                    kind=kind,
-                )
+        found = self._score(progress, everything=everything, draw=draw)
+        if not last and self._would_end(found):
+            last, draw = True, self.learner.engine.is_main
+            if not everything:  # the last epoch is scored with every decoder
+                found = self._score(progress, everything=True, draw=draw)
         progress.epoch = number
         values = {**losses}
         for scores in found.values():
@@ -111,6 +89,29 @@ class EpochEnd:
         if number % settings.save_period == 0 or last:
             self.save(self.folder.epoch(number), progress)
         self.save(self.folder.last, progress)
+
+    def _score(
+        self, progress: Progress, *, everything: bool, draw: bool
+    ) -> dict[str, dict[str, float]]:
+        """Metrics of the plain weights and of their average, if there is one."""
+        found = {}
+        for kind in [""] if self.learner.average is None else ["", EMA]:
+            with self._weights(kind):
+                found[kind] = self.validate(
+                    self.data.validation,
+                    progress,
+                    everything=everything,
+                    draw=draw and not kind,
+                    kind=kind,
+                )
+        return found
+
+    def _would_end(self, found: Mapping[str, Mapping[str, float]]) -> bool:
+        """Whether training ends with an epoch of these metrics, for want of better ones."""
+        scores = {kind: plain_names(each, kind) for kind, each in found.items()}
+        after = replace(self.monitor)
+        after.update(scores[after.favourite(scores)])
+        return after.exhausted
 
     def _choose(
         self,
@@ -215,9 +216,10 @@ class EpochEnd:
         rated = []
         for path in self.folder.epochs():
             content = checkpoint.load(path)
-            cost = self.monitor.cost(content["metrics"])
-            rated.append((-content["epoch"] if which == "last" else cost, path))
-        return [path for _, path in sorted(rated)[:number]]
+            cost = self.monitor.cost(content["metrics"]) if which == "best" else 0.0
+            if math.isfinite(cost):  # an epoch without the metric is not among the best
+                rated.append((cost, -content["epoch"], path))
+        return [path for _, _, path in sorted(rated)[:number]]
 
     def save(
         self, path: Path, progress: Progress, *, whole: bool = True, kind: str = NAMES[""]

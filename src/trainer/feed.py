@@ -1,13 +1,32 @@
-"""Micro-batches, as many as make one step."""
+"""The loaders of a run, and micro-batches, as many as make one step."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from src.datasets.loader import Position, SpeechLoader
 from src.types import Batch
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Loaders of a run.
+
+    Attributes:
+        train: what is learnt from.
+        validation: by name, scored after each epoch.
+        test: by name, scored once, at the end, with the best weights.
+        cached: whether audio is decoded only once.
+    """
+
+    train: SpeechLoader
+    validation: Mapping[str, SpeechLoader]
+    test: Mapping[str, SpeechLoader]
+    cached: bool = False
 
 
 class Feed:

@@ -53,8 +53,8 @@ class TrainerSettings:
             skipped, after which the run stops; None never.
         ema: decay of an exponential moving average of the weights, which is scored beside them
             after each epoch; None keeps none.
-        average: ``last N`` or ``best N``: in the end the mean of so many kept checkpoints is
-            scored too; None makes none.
+        average: ``last N`` or ``best N`` by ``monitor``: in the end the mean of so many kept
+            checkpoints is scored too; None makes none.
         seed: of everything that is random.
         device: auto, cpu, cuda or cuda:N.
         precision: auto, 32, bf16 or 16.
@@ -123,7 +123,12 @@ class TrainerSettings:
                 )
         Monitor.parse(self.monitor, self.early_stop)
         Interval.parse(self.save_every, "trainer.save_every")
-        parse_average(self.average)
+        average = parse_average(self.average)
+        if average and average[0] == "best" and self.monitor == "off":
+            raise ConfigError(
+                f"trainer.average={self.average} is chosen by trainer.monitor, which is off: set"
+                f" trainer.monitor, or trainer.average to 'last {average[1]}'"
+            )
 
 
 def _check_type(name: str, value: Any, hint: Any) -> None:

@@ -14,6 +14,8 @@ from src.build.training import train
 from src.errors import CheckpointError, ConfigError, TrainingError
 from src.trainer import EpochEnd, Learner, Progress
 from src.trainer.interval import Interval
+from src.trainer.monitor import Monitor
+from src.trainer.run_folder import RunFolder
 from src.types import Batch
 from tests.toy import config, metrics, overrides, write_corpus
 
@@ -209,6 +211,41 @@ def test_averages_are_scored_and_the_better_is_kept(data: Path, tmp_path: Path) 
     text = (tmp_path / "toy" / "info.log").read_text(encoding="utf-8")
     assert "best so far (plain)" in text or "best so far (moving average)" in text
     assert "mean of 3 checkpoints" in text
+
+
+def test_an_early_end_is_scored_and_kept_like_the_last_epoch(data: Path, tmp_path: Path) -> None:
+    changes = (
+        "trainer.n_epochs=9",
+        'trainer.monitor="max val_loss"',  # which falls: the first epoch stays the best
+        "trainer.early_stop=1",
+        "decoder=beam",
+        "trainer.decode_period=5",
+        "trainer.save_period=5",
+        "lr_scheduler.pct_start=0.01",
+    )
+    assert run(data, tmp_path, *changes) == 0
+    folder = tmp_path / "toy"
+    assert [path.name for path in folder.glob("checkpoint-epoch*")] == ["checkpoint-epoch2.pth"]
+    scored = [row for row in metrics(folder) if "val/WER_(Argmax)" in row]
+    assert ["val/WER_(BeamSearch)" in row for row in scored] == [False, True]
+    text = (folder / "info.log").read_text(encoding="utf-8")
+    assert "Stopped early: no better val_loss in 1 epochs" in text
+
+
+def test_the_best_checkpoints_are_those_of_the_lowest_metric(tmp_path: Path) -> None:
+    """Without the metric a checkpoint is not among them; of equal ones the later counts."""
+    losses = {8: 0.5, 9: 0.5, 10: 0.7, 11: None, 12: 0.1}
+    closing = EpochEnd.__new__(EpochEnd)
+    closing.folder, closing.monitor = RunFolder(tmp_path), Monitor.parse("min val_loss", None)
+    for epoch, loss in losses.items():
+        metrics = {} if loss is None else {"val/loss": loss}
+        content = {"recipe": {}, "state_dict": {}, "epoch": epoch, "metrics": metrics}
+        checkpoint.save(content, closing.folder.epoch(epoch))
+    chosen = {
+        which: [int(path.stem[16:]) for path in closing._candidates(which, 4)]
+        for which in ("best", "last")
+    }
+    assert chosen == {"best": [12, 9, 8, 10], "last": [12, 11, 10, 9]}
 
 
 @pytest.mark.parametrize("value", ["10 hours", 0, -5, "0 min"])

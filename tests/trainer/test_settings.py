@@ -23,6 +23,10 @@ from src.trainer.settings import TrainerSettings
         ({"n_epochs": 1, "accumulate": 0}, "trainer.accumulate must be positive, but is 0"),
         ({"n_epochs": 1, "ema": 1.0}, "trainer.ema must be null or between 0 and 1, but is 1.0"),
         ({"n_epochs": 1, "average": "best 1"}, "trainer.average must be 'last N' or 'best N'"),
+        (
+            {"n_epochs": 1, "average": "best 5", "monitor": "off"},
+            "average=best 5 is chosen by trainer.monitor, which is off: .* to 'last 5'",
+        ),
         ({"n_epochs": 1, "save_every": "soon"}, "trainer.save_every must be a positive number"),
         (
             {"n_epochs": 1, "resume_from": "b.pth", "from_pretrained": "a.pth"},
