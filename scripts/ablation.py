@@ -19,15 +19,15 @@ def main() -> None:
     add("base", metavar="BASE", help="folder of the run that the others are compared with")
     add("runs", nargs="*", metavar="RUN", help="folders of finished runs, those of seeds too")
     add("--about", help="a sentence that says what the base is (default: as the page has it)")
-    add("--results", default="results/ablations.jsonl", help="(default: %(default)s)")
+    add("--results", help="JSON lines of runs (default: ablations.jsonl beside the base's folder)")
     options = parser.parse_args()
-    path = resolve(options.results)
-    with locked(path.with_name(f".{path.name}.lock")):
-        _add(options, path)
-
-
-def _add(options: argparse.Namespace, path: Path) -> None:
     base = resolve(options.base)
+    path = resolve(options.results) if options.results else base.parent / "ablations.jsonl"
+    with locked(path.with_name(f".{path.name}.lock")):
+        _add(options, base, path)
+
+
+def _add(options: argparse.Namespace, base: Path, path: Path) -> None:
     new = [read_run(resolve(folder), base) for folder in (options.base, *options.runs)]
     names = {run.name for run in new}
     runs = [run for run in read_runs(path) if run.name not in names] + new

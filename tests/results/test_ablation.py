@@ -14,6 +14,7 @@ from src.errors import ManifestError
 from src.results.ablation import read_run, read_runs, rows, write_runs
 from src.results.ablation_page import describe
 from tests.results.conftest import Done
+from tests.toy import ROOT
 
 CONFIG: dict[str, Any] = {
     "model": {
@@ -162,3 +163,15 @@ def test_runs_are_read_as_written(tmp_path: Path) -> None:
         (tmp_path / "a.jsonl").write_text(text)
         with pytest.raises(ManifestError, match=message):
             read_runs(tmp_path / "a.jsonl")
+
+
+def test_without_a_place_the_table_lies_beside_the_runs(
+    tmp_path: Path, quick_script: Callable[..., Done]
+) -> None:
+    """Not in this repository's results, which are other people's runs."""
+    ours = ROOT / "results" / "ablations.jsonl"
+    before = ours.read_bytes()
+    base = make(tmp_path / "base", 0.6)
+    assert quick_script("scripts/ablation.py", str(base)).status == 0
+    assert ours.read_bytes() == before
+    assert [run.name for run in read_runs(tmp_path / "ablations.jsonl")] == ["base"]
