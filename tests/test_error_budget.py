@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from src.decoding import BeamSearchDecoder, GreedyDecoder
-from src.evaluation import ErrorBudget, Recognized
+from src.evaluation import ErrorBudget, Evaluation, Recognized
 from src.evaluation.budget import acoustic_scores, add_to_budgets
+from src.inference import budget_table
+from src.metrics import CorpusScore
 from src.text import TextEncoder
 from src.types import Hypothesis, Padded, Utterance
 
@@ -103,3 +105,16 @@ def test_without_references_there_is_nothing() -> None:
     log_probs = Padded(frames("a")[None], torch.tensor([1]))
     add_to_budgets(budgets, log_probs, [result], [GreedyDecoder(ENCODER)], ENCODER)
     assert budgets == {"Argmax": ErrorBudget()}
+
+
+def test_the_table_says_what_it_covers() -> None:
+    """An earlier run's predictions and long recordings are scored, but their causes not known."""
+    evaluation = Evaluation({"Beam": CorpusScore.from_pairs([("a b", "a b"), ("a b a", "b")])})
+    evaluation.budgets = {"Beam": ErrorBudget(acoustic=1, words=2)}
+    table = budget_table({"dev": evaluation})
+    assert "2 of 5" in table
+    assert "this WER covers the others alone" in table
+    evaluation.budgets = {"Beam": ErrorBudget(acoustic=2, words=5)}
+    whole = budget_table({"dev": evaluation})
+    assert " of 5" not in whole
+    assert "covers" not in whole

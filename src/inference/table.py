@@ -38,7 +38,11 @@ def score_table(evaluations: Mapping[str, Evaluation]) -> str:
 
 
 def budget_table(evaluations: Mapping[str, Evaluation]) -> str:
-    """What the WER of each decoder is owed to, in points; empty without references."""
+    """What caused the WER of each decoder, in points; empty without references.
+
+    Causes are found while the network listens to short recordings. Where the scores cover more,
+    as what an earlier run has recognised, the table says how much it covers.
+    """
     causes = {
         "acoustic": "acoustic",
         "language": "language",
@@ -46,16 +50,24 @@ def budget_table(evaluations: Mapping[str, Evaluation]) -> str:
         "search": "search",
         "unknown": "unknown words",
     }
-    rows = [("part", "decoder", "WER", *causes.values())]
+    rows = [("part", "decoder", "WER", *causes.values(), "reference words")]
+    partial = False
     for part, evaluation in evaluations.items():
         for name, budget in evaluation.budgets.items():
             if budget.words:
                 shares = [budget.share(cause) for cause in causes]
                 cells = (f"{100 * share:.2f}" for share in (sum(shares), *shares))
-                rows.append((part, name, *cells))
+                scored = evaluation.scores[name].words.reference
+                covered = f"{budget.words} of {scored}" if budget.words < scored else f"{scored}"
+                partial |= budget.words < scored
+                rows.append((part, name, *cells, covered))
     if len(rows) == 1:
         return ""
-    return "Points of WER owed to\n" + aligned(rows, n_left=2)
+    note = (
+        "\nThe causes of errors in recordings longer than inferencer.max_segment, and in those that"
+        "\nan earlier run recognised, are not known: this WER covers the others alone."
+    )
+    return "Points of WER owed to\n" + aligned(rows, n_left=2) + note * partial
 
 
 def hot_word_table(evaluations: Mapping[str, Evaluation]) -> str:
