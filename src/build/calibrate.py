@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from src import checkpoint
 from src.build.components import group
+from src.build.held_out import refuse_training_data
 from src.build.loading import DataloaderSettings, corpora, from_group, no_labels
 from src.build.recognition import recognizer_from
 from src.datasets.corpus import Corpus
@@ -50,8 +51,10 @@ def calibrate(config: DictConfig) -> int:
 def _calibrate(
     config: DictConfig, settings: InferencerSettings, calibrator: CalibratorSettings, path: Path
 ) -> int:
+    named = group(config, "datasets")
+    refuse_training_data(named, checkpoint.load(path), path, "calibration")
     recognizer = recognizer_from(str(path), settings.device, group(config, "decoder"))
-    parts = corpora(group(config, "datasets"))
+    parts = corpora(named)
     if all(name.startswith("test") for name in parts):
         raise ConfigError(
             "datasets must name a part to fit on, but those whose name begins with test are only"

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from src import checkpoint
 from src.build.components import group
+from src.build.held_out import refuse_training_data
 from src.build.loading import DataloaderSettings, corpora, from_group, no_labels
 from src.build.recognition import recognizer_from
 from src.decoding import LanguageModelDecoder
@@ -21,7 +22,7 @@ from src.errors import ConfigError, ManifestError
 from src.files import write_whole
 from src.inference import InferencerSettings
 from src.inference.emissions import emissions, identity
-from src.inference.tuning import Trial, TunerSettings, tune
+from src.inference.tuning import Trial, TunerSettings, ties, tune
 from src.paths import resolve
 from src.writer.files import save_figure
 from src.writer.surface import surface
@@ -46,6 +47,9 @@ def tune_decoder(config: DictConfig) -> int:
 def _tune(
     config: DictConfig, settings: InferencerSettings, tuner: TunerSettings, path: Path
 ) -> None:
+    content = checkpoint.load(path)
+    named = group(config, "datasets")
+    refuse_training_data(named, content, path, "tuning")
     recognizer = recognizer_from(str(path), settings.device, group(config, "decoder"))
     decoder = recognizer.decoder
     if not isinstance(decoder, LanguageModelDecoder):
@@ -53,9 +57,7 @@ def _tune(
             f"decoder={decoder.name} has no language model to weigh: choose decoder=beam_lm"
         )
     utterances = tuple(
-        utterance
-        for corpus in corpora(group(config, "datasets")).values()
-        for utterance in corpus.utterances
+        utterance for corpus in corpora(named).values() for utterance in corpus.utterances
     )
     dataloader = DataloaderSettings.from_config(group(config, "dataloader"))
     loader = dataloader.loader(utterances, no_labels, recognizer.sample_rate, shuffle=False)
@@ -63,16 +65,31 @@ def _tune(
     heard = emissions(recognizer, loader, kept, title="emissions")
     if not heard.references:
         raise ManifestError("datasets has no utterance with a reference to tune on")
+    decoder = _as_it_was(decoder, content["recipe"].get("decoder"))
     decoder = decoder.with_prior(measured_prior(heard.log_probs))
     best, tried = tune(decoder, heard, tuner)
     chosen = decoder.reweighed(**best.weights, nbest=decoder.options.nbest)  # type: ignore[arg-type]
     _report(path, best, tried, chosen.settings)
+    tied = ties(tried, tuner.search_beam_size)
+    if tied:
+        log.warning("%s", tied)
     if tuner.write:
         recipe = {"name": type(chosen).__name__, **chosen.settings}
         checkpoint.change(
             path, recognizer.origin, lambda content: content["recipe"].update(decoder=recipe)
         )
         print(f"{path} now decodes with these weights: python inference.py -cn=inference")
+
+
+def _as_it_was(decoder: LanguageModelDecoder, stored: Any) -> LanguageModelDecoder:
+    """``decoder`` with the weights that a checkpoint has for the same language model."""
+    settings = decoder.settings
+    if not isinstance(stored, dict) or stored.get("lm") != settings["lm"]:
+        return decoder
+    names = ("lm_weight", "word_score", "unknown_score", "prior_weight")
+    weights = {name: stored.get(name, settings[name]) for name in names}
+    options = decoder.options
+    return decoder.reweighed(**weights, beam_size=options.beam_size, nbest=options.nbest)
 
 
 def _report(path: Path, best: Trial, tried: list[Trial], settings: dict[str, Any]) -> None:

@@ -13,8 +13,11 @@ from tqdm import tqdm
 from src.decoding import LanguageModelDecoder
 from src.errors import ConfigError
 from src.inference.emissions import Emissions
-from src.metrics.edits import EditCounts, word_edits
+from src.metrics.edits import EditCounts, character_edits, word_edits
 from src.types import is_number
+
+_MANY_TIES = 0.1
+"""Share of the settings that may have the lowest WER before it is reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,7 @@ class TunerSettings:
     """The config group ``tuner``.
 
     Attributes:
-        lm_weight, word_score: the values of a grid.
+        lm_weight, word_score: the values of a grid beside the decoder's own.
         prior_weight: values that are tried at its best point.
         refinements: how often the steps of these three are halved around their best point.
         unknown_score, beam_size: values that are tried there, one after the other.
@@ -84,6 +87,7 @@ class Trial:
     unknown_score: float | None
     beam_size: int
     wer: float = 1.0
+    cer: float = 1.0
     frames_per_second: float = 0.0
 
     @property
@@ -92,7 +96,7 @@ class Trial:
         return {
             key: value
             for key, value in asdict(self).items()
-            if key not in ("wer", "frames_per_second")
+            if key not in ("wer", "cer", "frames_per_second")
         }
 
 
@@ -105,14 +109,16 @@ def tune(
 ) -> tuple[Trial, list[Trial]]:
     """The best weights and all that were tried, in their order.
 
-    A grid over weight and word score; at its best point the weights of the prior; all three
-    refined around their best point; there the scores for unknown words; there the beams.
+    The decoder's own weights and a grid over weight and word score; at the best point the weights
+    of the prior; all three refined around their best point; there the scores for unknown words;
+    there the beams. Each search stays where it starts unless something has a lower WER; of several
+    that have, it takes the one with the lowest CER, and then the one nearest to the start.
     """
     tried: dict[Trial, Trial] = {}
     bar = tqdm(desc="tuning", unit="trial", disable=not progress, leave=False)
 
     def best_of(candidates: Iterable[Trial]) -> Trial:
-        results = []
+        results: list[Trial] = []
         for candidate in candidates:
             if candidate not in tried:
                 tried[candidate] = _measure(decoder, emissions, candidate)
@@ -120,7 +126,9 @@ def tune(
             results.append(tried[candidate])
             least = min(tried.values(), key=lambda trial: trial.wer)
             bar.set_postfix_str(f"best WER {100 * least.wer:.2f} %")
-        return min(results, key=lambda trial: trial.wer)
+        start = results[0]
+        best = min(results, key=lambda trial: (trial.wer, trial.cer, _distance(trial, start)))
+        return best if best.wer < start.wer else start
 
     with bar:
         best = _weigh(best_of, decoder, settings)
@@ -135,9 +143,28 @@ def tune(
     return best, list(tried.values())
 
 
+def ties(tried: Sequence[Trial], search_beam_size: int) -> str | None:
+    """A sentence about a development set on which too many weights are equally good."""
+    searched = [trial for trial in tried if trial.beam_size == search_beam_size]
+    least = min(trial.wer for trial in searched)
+    n_ties = sum(trial.wer == least for trial in searched)
+    if n_ties < max(3, _MANY_TIES * len(searched)):
+        return None
+    return (
+        f"{n_ties} of {len(searched)} settings have the same WER: the development set is too small"
+        " or too easy to choose by; the earlier settings stay where nothing is better"
+    )
+
+
 def _again(trial: Trial) -> Trial:
     """The same weights, not yet measured."""
-    return replace(trial, wer=1.0, frames_per_second=0.0)
+    return replace(trial, wer=1.0, cer=1.0, frames_per_second=0.0)
+
+
+def _distance(trial: Trial, start: Trial) -> float:
+    """How far the weights are from those of ``start``."""
+    names = ("lm_weight", "word_score", "prior_weight")
+    return sum(abs(getattr(trial, name) - getattr(start, name)) for name in names)
 
 
 def _weigh(
@@ -148,12 +175,16 @@ def _weigh(
     """The best weight of the model, word score and weight of the prior."""
     weights, words = sorted(set(settings.lm_weight)), sorted(set(settings.word_score))
     priors = sorted(set(settings.prior_weight))
-    unknown, beam = decoder.fused.unknown_score, settings.search_beam_size
+    fused, beam = decoder.fused, settings.search_beam_size
+    start = Trial(fused.weight, fused.word_score, decoder.prior.weight, fused.unknown_score, beam)
+    grid = itertools.product(weights, words)
     best = best_of(
-        Trial(weight, word, priors[0], unknown, beam)
-        for weight, word in itertools.product(weights, words)
+        [
+            start,
+            *(Trial(weight, word, priors[0], start.unknown_score, beam) for weight, word in grid),
+        ]
     )
-    best = best_of([replace(_again(best), prior_weight=prior) for prior in priors])
+    best = best_of([_again(best), *(replace(_again(best), prior_weight=prior) for prior in priors)])
     steps = [_step(weights), _step(words), _step(priors)]
     for _ in range(settings.refinements):
         steps = [step / 2 for step in steps]
@@ -186,10 +217,11 @@ def _measure(decoder: LanguageModelDecoder, emissions: Emissions, trial: Trial) 
         beam_size=trial.beam_size,
         nbest=1,
     )
-    counts = EditCounts()
+    counts, characters = EditCounts(), EditCounts()
     start = time.perf_counter()
     for log_probs, references in emissions.batches():
         for reference, [best, *_] in zip(references, reweighed(log_probs), strict=True):
             counts += word_edits(reference, best.text)
+            characters += character_edits(reference, best.text)
     speed = emissions.n_frames / (time.perf_counter() - start)
-    return replace(trial, wer=counts.rate, frames_per_second=speed)
+    return replace(trial, wer=counts.rate, cer=characters.rate, frames_per_second=speed)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from src.inference import tuning
-from src.inference.tuning import Trial, TunerSettings, tune
+from src.inference.tuning import Trial, TunerSettings, ties, tune
 
 SETTINGS = TunerSettings(
     lm_weight=[0.0, 0.5, 1.0],
@@ -19,7 +19,10 @@ SETTINGS = TunerSettings(
     unknown_score=[-10.0, None],
     beam_size=[10, 30, 100],
 )
-DECODER = SimpleNamespace(fused=SimpleNamespace(unknown_score=-5.0))
+DECODER = SimpleNamespace(
+    fused=SimpleNamespace(weight=3.0, word_score=4.0, unknown_score=-5.0),
+    prior=SimpleNamespace(weight=0.2),
+)
 
 
 @pytest.fixture
@@ -40,10 +43,32 @@ def tuned(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Trial], float]
     return run
 
 
-def test_nothing_is_better(tuned: Callable[[Callable[[Trial], float]], Trial]) -> None:
+def test_what_is_there_stays_where_nothing_is_better(
+    tuned: Callable[[Callable[[Trial], float]], Trial],
+) -> None:
     best = tuned(lambda trial: 0.05)
-    assert (best.lm_weight, best.word_score, best.prior_weight) == (0.0, -1.0, 0.0)
+    assert (best.lm_weight, best.word_score, best.prior_weight) == (3.0, 4.0, 0.2)
     assert (best.unknown_score, best.beam_size) == (-5.0, 10)  # the narrowest that is as good
+
+
+def test_characters_decide_among_equal_word_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And then the distance to what is there; the grid's first point is no language model."""
+
+    def measure(decoder: object, emissions: object, trial: Trial) -> Trial:
+        wer = 0.05 if trial.word_score == 4.0 else 0.01
+        return replace(trial, wer=wer, cer=0.02 if trial.lm_weight == 0.0 else 0.003)
+
+    monkeypatch.setattr(tuning, "_measure", measure)
+    best, tried = tune(DECODER, None, SETTINGS, progress=False)  # type: ignore[arg-type]
+    assert (best.lm_weight, best.word_score) == (1.0, 2.0)
+    told = ties(tried, SETTINGS.search_beam_size)
+    assert told is not None
+    assert "settings have the same WER: the development set is too small" in told
+
+
+def test_a_single_best_point_is_no_tie() -> None:
+    tried = [Trial(float(weight), 0.0, 0.0, None, 30, wer=0.1 * weight) for weight in range(9)]
+    assert ties(tried, 30) is None
 
 
 @pytest.mark.parametrize(
