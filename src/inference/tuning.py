@@ -163,8 +163,11 @@ def _again(trial: Trial) -> Trial:
 
 def _distance(trial: Trial, start: Trial) -> float:
     """How far the weights are from those of ``start``."""
-    names = ("lm_weight", "word_score", "prior_weight")
-    return sum(abs(getattr(trial, name) - getattr(start, name)) for name in names)
+    return (
+        abs(trial.lm_weight - start.lm_weight)
+        + abs(trial.word_score - start.word_score)
+        + abs(trial.prior_weight - start.prior_weight)
+    )
 
 
 def _weigh(
