@@ -7,6 +7,7 @@ refuses, a full disk for one, ends in the same way.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -126,6 +127,8 @@ def _run(
     if detail is None:
         detail = os.environ.get(_DETAIL) == "1"
     kinds: tuple[type[Exception], ...] = (SpeechError, OSError, *mendable)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # for names that are not UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = task() or 0
         sys.stdout.flush()

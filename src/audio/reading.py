@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -140,7 +141,7 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
         AudioError: says why not.
     """
     try:
-        file = soundfile.SoundFile(path)
+        file = soundfile.SoundFile(os.fsencode(path))  # a name need not be UTF-8
     except TypeError as error:  # soundfile's answer to the ending .raw
         raise AudioError(f"{path} is raw data without a header: convert it to WAV") from error
     except soundfile.SoundFileError as error:

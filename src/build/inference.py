@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from src.build.components import group
 from src.build.loading import DataloaderSettings, corpora, from_group, no_labels
 from src.build.recognition import recognizer_from
-from src.datasets.corpus import Corpus
+from src.datasets.corpus import MOST_NAMED, Corpus
 from src.engine import use_threads
 from src.evaluation import Evaluation
 from src.files import safe_name
@@ -125,6 +125,11 @@ def _tell(corpus: Corpus, folder: PredictionFolder, n_earlier: int) -> None:
         print(transcript_lines(folder.unreferenced))
     if folder.gate.reject_below is not None:
         print(f"{corpus.name}: {folder.gate.closing_line()}")
+    left_out = [each for each in corpus.exclusions if each.utterance is None]
+    for each in left_out[:MOST_NAMED]:
+        print(f"left out: {each.name}: {each.reason}")
+    if len(left_out) > MOST_NAMED:
+        print(f"left out: {len(left_out) - MOST_NAMED} more")
     kept = f", {n_earlier} of them from an earlier run" if n_earlier else ""
     print(f"{corpus.name}: {len(corpus)} utterances{kept}, predictions in {folder.folder}")
     if folder.output != folder.folder:

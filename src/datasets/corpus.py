@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path, PurePath
 from typing import overload
 
@@ -16,6 +17,9 @@ from src.files import safe_name
 from src.types import Utterance
 
 _NOT_PLAIN = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]+')
+
+MOST_NAMED = 20
+"""Exclusions that one message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,10 @@ class Corpus(Sequence[Utterance]):
         if len(ids) < len(self.utterances):
             counts = Counter(utterance.id for utterance in self.utterances)
             repeated, count = counts.most_common(1)[0]
-            raise ManifestError(f"{place} holds utterance {repeated} {count} times")
+            raise ManifestError(
+                f"{place} holds utterance {repeated} {count} times: name each part once, and give"
+                " recordings of different parts different names"
+            )
 
     def _reasons(self) -> str:
         counts = Counter(exclusion.reason for exclusion in self.exclusions)
@@ -158,8 +165,9 @@ def plain_ids(candidates: Sequence[tuple[str, PurePath]]) -> list[str]:
     """Ids that are unique and plain file names, from (preferred name, relative path) pairs.
 
     The preferred name is taken where no other has it. Names that collide are preceded by their
-    folders, joined by "-"; those that still do get a number. The result depends on the order
-    of ``candidates`` and on nothing else.
+    folders, joined by "-", from the first on that is not common to all of them: where the corpus
+    lies makes no difference. Those that still collide get a number. The result depends on the
+    order of ``candidates`` and on nothing else.
 
     >>> plain_ids([("a", PurePath("x/a.wav")), ("a", PurePath("y/a.wav")), ("b", PurePath("b"))])
     ['x-a', 'y-a', 'b']
@@ -169,11 +177,14 @@ def plain_ids(candidates: Sequence[tuple[str, PurePath]]) -> list[str]:
     if len(counts) == len(names):
         return names
     taken = {name for name, count in counts.items() if count == 1}
+    pairs = zip(names, candidates, strict=True)
+    n_common = _n_common({path.parent for name, (_, path) in pairs if name not in taken})
     numbers: Counter[str] = Counter()  # the last that each stem tried: a recording has many lines
     unique: list[str] = []
     for name, (_, path) in zip(names, candidates, strict=True):
         if counts[name] > 1:
-            parts = [part for part in path.parent.parts if part not in (path.anchor, "..")]
+            parts = path.parent.parts[n_common:]
+            parts = tuple(part for part in parts if part not in (path.anchor, ".."))
             name = stem = _plain("-".join((*parts, name)))
             while name in taken:
                 numbers[stem] += 1
@@ -181,6 +192,12 @@ def plain_ids(candidates: Sequence[tuple[str, PurePath]]) -> list[str]:
             taken.add(name)
         unique.append(name)
     return unique
+
+
+def _n_common(folders: Iterable[PurePath]) -> int:
+    """How many parts, from the first on, all ``folders`` share."""
+    columns = zip(*(folder.parts for folder in folders), strict=False)
+    return sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, columns))
 
 
 def _plain(name: str) -> str:

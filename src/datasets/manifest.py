@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -11,7 +12,7 @@ from typing import Any
 
 from src.audio.probing import probe_all
 from src.audio.reading import AudioInfo
-from src.datasets.corpus import Corpus, Exclusion, audio_fault, plain_ids, select
+from src.datasets.corpus import MOST_NAMED, Corpus, Exclusion, audio_fault, plain_ids, select
 from src.errors import ConfigError, ManifestError
 from src.paths import resolve
 from src.types import Utterance
@@ -34,7 +35,8 @@ class ManifestCorpus(Corpus):
 
     Each line has ``audio_filepath`` (relative to the manifest) and may have ``duration`` and
     ``offset`` (seconds), ``text``, ``speaker`` and ``id``. A missing duration is read from the
-    recording; recordings are not looked at otherwise. Further keys are ignored.
+    recording; recordings are not looked at otherwise. Further keys are ignored. A line that is
+    wrong is left out, and is one of ``exclusions``.
 
     Args:
         manifest: the file; a relative path counts from ``data_dir`` if that is given,
@@ -50,7 +52,7 @@ class ManifestCorpus(Corpus):
 
     Raises:
         ConfigError: an option is not positive, there are fewer hours, or a speaker does not occur.
-        ManifestError: the manifest is missing or malformed, which names file and line, or no
+        ManifestError: the manifest is missing, more than half of its lines are wrong, or no
             utterance is left.
     """
 
@@ -68,7 +70,8 @@ class ManifestCorpus(Corpus):
         exclude_speakers: Sequence[str] | None = None,
     ) -> None:
         path = resolve(manifest) if data_dir is None else resolve(data_dir) / manifest
-        lines = _by_speaker(_read(path), path, speakers, exclude_speakers)
+        found, faults = _read(path)
+        lines = _by_speaker(found, path, speakers, exclude_speakers)
         utterances, exclusions = _utterances(lines, path.parent)
         kept, filtered = select(
             utterances,
@@ -78,27 +81,46 @@ class ManifestCorpus(Corpus):
             max_text_length=max_text_length,
         )
         super().__init__(
-            path.stem if name is None else name, kept, (*exclusions, *filtered), place=path
+            path.stem if name is None else name, kept, (*faults, *exclusions, *filtered), place=path
         )
 
 
-def _read(path: Path) -> list[_Line]:
+def _read(path: Path) -> tuple[list[_Line], list[Exclusion]]:
+    """The lines of a manifest, and those that are wrong.
+
+    Raises:
+        ManifestError: there is no manifest, or more than half of it is wrong; names every fault.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")  # editors on Windows prepend a mark
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path} is not UTF-8 (byte {error.start})") from error
+        content = path.read_bytes().removeprefix(BOM_UTF8)  # editors on Windows prepend it
     except FileNotFoundError as error:
         raise ManifestError(f"{path} does not exist: check manifest and data_dir") from error
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
     lines: list[_Line] = []
-    for number, line in enumerate(text.split("\n"), start=1):
+    faults: list[Exclusion] = []
+    for number, line in enumerate(content.split(b"\n"), start=1):
         if line.strip():
             try:
-                lines.append(_parse(line))
+                lines.append(_parse(_decoded(line), path.parent))
             except ValueError as error:
-                raise ManifestError(f"{path}, line {number}: {error}") from error
-    return lines
+                faults.append(Exclusion(f"{path.name}, line {number}", str(error)))
+    if len(faults) > len(lines):
+        named = [f"{fault.name.removeprefix(path.name)[2:]}: {fault.reason}" for fault in faults]
+        more = len(named) - MOST_NAMED
+        raise ManifestError(
+            f"{path} is no manifest: {len(faults)} of {len(faults) + len(lines)} lines are wrong ("
+            + "; ".join(named[:MOST_NAMED])
+            + (f"; and {more} more)" if more > 0 else ")")
+        )
+    return lines, faults
+
+
+def _decoded(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 (byte {error.start})") from error
 
 
 def _by_speaker(
@@ -117,7 +139,7 @@ def _by_speaker(
     return [line for line in lines if line.speaker in wanted]
 
 
-def _parse(line: str) -> _Line:
+def _parse(line: str, folder: Path) -> _Line:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
@@ -136,7 +158,21 @@ def _parse(line: str) -> _Line:
     text = row.get("text")
     if text is not None and not isinstance(text, str):
         raise ValueError(f"text must be a string, but is {json.dumps(text)}")
-    return _Line(PurePath(audio), duration, text, offset, _label(row, "speaker"), _label(row, "id"))
+    place = _place(audio, folder)
+    return _Line(place, duration, text, offset, _label(row, "speaker"), _label(row, "id"))
+
+
+def _place(audio: str, folder: Path) -> PurePath:
+    """The path as written, or as Windows means it if that is the one that exists."""
+    if "\\" not in audio:
+        return PurePath(audio)
+    for path in (PurePath(audio), PurePath(audio.replace("\\", "/"))):
+        if (folder / path).exists():
+            return path
+    raise ValueError(
+        f"audio_filepath {audio} does not exist, neither as it is nor with / for each backslash:"
+        " write paths relative to the manifest"
+    )
 
 
 def _seconds(row: dict[str, Any], key: str) -> float | None:

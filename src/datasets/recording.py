@@ -105,5 +105,9 @@ def _save(name: str, rate: int, blocks: Iterator[np.ndarray[Any, np.dtype[np.int
             count += len(block)
     if not count:
         path.unlink()
-        raise AudioError(f"audio={'-' if name == 'stdin' else name} gave no sample")
+        if name == "stdin":
+            raise AudioError(
+                "audio=- ended without a sample: see whether the program that writes into it fails"
+            )
+        raise AudioError(f"audio={name} ended without a sample: check whether it may be used")
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
@@ -15,7 +16,8 @@ class TextEncoder:
     """An alphabet for CTC: token 0 is the blank, token i is ``alphabet[i - 1]``.
 
     Args:
-        alphabet: the characters, each once, as they stand in normalised text.
+        alphabet: the characters, each once, as they stand in normalised text. A letter with marks
+            may also be in its parts, as a base and combining marks, or as the jamo of a syllable.
         case, remove, to_space: see :class:`Normalizer`.
 
     Raises:
@@ -34,6 +36,8 @@ class TextEncoder:
         to_space: str = SPACED,
     ) -> None:
         self.normalize = Normalizer(case, remove, to_space)
+        if len(set(alphabet)) < len(alphabet):  # bases repeat where letters are decomposed
+            alphabet = unicodedata.normalize("NFC", alphabet)
         self.alphabet = alphabet
         if not alphabet:
             raise ConfigError("alphabet must hold at least one character, but is empty")
@@ -73,16 +77,35 @@ class TextEncoder:
         Raises:
             ManifestError: it holds a character outside the alphabet.
         """
-        try:
-            return [self._tokens[character] for character in self.normalize(text)]
-        except KeyError as error:
-            raise ManifestError(
-                f"{error.args[0]!r} in {text!r} is not in the alphabet {self.alphabet!r}"
-            ) from None
+        tokens: list[int] = []
+        for character in self.normalize(text):
+            token = self._tokens.get(character)
+            parts = self._parts(character) if token is None else [token]
+            if not parts:
+                raise ManifestError(
+                    f"{character!r} in {text!r} is not in the alphabet {self.alphabet!r}"
+                )
+            tokens += parts
+        return tokens
+
+    def _parts(self, character: str) -> list[int]:
+        """The tokens that make up a character, which normalised text has composed; or none."""
+        if token := self._tokens.get(character):
+            return [token]
+        # one mark at a time, since a base may have one already; syllables have no such table
+        mapping = unicodedata.decomposition(character)
+        parts = [chr(int(code, 16)) for code in mapping.split() if not mapping.startswith("<")]
+        found = [
+            self._parts(part)
+            for part in parts or unicodedata.normalize("NFD", character)
+            if part != character
+        ]
+        return [token for tokens in found for token in tokens] if all(found) else []
 
     def unknown(self, text: str) -> set[str]:
         """The characters of ``text``, normalised, that the alphabet lacks."""
-        return set(self.normalize(text)) - self._tokens.keys()
+        missing = set(self.normalize(text)) - self._tokens.keys()
+        return {character for character in missing if not self._parts(character)}
 
     def decode(self, labels: Iterable[int]) -> str:
         """The text of labels without blanks: the inverse of :meth:`encode`.
@@ -95,7 +118,7 @@ class TextEncoder:
             if not 0 < label <= len(self.alphabet):
                 raise ValueError(f"label must be 1 to {len(self.alphabet)}, but is {label}")
             characters.append(self.alphabet[label - 1])
-        return "".join(characters)
+        return unicodedata.normalize("NFC", "".join(characters))
 
     def minimum_frames(self, labels: Sequence[int]) -> int:
         """How many frames CTC needs to emit ``labels``: between equal neighbours stands a blank.

@@ -67,7 +67,7 @@ def logging_to(path: Path | None, rank: int = 0) -> Iterator[None]:
         handler.setFormatter(logging.Formatter("%(message)s"))
     if path is not None:
         place = path.with_name(f"{path.stem}-rank{rank}{path.suffix}") if rank else path
-        file = _FileHandler(place, encoding="utf-8", delay=bool(rank))
+        file = _FileHandler(place, encoding="utf-8", errors="backslashreplace", delay=bool(rank))
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         handlers.append(file)
     level, propagate = logger.level, logger.propagate

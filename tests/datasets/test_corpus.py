@@ -65,7 +65,7 @@ def test_an_empty_corpus_says_why() -> None:
 
 
 def test_an_id_that_occurs_twice_is_named() -> None:
-    with pytest.raises(ManifestError, match="holds utterance a 2 times"):
+    with pytest.raises(ManifestError, match="holds utterance a 2 times: name each part once"):
         Corpus("x", [utterance("a", 1.0), utterance("b", 1.0), utterance("a", 2.0)])
 
 

@@ -113,10 +113,44 @@ def test_filters(tmp_path: Path) -> None:
 )
 def test_malformed_lines_are_named(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "m.jsonl"
-    path.write_text(f'{{"audio_filepath": "a.wav", "duration": 1}}\n\n{line}\n')
+    good = '{"audio_filepath": "a.wav", "duration": 1}'
+    path.write_text(f"{good}\n\n{line}\n")
+    corpus = ManifestCorpus(path)
+    assert [item.id for item in corpus] == ["a"]
+    (fault,) = corpus.exclusions
+    assert fault.name == "m.jsonl, line 3"
+    assert fault.reason.startswith(message)
+    path.write_bytes(f"{good}\n{line}\n".encode() + b'{"audio_filepath": "\xff"}\n')
     with pytest.raises(ManifestError) as caught:
         ManifestCorpus(path)
-    assert str(caught.value).startswith(f"{path}, line 3: {message}")
+    assert str(caught.value).startswith(
+        f"{path} is no manifest: 2 of 3 lines are wrong (line 2: {message}"
+    )
+    assert str(caught.value).endswith("; line 3: not UTF-8 (byte 20))")
+
+
+def test_separators_of_windows(tmp_path: Path) -> None:
+    """Are read as such where that file exists, and else the line is named."""
+    for name in ("x/a.wav", "b\\c.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        soundfile.write(tmp_path / name, np.zeros(16000), 16000)
+    names = ("x\\a.wav", "b\\c.wav", "C:\\lost\\d.wav")
+    corpus = ManifestCorpus(
+        write(tmp_path / "m.jsonl", *({"audio_filepath": name, "duration": 1} for name in names))
+    )
+    assert [item.audio for item in corpus] == [tmp_path / "x" / "a.wav", tmp_path / "b\\c.wav"]
+    (fault,) = corpus.exclusions
+    assert fault.name == "m.jsonl, line 3"
+    assert "C:\\lost\\d.wav does not exist" in fault.reason
+
+
+def test_a_moved_corpus_has_the_same_ids(tmp_path: Path) -> None:
+    ids = []
+    for place in (Path("/home/alice/corpus"), Path("/mnt/data")):
+        names = [place / "train" / speaker / "000.wav" for speaker in ("spk0", "spk1")]
+        rows = [{"audio_filepath": str(name), "duration": 1} for name in names]
+        ids.append([item.id for item in ManifestCorpus(write(tmp_path / "m.jsonl", *rows))])
+    assert ids == [["spk0-000", "spk1-000"]] * 2
 
 
 def test_what_is_no_manifest(tmp_path: Path) -> None:
@@ -124,7 +158,7 @@ def test_what_is_no_manifest(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     for name, message in {
         "missing": "does not exist: check manifest",
-        "binary": r"is not UTF-8 \(byte 0\)",
+        "binary": r"line 1: not UTF-8 \(byte 0\)",
         "empty": "holds no usable utterance",
         "": "cannot be read: Is a directory",
     }.items():

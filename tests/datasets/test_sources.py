@@ -141,7 +141,10 @@ def test_standard_input_that_gives_nothing(monkeypatch: pytest.MonkeyPatch, tmp_
         def isatty(self) -> bool:
             return True
 
-    for stream, message in ((Terminal(), "is a terminal: pipe"), (io.BytesIO(), "gave no sample")):
+    for stream, message in (
+        (Terminal(), "is a terminal: pipe"),
+        (io.BytesIO(), "without a sample"),
+    ):
         monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=stream))
         with pytest.raises(AudioError, match=message):
             AudioCorpus("-")

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -87,3 +89,26 @@ def test_needs_no_torch() -> None:
     code = "import sys, src.text, src.metrics; sys.exit('torch' in sys.modules)"
     root = Path(__file__).resolve().parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("alphabet", "text"),
+    [
+        (unicodedata.normalize("NFD", "aăâbcdđeêếệ "), "bế câ"),  # bases repeat: composed
+        ("abceê\u0301 ", "bế ê"),
+        ("abce\u0302\u0301\u0323 ", "bế ệ"),
+        (unicodedata.normalize("NFD", "한글") + " ", "한 글"),
+    ],
+)
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_decomposed_alphabet_meets_composed_text(
+    alphabet: str, text: str, form: Literal["NFC", "NFD"]
+) -> None:
+    encoder = TextEncoder(alphabet)
+    assert TextEncoder(**encoder.settings) == encoder
+    given = unicodedata.normalize(form, text)
+    assert not encoder.unknown(given)
+    assert encoder.decode(encoder.encode(given)) == text
+    assert encoder.unknown(f"{given}ý") == {"ý"}
+    with pytest.raises(ManifestError, match="'ý' in"):
+        encoder.encode("ý")
