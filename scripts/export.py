@@ -56,7 +56,11 @@ def _export(options: argparse.Namespace) -> None:
         licence=options.licence,
         data=options.data,
     )
-    write_whole(place, told)
+    try:
+        write_whole(place, told)
+    except OSError:  # or the same command would find the output there, and refuse
+        options.output.unlink()
+        raise
     before, after = options.checkpoint.stat().st_size, options.output.stat().st_size
     print(
         f"{options.output}: {after / 1e6:.1f} MB of {before / 1e6:.1f} MB, SHA-256"

@@ -38,9 +38,17 @@ def save(payload: Mapping[str, Any], path: Path) -> None:
                 torch.save(content, file)
     except (OSError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path} could not be written ({error}); what was there before is whole: free some"
-            " space or choose another trainer.save_dir"
+            f"{path} could not be written ({_reason(error)}); what was there before is whole: free"
+            " some space or choose another trainer.save_dir"
         ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """What the system said, which torch hides behind a sentence of its own."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__context__
+    return (cause and cause.strerror) or str(error)
 
 
 def check_writable(path: Path) -> None:

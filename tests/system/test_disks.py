@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
+import pytest
+
+from tests.disks import full_disk
+from tests.system import writers
 from tests.system.conftest import Run
 
 
@@ -30,3 +35,79 @@ def test_predictions_go_anywhere(quick_command: Run, toy_run: Path, tmp_path: Pa
     assert result.returncode == 2
     assert "inferencer.save_path" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.fixture(scope="session")
+def staged(toy_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return writers.stage(tmp_path_factory.mktemp("writers") / "stage", toy_run)
+
+
+AT_ONCE = [
+    "score", "download", "export pth", "export safetensors", "export onnx", "import", "train_lm",
+    "ablation", "learning_curve", "record_result", "render_results", "inference",
+]  # fmt: skip
+LATER = ["score", "export pth", "export onnx", "inference"]
+SLOW = ["train", "preview", "robustness", "calibrate", "tune_decoder"]
+CASES = [pytest.param(name, 0, id=f"{name}, at once") for name in AT_ONCE]
+CASES += [pytest.param(name, 700, id=f"{name}, later") for name in LATER]
+CASES += [pytest.param(name, 700, id=name, marks=pytest.mark.slow) for name in SLOW]
+
+
+@pytest.mark.parametrize(("name", "most"), CASES)
+def test_a_full_disk_ends_in_one_sentence_and_leaves_what_was_there(
+    name: str, most: int, quick_command: Run, toy_run: Path, staged: Path
+) -> None:
+    out = staged / "out"
+    writers.fresh(staged, toy_run)
+    before = writers.contents(out)
+    words = writers.programs(staged, toy_run)[name]
+    with full_disk(most):
+        refused = quick_command(*words)
+    assert refused.returncode == 2, refused.stderr
+    assert "Traceback" not in refused.stderr
+    (line,) = (line for line in refused.stderr.splitlines() if line.startswith("error: "))
+    assert "File too large" in line or "disk" in line
+    after = writers.contents(out)
+    assert {key: after[key] for key in before} == before
+    assert list(writers.halves(out, before)) == []
+    assert writers.remains(out) == []
+    again = quick_command(*words)
+    assert again.returncode == 0, again.stderr
+    assert len(writers.contents(out)) > len(before) or writers.contents(out) != before
+
+
+KILLED = """
+import os, runpy, signal, sys
+place, left = sys.argv[1], int(sys.argv[2])
+def hook(event, arguments):
+    global left
+    writes = event in ("os.rename", "os.remove", "os.mkdir", "os.chmod")
+    if event == "open" and isinstance(arguments[2], int):
+        writes = bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
+    if writes and not isinstance(arguments[0], int) and os.fsdecode(arguments[0]).startswith(place):
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(hook)
+sys.argv = sys.argv[3:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("name", ["score", pytest.param("export pth", marks=pytest.mark.slow)])
+def test_killed_before_any_of_its_writes(
+    name: str, command: Run, toy_run: Path, staged: Path
+) -> None:
+    out = staged / "out"
+    writers.fresh(staged, toy_run)
+    words = writers.programs(staged, toy_run)[name]
+    for number in range(1, 99):
+        before = writers.contents(out)
+        done = command("-c", KILLED, str(out), str(number), *words)
+        assert list(writers.halves(out, before)) == []
+        if done.returncode != -signal.SIGKILL:
+            break
+        assert {key: writers.contents(out).get(key) for key in before} == before
+    assert number > 3
+    assert done.returncode == 0 or "is there already" in done.stderr
+    assert writers.remains(out) == []
