@@ -1,7 +1,7 @@
 """Recognise and score: python inference.py -cn=inference"""
 
-from src.build.command_line import run
-from src.build.inference import infer
+if __name__ == "__main__":  # a reader that is spawned imports this file, and needs none of these
+    from src.build.command_line import run
+    from src.build.inference import infer
 
-if __name__ == "__main__":
     run(infer, "inference")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -176,6 +177,8 @@ def _why_not_opened(path: Path, error: soundfile.SoundFileError) -> str:
             if not stream.read(1):
                 return "is empty: the file has no bytes"
     except OSError as reason:
+        if reason.errno in (errno.EMFILE, errno.ENFILE):  # which is no fault of the file
+            raise
         return f"cannot be read: {reason.strerror}"
     if "malformed" in str(error):
         return "is damaged or cut off: libsndfile cannot make out its header"

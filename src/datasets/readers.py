@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import multiprocessing
 import multiprocessing.queues
 import os
@@ -127,10 +128,7 @@ class Readers(Iterator[Any]):
         if isinstance(error, ReaderError):
             return
         if any(each in str(error) for each in _LIMITS):
-            raise ReaderError(
-                "too many files are open: raise the limit (ulimit -n), or lower"
-                " dataloader.num_workers"
-            ) from error
+            raise ReaderError(_obituary(errno.EMFILE)) from error
         for process in self._processes:
             if process.exitcode is not None:
                 raise ReaderError(_obituary(process.exitcode)) from error
@@ -145,12 +143,18 @@ def start_reader(_: int) -> None:
 
 
 def _give_up(error: Exception, _: object) -> None:
+    if any(each in str(error) for each in _LIMITS):
+        os._exit(errno.EMFILE)
     traceback.print_exception(error)
     sys.stderr.flush()
     os._exit(1)
 
 
 def _obituary(status: int) -> str:
+    if status == errno.EMFILE:
+        return (
+            "too many files are open: raise the limit (ulimit -n), or lower dataloader.num_workers"
+        )
     if status >= 0:
         how, cause = f"ended with status {status}", "see what it printed"
     else:

@@ -182,3 +182,48 @@ def test_they_do_not_outlive_the_program(
         assert len(running) == 2
         assert process.wait(60) == status
         assert soon(lambda: ended(running))
+
+
+LIMITED = """
+import resource, sys
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from src.datasets.dataset import SpeechDataset
+from src.datasets.loader import SpeechLoader
+from src.errors import ReaderError
+from tests.datasets.test_readers import corpus
+
+dataset = SpeechDataset(corpus(Path(sys.argv[1])), str.encode)
+loader = SpeechLoader(dataset, max_batch_duration=0.2, num_workers=2)
+_, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+kept = []
+for limit in (8, 30, 32, 34, 36, 40, 44, 56, 72, 400):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
+    try:
+        with closing(loader.stream()) as stream:
+            kept = [batch for _, batch in islice(stream, 12)]
+        assert sum(map(len, kept)) == 24 and not any(batch.failures for batch in kept)
+        print("whole")
+    except ReaderError as error:
+        print(error)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_a_limit_of_open_files_ends_in_a_sentence_and_loses_no_audio(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    *refused, last = done.stdout.splitlines()
+    assert last == "whole"
+    assert "cannot be started" in refused[0]
+    assert all("(ulimit -n" in line for line in refused if line != "whole"), refused

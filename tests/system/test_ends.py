@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from src import checkpoint
+from tests.engine.test_ranks import TORCHRUN
 from tests.system.conftest import ENVIRONMENT
 from tests.toy import ROOT, overrides, write_corpus
 
@@ -36,6 +37,9 @@ def happen(event):
         for process in multiprocessing.active_children():
             os.kill(process.pid, signal.SIGKILL)
             process.join()
+    elif event == "rank":
+        if os.environ["RANK"] == "1":
+            os.kill(os.getpid(), signal.SIGKILL)
     elif event != "success":
         os.killpg(0, getattr(signal, event))
 
@@ -99,6 +103,13 @@ def words(data: Path, folder: Path, *more: str) -> list[str]:
     )
 
 
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> str:
+    file = tmp_path_factory.mktemp("program") / "train_until.py"
+    file.write_text(PROGRAM, encoding="utf-8")
+    return str(file)
+
+
 def hang_up_ends() -> None:
     """What starts the tests may have set nohup."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -108,7 +119,7 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, *arguments],
         cwd=ROOT,
-        env={**os.environ, **ENVIRONMENT, **environment, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -132,7 +143,7 @@ def left_over(session: int) -> list[str]:
 
 def end(process: subprocess.Popen[str]) -> tuple[str, str]:
     """What it printed; nothing of it is left."""
-    out, error = process.communicate(timeout=120)
+    out, error = process.communicate(timeout=400)
     deadline = time.monotonic() + 20
     while left_over(process.pid) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -144,16 +155,15 @@ def end(process: subprocess.Popen[str]) -> tuple[str, str]:
     ("phase", "event"),
     [pytest.param(*case, marks=[] if case in CHOSEN else pytest.mark.exhaustive) for case in ALL],
 )
-def test_a_training_ends(data: Path, tmp_path: Path, phase: str, event: str) -> None:
+def test_a_training_ends(program: str, data: Path, tmp_path: Path, phase: str, event: str) -> None:
     happened = tmp_path / "happened"
     place, number = PHASES[phase]
     process = start(
-        *("-c", PROGRAM, place.replace(":", "."), str(number), event, "-cn=an4"),
+        *(program, place.replace(":", "."), str(number), event, "-cn=an4"),
         *words(data, tmp_path),
         HAPPENED=str(happened),
     )
     out, error = end(process)
-    assert happened.exists(), error
     took = time.time() - float(happened.read_text())
     print(f"| {phase} | {event} | {process.returncode} | {took:.1f} |")
     assert ("Traceback" in error) == (event == "error"), error
@@ -169,3 +179,46 @@ def test_a_training_ends(data: Path, tmp_path: Path, phase: str, event: str) -> 
         assert "trainer.resume_from=auto goes on" in out
     if (phase, event) != ("saving", "error"):
         assert checkpoint.load(last)["step"] >= 1
+
+
+def test_ranks_end_when_one_of_them_is_killed(program: str, data: Path, tmp_path: Path) -> None:
+    process = start(
+        *(*TORCHRUN, "2", program, "src.trainer.trainer.Trainer._step", "2", "rank", "-cn=an4"),
+        *words(data, tmp_path),
+        HAPPENED=str(tmp_path / "happened"),
+    )
+    _, error = end(process)
+    assert process.returncode == 1
+    assert "the connection to another rank is lost" in error
+    assert checkpoint.load(tmp_path / "toy" / "checkpoint-last.pth")["step"] == 1
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param("fork", marks=pytest.mark.exhaustive),
+        pytest.param("forkserver", marks=pytest.mark.exhaustive),
+        "spawn",  # asks for most: what readers get is pickled, the main module is imported anew
+    ],
+)
+def test_readers_are_started_by_any_method(data: Path, tmp_path: Path, method: str) -> None:
+    """By fork on Linux up to Python 3.13, then by forkserver, by spawn elsewhere."""
+    site = tmp_path / "site"
+    site.mkdir()
+    text = f"import multiprocessing\nmultiprocessing.set_start_method({method!r}, force=True)\n"
+    (site / "sitecustomize.py").write_text(text, encoding="utf-8")
+    training = start(
+        "train.py", "-cn=an4", *words(data, tmp_path, "trainer.n_epochs=1"), PYTHONPATH=str(site)
+    )
+    out, error = end(training)
+    assert training.returncode == 0, error
+    assert out.count("parameters on") == 1  # the main module runs once
+    inference = start(
+        *("inference.py", "-cn=transcribe", f"audio={data / 'test'}"),
+        f"inferencer.from_pretrained={tmp_path / 'toy' / 'model_best.pth'}",
+        f"inferencer.save_path={tmp_path / 'heard'}",
+        PYTHONPATH=str(site),
+    )
+    out, error = end(inference)
+    assert inference.returncode == 0, error
+    assert len(list((tmp_path / "heard").rglob("test-*.json"))) == 6

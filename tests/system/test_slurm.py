@@ -28,6 +28,23 @@ trap 'kill -USR1 $task' USR1
 while kill -0 $task 2>/dev/null; do wait $task; status=$?; done
 exit $status
 """
+# Holds each rank after its third step until the signal has reached it: a small run would be over.
+HELD = """
+import signal, time
+from tqdm import tqdm
+
+update, steps = tqdm.update, 0
+
+def held(bar, number=1):
+    global steps
+    stop = getattr(signal.getsignal(signal.SIGUSR1), "__self__", None)
+    steps += stop is not None
+    while steps >= 3 and stop.signal is None:
+        time.sleep(0.05)
+    return update(bar, number)
+
+tqdm.update = held
+"""
 SCONTROL = """#!/bin/bash
 if [ "$1" = show ]; then echo localhost; else echo "scontrol $*"; fi
 """
@@ -71,8 +88,11 @@ def test_a_job_whose_time_is_up_goes_on_in_the_next(slurm: dict[str, str], tmp_p
     changes = ("trainer.n_epochs=6", "trainer.log_step=1", "transforms=small")
     words = overrides(data, tmp_path / "saved", *changes)
     run = tmp_path / "saved" / "toy"
-    first = submit(slurm, *words)
-    wait_for_step(run, 3, first)
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(HELD, encoding="utf-8")
+    first = submit({**slurm, "PYTHONPATH": str(site)}, *words)
+    wait_for_step(run, 2, first)
     first.send_signal(signal.SIGUSR1)
     out, error = first.communicate(timeout=120)
     assert first.returncode == 0, error
