@@ -222,3 +222,22 @@ def test_readers_are_started_by_any_method(data: Path, tmp_path: Path, method: s
     out, error = end(inference)
     assert inference.returncode == 0, error
     assert len(list((tmp_path / "heard").rglob("test-*.json"))) == 6
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_who_speaks_the_built_in_corpus_ends_with_its_parent(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    program = (
+        "import sys; from pathlib import Path; from src.datasets.spoken import ensure_corpus\n"
+        "ensure_corpus(Path(sys.argv[1]), n_workers=2)"
+    )
+    process = start("-c", program, str(tmp_path / "corpus"))
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.rglob("*.flac")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(left_over(process.pid)) >= 3
+    os.kill(process.pid, number) if number == signal.SIGKILL else os.killpg(process.pid, number)
+    _, error = end(process)
+    assert process.returncode == -number
+    assert error.count("Traceback") == (number == signal.SIGINT)  # that of this program alone
