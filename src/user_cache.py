@@ -100,7 +100,14 @@ def write_sealed(path: Path, content: bytes) -> None:
     Raises:
         OSError: it could not be written.
     """
+    make_way(path)
     write_whole(path, seal(path.name, content) + content, durable=False)
+
+
+def make_way(path: Path) -> None:
+    """Remove a link, pipe or device from where a cache goes: it would be followed or written to."""
+    if path.is_symlink() or not (path.is_file() or path.is_dir()):
+        path.unlink(missing_ok=True)
 
 
 def read_sealed(path: Path) -> bytes | None:

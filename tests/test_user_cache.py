@@ -84,8 +84,14 @@ def test_pipes_folders_and_loops_in_its_place_are_not_waited_for(
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     (tmp_path / "loop").symlink_to("loop")
-    for name in ("pipe", "folder", "loop"):
+    (tmp_path / "mine").write_bytes(b"mine")
+    (tmp_path / "link").symlink_to("mine")
+    for name in ("pipe", "folder", "loop", "link"):
         assert read_sealed(tmp_path / name) is None
+    for name in ("pipe", "loop", "link"):
+        write_sealed(tmp_path / name, b"content")
+        assert read_sealed(tmp_path / name) == b"content"
+    assert (tmp_path / "mine").read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])

@@ -136,6 +136,8 @@ def _save(file: Path, header: Row, rows: Sequence[Row]) -> None:
 
 def _load(file: Path, mark: str, root: Path) -> Contents | None:
     """What ``file`` holds; None if it is absent, damaged, or describes an earlier state."""
+    if not file.is_file():  # a pipe would be waited for
+        return None
     try:
         with file.open(encoding="ascii") as stream, uncollected():
             header = json.loads(stream.readline())
@@ -144,7 +146,7 @@ def _load(file: Path, mark: str, root: Path) -> Contents | None:
             utterances, exclusions = _contents(_rows(stream), root)
             whole = len(utterances) + len(exclusions) == header["lines"]
             return (utterances, exclusions) if whole else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -97,14 +97,19 @@ def write_shard(
 def read_index(folder: Path, number: int, n_utterances: int) -> ShardIndex | None:
     """What shard ``number`` holds; None if it is absent, damaged, cut off or another's."""
     samples, index = _files(folder, number)
+    if not (index.is_file() and samples.is_file()):  # a pipe would be waited for
+        return None
     try:
         content = json.loads(index.read_bytes())
         lengths = np.array(content["lengths"], dtype=np.int64)
         failures = {int(place): str(reason) for place, reason in content["failures"].items()}
         size = samples.stat().st_size
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError):
         return None
-    whole = lengths.shape == (n_utterances,) and size == BYTES_PER_SAMPLE * int(lengths.sum())
+    except RecursionError:  # lists in lists
+        return None
+    sound = lengths.shape == (n_utterances,) and bool((lengths >= 0).all())
+    whole = sound and size == BYTES_PER_SAMPLE * int(lengths.sum())
     return (lengths, failures) if whole else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,9 +16,9 @@ from tqdm import tqdm
 
 from src.checkpoint import network_digest
 from src.datasets.loader import SpeechLoader
-from src.files import whole_file
 from src.inference.recognizer import Recognizer
 from src.types import Batch, Padded, Utterance
+from src.user_cache import read_sealed, write_sealed
 
 _FORMAT = "deepspeech2-emissions-1"
 _log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def emissions(
         path: a file whose name says what it holds, see :func:`identity`.
         title: stands before the progress bar; None shows none.
     """
-    if path.is_file() and (kept := _kept(path)) is not None:
+    if (kept := _kept(path)) is not None:
         return kept
     found = _compute(recognizer, loader, title)
     content = {
@@ -70,10 +71,11 @@ def emissions(
         "lengths": [len(each) for each in found.log_probs],
         "references": found.references,
     }
+    file = io.BytesIO()
+    torch.save(content, file)
     try:
-        with whole_file(path, durable=False) as file:
-            torch.save(content, file)
-    except (OSError, RuntimeError) as error:  # torch has its own words for a full disk
+        write_sealed(path, file.getvalue())
+    except OSError as error:
         _log.warning(
             "%s is computed anew each time: it cannot be written (%s); set tuner.emissions_dir to"
             " another folder",
@@ -84,15 +86,14 @@ def emissions(
 
 
 def _kept(path: Path) -> Emissions | None:
-    """What an earlier call wrote; None if that is cut off or something else lies there."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        if content.get("format") == _FORMAT:
-            parts = content["log_probs"].split(content["lengths"])
-            return Emissions(list(parts), content["references"])
-    except Exception as error:  # bytes that are no emissions make the reader raise anything
-        _log.warning("%s is computed anew: it cannot be read (%s)", path, type(error).__name__)
-    return None
+    """What an earlier call of this user wrote; None if there is none, or it was changed since."""
+    written = read_sealed(path)
+    if written is None:
+        return None
+    content = torch.load(io.BytesIO(written), map_location="cpu", weights_only=True)
+    if content["format"] != _FORMAT:
+        return None
+    return Emissions(list(content["log_probs"].split(content["lengths"])), content["references"])
 
 
 def identity(checkpoint: Path, utterances: tuple[Utterance, ...]) -> str:

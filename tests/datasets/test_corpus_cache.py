@@ -22,7 +22,7 @@ import src.datasets.corpus_cache as cache_module
 import src.datasets.shards as shards_module
 from src.audio.reading import read_audio
 from src.datasets.corpus_cache import fingerprint, open_cache
-from src.datasets.shards import Shards, plan_shards
+from src.datasets.shards import Shards, plan_shards, read_index
 from src.errors import AudioError, ManifestError
 from src.types import Utterance
 
@@ -345,3 +345,18 @@ def test_a_cache_that_changes_meanwhile_is_refused(
     monkeypatch.setattr(cache_module, "_build", lambda *_: None)
     with pytest.raises(ManifestError, match="changes while it is read: start again"):
         opened(utterances, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [b"[" * 100_000, b'{"lengths": [-3, 5], "failures": {}}', b'{"lengths": [1e400]}', None],
+)
+def test_a_planted_shard_is_neither_read_nor_waited_for(
+    tmp_path: Path, planted: bytes | None
+) -> None:
+    (tmp_path / "00000.pcm").write_bytes(b"\0" * 4)
+    if planted is None:
+        os.mkfifo(tmp_path / "00000.json")
+    else:
+        (tmp_path / "00000.json").write_bytes(planted)
+    assert read_index(tmp_path, 0, 2) is None

@@ -199,3 +199,15 @@ def test_reading_a_large_index_is_quick(root: Path, tmp_path: Path) -> None:
     utterances, _ = open_index(root, tmp_path / "index", "part")
     assert len(utterances) == 28000
     assert time.process_time() - start < 2.0
+
+
+def test_a_planted_index_is_neither_read_nor_waited_for(
+    root: Path, tmp_path: Path, scans: list[int]
+) -> None:
+    expected = open_index(root, tmp_path / "index", "a")
+    (file,) = (tmp_path / "index").glob("*.jsonl")
+    header, *lines = file.read_text().splitlines()
+    for number, row in enumerate(('{"audio": 5, "id": "a"}', "[" * 100_000, "5"), start=2):
+        file.write_text("\n".join((header, row, *lines[1:])))
+        assert open_index(root, tmp_path / "index", "a") == expected
+        assert len(scans) == number

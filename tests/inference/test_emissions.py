@@ -11,7 +11,7 @@ import torch
 
 from src import checkpoint
 from src.errors import ConfigError
-from src.inference.emissions import identity
+from src.inference.emissions import Emissions, emissions, identity
 from src.inference.tuning import TunerSettings
 from src.types import Utterance
 
@@ -66,3 +66,33 @@ def test_values_that_cannot_be_tried_are_named(change: dict[str, object], messag
     TunerSettings(**GOOD)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=message):
         TunerSettings(**{**GOOD, **change})  # type: ignore[arg-type]
+
+
+def test_what_others_made_or_damaged_is_computed_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    computed: list[str] = []
+
+    def compute(*_: object) -> Emissions:
+        computed.append("")
+        return Emissions([torch.zeros(2, 3), torch.ones(1, 3)], ["a", "b"])
+
+    monkeypatch.setattr("src.inference.emissions._compute", compute)
+    path = tmp_path / "kept.pt"
+
+    def read() -> int:
+        found = emissions(None, None, path, title=None)  # type: ignore[arg-type]
+        assert found.references == ["a", "b"]
+        assert [len(each) for each in found.log_probs] == [2, 1]
+        return len(computed)
+
+    assert read() == read() == 1
+    right = path.read_bytes()
+    for number, content in enumerate((b"", right[:-1], right[:32], b"x" + right[1:]), start=2):
+        path.write_bytes(content)
+        assert read() == read() == number
+        assert f"{path} is made anew: it is damaged or not this user's" in caplog.text
+        caplog.clear()
+    path.unlink()
+    os.mkfifo(path)
+    assert read() == read() == 6

@@ -18,7 +18,7 @@ from src.files import safe_name, sweep, whole_file
 from src.kernels.ngram import NODE
 from src.text.ngram.arpa import read_arpa
 from src.text.ngram.model import NGramModel
-from src.user_cache import SEAL, genuine, seal, user_folder
+from src.user_cache import SEAL, genuine, make_way, seal, user_folder
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +94,7 @@ def _sweep(folder: Path) -> None:
 def _write(cache: Path, model: NGramModel, identity: dict[str, Any]) -> None:
     words = "\n".join(model.words).encode()
     header = {**identity, "counts": model.counts, "words": len(words), "nodes": len(model.nodes)}
+    make_way(cache)
     with whole_file(cache, "w+b", durable=False) as file:
         file.write(bytes(_START))
         file.write(json.dumps(header).encode() + b"\n")
