@@ -92,7 +92,7 @@ def load_model(
     """The model of an ARPA file and the words of it, or of the lexicon, that may be recognised.
 
     Args:
-        path: the ARPA file; a cache is made beside it.
+        path: the ARPA file; a cache is made of it.
         text_encoder: normalises and spells the words.
         lexicon: one word a line, whatever else stands behind it; None: the model's own words.
         hot: normalised words that may be recognised besides.
