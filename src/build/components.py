@@ -121,7 +121,7 @@ def recipe_part(node: Mapping[str, Any] | None, key: str, **derived: Any) -> dic
     if COMPONENTS.get(found.__name__) is not found:
         raise ConfigError(
             f"{key}._target_={node[TARGET]} cannot be read back from a checkpoint: add the class"
-            " to COMPONENTS in src/checkpoint/restoring.py"
+            " to COMPONENTS in src/checkpoint/recipe.py"
         )
     options = {name: value for name, value in node.items() if name != TARGET}
     return {"name": found.__name__, **options, **derived}

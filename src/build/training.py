@@ -137,7 +137,7 @@ def _assemble(
     validator = Validator(learner, decoders, text_encoder, show)
     closing = EpochEnd(settings, learner, data, validator, keeper, show, folder, writer)
     trainer = Trainer(closing)
-    trainer.start_at(progress, {} if content is None else content["metrics"])
+    trainer.start_at(progress, {} if content is None else content.get("metrics", {}))
     _describe(pipeline, data, engine)
     return trainer
 
@@ -145,9 +145,11 @@ def _assemble(
 def _as_trained(config: DictConfig, resumed: Mapping[str, Any] | None) -> dict[str, Any]:
     """The config for checkpoints; one that was resumed keeps what its first part started from."""
     found: dict[str, Any] = plain(config)
-    before = ((resumed or {}).get("config") or {}).get("trainer") or {}
+    before = ((resumed or {}).get("config") or {}).get("trainer")
     found["trainer"]["from_pretrained"] = (
-        before.get("from_pretrained") if resumed else found["trainer"].get("from_pretrained")
+        (before.get("from_pretrained") if isinstance(before, dict) else None)
+        if resumed
+        else found["trainer"].get("from_pretrained")
     )
     return found
 

@@ -21,8 +21,9 @@ from src.checkpoint.files import (
     reserved,
     save,
 )
-from src.checkpoint.restoring import COMPONENTS, Restored, restore
-from src.checkpoint.weights import check_recipe, load_weights
+from src.checkpoint.recipe import COMPONENTS
+from src.checkpoint.restoring import Restored, restore
+from src.checkpoint.weights import check_recipe, check_weights, load_weights
 
 __all__ = [
     "COMPONENTS",
@@ -31,6 +32,7 @@ __all__ = [
     "Restored",
     "change",
     "check_recipe",
+    "check_weights",
     "check_writable",
     "load",
     "load_weights",

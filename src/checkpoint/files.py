@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from src.checkpoint import onnx_file, safetensors_file, torch_file
 from src.errors import CheckpointError
@@ -18,6 +20,12 @@ from src.files import locked, whole_file
 
 FORMAT = "deepspeech2-checkpoint"
 VERSION = 1
+
+_KINDS: dict[str, Any] = {
+    "recipe": dict, "state_dict": dict, "metrics": dict, "config": dict | None, "training": dict,
+    "epoch": int | None, "step": int | None, "weights": str, "arch": str, "origin": dict,
+}  # fmt: skip
+_CONTENTS: dict[str, Any] = {"recipe": dict, "state_dict": Tensor, "metrics": int | float}
 
 
 def save(payload: Mapping[str, Any], path: Path) -> None:
@@ -134,12 +142,13 @@ def load(path: Path) -> dict[str, Any]:
         CheckpointError: missing, cut off, or not one of ours.
     """
     torch_file.check_regular(path)
-    if path.suffix == safetensors_file.SUFFIX:
-        content = safetensors_file.read(path)
-    elif path.suffix == onnx_file.SUFFIX:
+    if path.suffix == onnx_file.SUFFIX:
         content = onnx_file.read(path)
     else:
-        content = torch_file.read(path)
+        of_torch = path.suffix != safetensors_file.SUFFIX
+        content = torch_file.read(path) if of_torch else safetensors_file.read(path)
+        if isinstance(content, dict):
+            content.pop(onnx_file.SESSION, None)  # a session is made, never read
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} is not a checkpoint of this project: key 'format' is not {FORMAT!r}"
@@ -148,7 +157,24 @@ def load(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} has version {content.get('version')!r}, but this code reads {VERSION}"
         )
-    for key in ("recipe", "state_dict"):
-        if not isinstance(content.get(key), dict):
-            raise CheckpointError(f"{path} lacks key {key!r}")
+    _check_kinds(content, path)
     return content
+
+
+def _check_kinds(content: Mapping[str, Any], path: Path) -> None:
+    """Raise CheckpointError unless everything in a checkpoint is of the kind that it should be."""
+    for key in ("recipe", "state_dict"):
+        if key not in content:
+            raise CheckpointError(f"{path} lacks key {key!r}")
+    for key, kinds in _KINDS.items():
+        if key in content and not isinstance(content[key], kinds):
+            raise CheckpointError(f"{path} is damaged: its {key!r} is {reprlib.repr(content[key])}")
+    for key, kind in _CONTENTS.items():
+        for name, value in content.get(key, {}).items():
+            if not isinstance(name, str) or not isinstance(value, kind):
+                raise CheckpointError(
+                    f"{path} is damaged: {key!r} has {reprlib.repr(name)} with"
+                    f" {reprlib.repr(value)}"
+                )
+    if "training" in content and type(content.get("step")) is not int:
+        raise CheckpointError(f"{path} is damaged: it has a training without a number of steps")

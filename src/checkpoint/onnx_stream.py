@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from src.checkpoint.onnx_file import OnnxPipeline
+from src.checkpoint.onnx_file import OnnxPipeline, check_ports, run
+from src.errors import CheckpointError
 from src.model import DeepSpeech2
 from src.transforms import FrontEnd
 from src.types import Padded
 
 INPUTS = ("samples", "last")
 OUTPUT = "log_probs"
+_PIECES = ("first_samples", "samples")  # of the metadata
+_LARGEST = 2**26  # numbers of a state
 NEXT = "next_"  # what the names of the state begin with where it comes out
 
 
@@ -63,6 +69,32 @@ class OnnxStream:
         }
         self._n_tokens = session.get_outputs()[0].shape[1]
 
+    @classmethod
+    def of(cls, session: Any, told: Any, n_tokens: int, path: Path) -> OnnxStream:
+        """The stream that the metadata of ``path`` describe.
+
+        Raises:
+            CheckpointError: they describe another graph than it has.
+        """
+        state = told.get("state") if isinstance(told, Mapping) else None
+        pieces: list[Any] = [told.get(k) for k in _PIECES] if isinstance(told, Mapping) else []
+        if not isinstance(state, Mapping) or not all(
+            type(each) is int and 0 < each < _LARGEST for each in pieces
+        ):
+            raise CheckpointError(f"{path} is damaged: its metadata describe no stream")
+        outputs = (OUTPUT, *(f"{NEXT}{name}" for name in state))
+        check_ports(session, (*INPUTS, *state), outputs, path)
+        shapes = {each.name: each.shape for each in session.get_inputs()}
+        for name, shape in state.items():
+            if not _is_shape(shape, shapes[name]):
+                raise CheckpointError(
+                    f"{path} is damaged: the state {name!r} of its graph is {shapes[name]}, but its"
+                    f" metadata say {reprlib.repr(shape)}"
+                )
+        if session.get_outputs()[0].shape[1:] != [n_tokens]:
+            raise CheckpointError(f"{path} is damaged: its graph has another number of tokens")
+        return cls(session, state, Pieces(*pieces))
+
     def start(self) -> OnnxState:
         """The state before the first sample."""
         return OnnxState()
@@ -77,9 +109,20 @@ class OnnxStream:
             return OnnxState(held, state.values), torch.zeros(0, self._n_tokens)
         given = {INPUTS[0]: held.numpy(), INPUTS[1]: np.array([int(last)])}
         names = [OUTPUT, *(f"{NEXT}{name}" for name in self._zeros)]
-        log_probs, *after = self._session.run(names, {**given, **(state.values or self._zeros)})
-        values = dict(zip(self._zeros, after, strict=True))
-        return OnnxState(values=values), torch.from_numpy(log_probs)
+        log_probs, *after = run(self._session, names, {**given, **(state.values or self._zeros)})
+        values = {name: each.numpy() for name, each in zip(self._zeros, after, strict=True)}
+        return OnnxState(values=values), log_probs
+
+
+def _is_shape(shape: Any, declared: list[Any]) -> bool:
+    """Whether it is one that the graph has declared, where lengths may be open."""
+    return (
+        isinstance(shape, list)
+        and len(shape) == len(declared)
+        and all(type(n) is int and 0 <= n < _LARGEST for n in shape)
+        and all(n == there for n, there in zip(shape, declared, strict=True) if type(there) is int)
+        and math.prod(shape) < _LARGEST
+    )
 
 
 class OnnxStreamPipeline(OnnxPipeline):
@@ -89,11 +132,10 @@ class OnnxStreamPipeline(OnnxPipeline):
     """
 
     def __init__(
-        self, front_end: FrontEnd, network: DeepSpeech2, session: Any, told: Mapping[str, Any]
+        self, front_end: FrontEnd, network: DeepSpeech2, session: Any, stream: OnnxStream
     ) -> None:
         super().__init__(front_end, network, session)
-        pieces = Pieces(told["first_samples"], told["samples"])
-        self.stream = OnnxStream(session, told["state"], pieces)
+        self.stream = stream
 
     def emissions(self, waveforms: Padded, generator: torch.Generator | None = None) -> Padded:
         """Log-probabilities (B, T, V) of waveforms (B, S); nothing is augmented."""

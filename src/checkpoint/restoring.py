@@ -3,46 +3,32 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from src import decoding
-from src.checkpoint.onnx_file import SESSION, STREAM, OnnxPipeline
-from src.checkpoint.onnx_stream import OnnxStreamPipeline
-from src.checkpoint.weights import first_line, load_weights
+from src.checkpoint.onnx_file import (
+    INPUTS,
+    OUTPUTS,
+    SESSION,
+    STREAM,
+    OnnxPipeline,
+    check_ports,
+)
+from src.checkpoint.onnx_stream import OnnxStream, OnnxStreamPipeline
+from src.checkpoint.recipe import COMPONENTS, create
+from src.checkpoint.weights import check_weights, first_line, load_weights, printable
 from src.errors import CheckpointError, ConfigError, SpeechError
 from src.model import DeepSpeech2
+from src.paths import resolve
 from src.pipeline import Pipeline
 from src.text import TextEncoder
-from src.transforms import (
-    FrontEnd,
-    GlobalNormalization,
-    LogMagnitudeSpectrogram,
-    LogMelSpectrogram,
-    LogSpectrogram,
-    NoNormalization,
-    UtteranceNormalization,
-)
-
-# A recipe names its parts; only these are ever constructed, so that a file cannot choose
-# what code runs.
-_PARTS: tuple[type, ...] = (
-    DeepSpeech2,
-    LogMagnitudeSpectrogram,
-    LogMelSpectrogram,
-    LogSpectrogram,
-    NoNormalization,
-    UtteranceNormalization,
-    GlobalNormalization,
-    TextEncoder,
-    decoding.GreedyDecoder,
-    decoding.BeamSearchDecoder,
-    decoding.LanguageModelDecoder,
-    decoding.FlashlightDecoder,
-)
-COMPONENTS: dict[str, type] = {part.__name__: part for part in _PARTS}
+from src.transforms import FrontEnd, GlobalNormalization
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,26 +59,49 @@ def restore(
     """
     recipe = content["recipe"]
     try:
-        text_encoder = _create(recipe, "text_encoder", path)
-        features = _create(recipe, "features", path)
-        normalization = _create(recipe, "normalization", path)
-        network = _create(recipe, "model", path)
-        pipeline = _pipeline(FrontEnd(features, normalization), network, content)
-    except (SpeechError, TypeError, AttributeError) as error:
+        text_encoder = create(recipe, "text_encoder", path)
+        features, normalization = (create(recipe, k, path) for k in ("features", "normalization"))
+        front_end = FrontEnd(features, normalization)
+        with torch.device("meta"):  # shapes alone, until they are known to be the weights'
+            network = create(recipe, "model", path)
+    except CheckpointError:
+        raise
+    except (SpeechError, AttributeError) as error:
         raise CheckpointError(f"{path} does not describe a model: {first_line(error)}") from error
-    if not isinstance(pipeline, OnnxPipeline):
-        load_weights(pipeline, content["state_dict"], path)
+    sizes = {"features": front_end.n_features, "tokens": text_encoder.n_tokens}
+    for name, number in sizes.items():
+        own = getattr(network, f"n_{name}")
+        if own != number:
+            raise CheckpointError(
+                f"{path} does not describe a model: it has {number} {name}, but its network {own}"
+            )
+    pipeline = _pipeline(front_end, network, content, path)
     pipeline.eval()
     chosen = decoder(text_encoder) if decoder else _decoder(recipe, path, text_encoder, options)
     return Restored(pipeline, text_encoder, chosen, dict(content.get("metrics", {})))
 
 
-def _pipeline(front_end: FrontEnd, network: DeepSpeech2, content: Mapping[str, Any]) -> Pipeline:
+def _pipeline(
+    front_end: FrontEnd, network: DeepSpeech2, content: Mapping[str, Any], path: Path
+) -> Pipeline:
+    """The pipeline with its weights."""
     if SESSION in content and STREAM in content:
-        return OnnxStreamPipeline(front_end, network, content[SESSION], content[STREAM])
+        stream = OnnxStream.of(content[SESSION], content[STREAM], network.n_tokens, path)
+        return OnnxStreamPipeline(front_end, network, content[SESSION], stream)
     if SESSION in content:
+        check_ports(content[SESSION], INPUTS, OUTPUTS, path)
         return OnnxPipeline(front_end, network, content[SESSION])
-    return Pipeline(front_end, network)
+    pipeline = Pipeline(front_end, network)
+    check_weights(pipeline, content["state_dict"], path)
+    network.to_empty(device="cpu")
+    load_weights(pipeline, content["state_dict"], path)
+    statistics = front_end.normalization
+    if isinstance(statistics, GlobalNormalization) and not statistics.fits(front_end.n_features):
+        raise CheckpointError(
+            f"{path} does not describe a model: the mean and std of its normalization must be"
+            f" {front_end.n_features} finite numbers each"
+        )
+    return pipeline
 
 
 def _decoder(
@@ -102,7 +111,7 @@ def _decoder(
     options: Mapping[str, Any] | None,
 ) -> decoding.Decoder:
     own = recipe.get("decoder")
-    if not isinstance(own, dict):
+    if not isinstance(own, Mapping):
         raise CheckpointError(f"{path} lacks recipe key 'decoder'")
     for key, value in (options or {}).items():
         maker = COMPONENTS.get(str(own.get("name")))
@@ -111,32 +120,23 @@ def _decoder(
                 f"decoder.{key}={value!r} does not exist: {path} names {own['name']}, which takes"
                 f" no such option; choose decoder=beam or decoder=beam_lm"
             )
-    chosen = {**own, **(options or {})}
-    beam, nbest = (options or {}).get("beam_size"), own.get("nbest")
-    if isinstance(beam, int) and isinstance(nbest, int) and "nbest" not in (options or {}):
-        chosen["nbest"] = max(1, min(nbest, beam))  # it was asked for with a wider beam
-    part = {"decoder": chosen}
+    for key in ("lm", "lexicon"):  # a pipe or a device would never end
+        file = own.get(key)
+        place = resolve(file) if isinstance(file, str) else ""
+        if place and os.path.exists(place) and not os.path.isfile(place):
+            raise CheckpointError(
+                f"{path} names {printable(str(file))} as its {key}, which is no file"
+            )
+    changes = dict(options or {})
+    beam, nbest = changes.get("beam_size"), own.get("nbest")
+    if isinstance(beam, int) and isinstance(nbest, int) and "nbest" not in changes:
+        changes["nbest"] = max(1, min(nbest, beam))  # it was asked for with a wider beam
     try:
-        decoder: decoding.Decoder = _create(part, "decoder", path, text_encoder)
+        decoder: decoding.Decoder = create(recipe, "decoder", path, text_encoder, **changes)
     except SpeechError as error:
         if isinstance(error, CheckpointError):
             raise
         raise type(error)(
             f"the decoder of {path} cannot be made: {error}; decoder=beam needs nothing else"
         ) from error
-    except (TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} does not describe a model: {first_line(error)}") from error
     return decoder
-
-
-def _create(recipe: Mapping[str, Any], key: str, path: Path, *arguments: Any) -> Any:
-    part = recipe.get(key)
-    if not isinstance(part, dict) or "name" not in part:
-        raise CheckpointError(f"{path} lacks recipe key {key!r}")
-    options = {name: value for name, value in part.items() if name != "name"}
-    if part["name"] not in COMPONENTS:
-        raise CheckpointError(
-            f"{path} wants a {key} named {part['name']!r}, which is not one of"
-            f" {', '.join(COMPONENTS)}"
-        )
-    return COMPONENTS[part["name"]](*arguments, **options)

@@ -307,7 +307,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, Inert):
         return _unwrapped(value)
     if isinstance(value, dict):
-        return {plain(key): plain(each) for key, each in value.items()}
+        named = ((key.name if isinstance(key, Inert) else key, each) for key, each in value.items())
+        return {key: plain(each) for key, each in named}
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     return value

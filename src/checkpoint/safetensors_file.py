@@ -14,6 +14,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from src.checkpoint.weights import first_line
 from src.errors import CheckpointError
 
 SUFFIX = ".safetensors"
@@ -51,16 +52,30 @@ def read(path: Path) -> dict[str, Any]:
             header = (file.metadata() or {}).get(_KEY)
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is cut off or no safetensors file ({error})") from error
+        raise CheckpointError(
+            f"{path} is cut off or no safetensors file ({first_line(error)})"
+        ) from error
     if header is None:
         raise CheckpointError(
             f"{path} holds tensors alone: its header lacks {_KEY!r}, which says what network they"
             " belong to"
         )
+    rest = parsed(header, path)
+    return {**rest, "state_dict": tensors}
+
+
+def parsed(header: str, path: Path) -> dict[str, Any]:
+    """What the metadata of ``path`` say of the checkpoint.
+
+    Raises:
+        CheckpointError: it is no JSON object.
+    """
     try:
         rest = json.loads(header)
-    except ValueError as error:
-        raise CheckpointError(f"the header of {path} is no JSON ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path} is damaged: its metadata are no JSON ({first_line(error)})"
+        ) from error
     if not isinstance(rest, dict):
-        raise CheckpointError(f"the header of {path} holds no mapping")
-    return {**rest, "state_dict": tensors}
+        raise CheckpointError(f"{path} is damaged: its metadata are no JSON object")
+    return rest

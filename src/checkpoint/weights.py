@@ -16,6 +16,16 @@ def load_weights(module: nn.Module, weights: Mapping[str, Any], path: Path) -> N
     """Load every weight, strictly.
 
     Raises:
+        CheckpointError: see :func:`check_weights`.
+    """
+    check_weights(module, weights, path)
+    module.load_state_dict(dict(weights))
+
+
+def check_weights(module: nn.Module, weights: Mapping[str, Any], path: Path) -> None:
+    """Hold weights against those of a module, which may be on the device "meta".
+
+    Raises:
         CheckpointError: names the first key that is missing, too many, or of another shape.
     """
     own = module.state_dict()
@@ -25,6 +35,8 @@ def load_weights(module: nn.Module, weights: Mapping[str, Any], path: Path) -> N
         given = weights[key]
         # statistics of features are empty until they are fitted or loaded
         fits = isinstance(given, torch.Tensor) and (given.shape == value.shape or not value.numel())
+        if fits and given.is_floating_point() != value.is_floating_point():
+            raise CheckpointError(f"{path} has {key!r} as {given.dtype}, not as {value.dtype}")
         if not fits:
             shape = tuple(given.shape) if isinstance(given, torch.Tensor) else type(given).__name__
             raise CheckpointError(
@@ -36,7 +48,6 @@ def load_weights(module: nn.Module, weights: Mapping[str, Any], path: Path) -> N
             raise CheckpointError(
                 f"{path} belongs to another architecture: {key!r} has no place here"
             )
-    module.load_state_dict(dict(weights))
 
 
 def check_recipe(
@@ -55,5 +66,9 @@ def check_recipe(
 
 def first_line(error: BaseException) -> str:
     """Of the error's message, without control characters, or its kind where it has none."""
-    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    return "".join(each if each.isprintable() else "?" for each in line[:200])
+    return printable(next(iter(str(error).strip().splitlines()), type(error).__name__))
+
+
+def printable(text: str) -> str:
+    """The beginning of a text without control characters."""
+    return "".join(each if each.isprintable() else "?" for each in text[:200])

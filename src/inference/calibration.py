@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -112,13 +113,13 @@ def restored(content: Mapping[str, Any], path: Path, decoder: Decoder) -> Confid
         temperature, bias, before = math.nan, 0.0, {}
     if not (0 < temperature < math.inf and math.isfinite(bias)):
         raise CheckpointError(
-            f"{path} holds no calibration of {decoder.name} but {found!r}: run"
+            f"{path} holds no calibration of {decoder.name} but {reprlib.repr(found)}: run"
             " scripts/calibrate.py again"
         )
     now = _scoring(decoder)
     if "prior_weight" in now:  # one that was fitted before there was a prior knew of none
         before.setdefault("prior_weight", 0.0)
-    changed = [key for key in before if before[key] != now.get(key)]
+    changed = [key for key in _SCORING if key in before and before[key] != now.get(key)]
     if changed:
         told = ", ".join(
             "another prior" if key == "prior" else f"{key}={before[key]!r} (now {now.get(key)!r})"

@@ -8,6 +8,7 @@ deviation 1 over the utterance.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from src.checkpoint.safe_unpickle import plain
 from src.errors import CheckpointError
 from src.interchange.converted import Converted
 from src.interchange.mapping import Mapper, indices
+from src.types import is_number
 
 KIND = "a checkpoint of deepspeech.pytorch"
 BLANK = "_"
@@ -47,7 +49,8 @@ def convert(content: Mapping[str, Any], weights: Mapping[str, Any]) -> Converted
             "its network runs in one direction and clips what its lookahead gives, which ours"
             " does not: only networks in two directions can be imported"
         )
-    settings = plain(content.get("hyper_parameters") or content)
+    chosen = content.get("hyper_parameters")
+    settings = plain(chosen if isinstance(chosen, dict) and chosen else content)
     features = _features(settings)
     network = _network(mapper, features)
     alphabet, order = _alphabet(settings, network["n_tokens"])
@@ -82,13 +85,13 @@ def _network(mapper: Mapper, features: Mapping[str, Any]) -> dict[str, Any]:
         mapper.take(f"{theirs}.weight", f"{block}.convolution.weight")
         bias = f"{theirs}.bias" if f"{theirs}.bias" in mapper.given else None
         mapper.norm(f"conv.seq_module.{int(place) + 1}", f"{block}.norm", shift=bias)
-        shape = mapper.peek(f"{theirs}.weight").shape
+        shape = mapper.peek(f"{theirs}.weight", 4).shape
         channels.append(shape[0])
         kernels.append(list(shape[2:]))
         width = (width - 1) // stride[0] + 1
     layers = indices(mapper.given, "rnns.")
-    first = mapper.peek("rnns.0.rnn.weight_ih_l0")
-    hidden = mapper.peek("rnns.0.rnn.weight_hh_l0").shape[1]
+    first = mapper.peek("rnns.0.rnn.weight_ih_l0", 2)
+    hidden = mapper.peek("rnns.0.rnn.weight_hh_l0", 2).shape[1]
     if first.shape[1] != width * channels[-1]:
         raise CheckpointError(
             f"its recurrent layers read {first.shape[1]} features, but a window of"
@@ -100,14 +103,14 @@ def _network(mapper: Mapper, features: Mapping[str, Any]) -> dict[str, Any]:
         if f"rnns.{layer}.batch_norm.module.weight" in mapper.given:
             mapper.norm(f"rnns.{layer}.batch_norm.module", f"network.layers.{layer}.norm")
         else:
-            size = mapper.peek(f"rnns.{layer}.rnn.weight_ih_l0").shape[1]
+            size = mapper.peek(f"rnns.{layer}.rnn.weight_ih_l0", 2).shape[1]
             mapper.no_norm(f"network.layers.{layer}.norm", size)
         mapper.recurrence(
             f"rnns.{layer}.rnn", f"network.layers.{layer}", bidirectional=bidirectional
         )
     mapper.norm("fc.0.module.0", "network.norm")
     mapper.take("fc.0.module.1.weight", "network.output.weight")
-    n_tokens = mapper.peek("fc.0.module.1.weight").shape[0]
+    n_tokens = mapper.peek("fc.0.module.1.weight", 2).shape[0]
     mapper.make("network.output.bias", torch.zeros(n_tokens), "there is none there")
     return {
         "name": "DeepSpeech2",
@@ -133,26 +136,41 @@ def _features(settings: Any) -> dict[str, Any]:
             given = settings[key]
     window = str(given.get("window", "hamming"))
     if window not in ("hamming", "hann"):
-        raise CheckpointError(f"its window is {window!r}, but only hamming and hann are known here")
-    rate = int(given.get("sample_rate", 16000))
+        raise CheckpointError(
+            f"its window is {reprlib.repr(window)}, but only hamming and hann are known here"
+        )
+    rate = int(_number(given, "sample_rate", 16000))
     return {
         "name": "LogMagnitudeSpectrogram",
         "sample_rate": rate,
-        "n_fft": int(rate * float(given.get("window_size", 0.02))),
-        "hop_length": int(rate * float(given.get("window_stride", 0.01))),
+        "n_fft": int(rate * _number(given, "window_size", 0.02)),
+        "hop_length": int(rate * _number(given, "window_stride", 0.01)),
         "window": window,
     }
 
 
+def _number(given: Mapping[str, Any], key: str, default: float) -> float:
+    value = given.get(key, default)
+    if not is_number(value) or not 0 < value < 2**31:
+        raise CheckpointError(f"its {key} cannot be {reprlib.repr(value)}")
+    return float(value)
+
+
 def _alphabet(settings: Any, n_tokens: int) -> tuple[str, list[int]]:
     """The characters, and the order of its tokens that has the blank first."""
-    labels = list(settings.get("labels") or LABELS)
+    labels = settings.get("labels") or LABELS
+    if not isinstance(labels, str | list) or not all(isinstance(each, str) for each in labels):
+        raise CheckpointError(f"its labels cannot be {reprlib.repr(labels)}")
     if len(labels) != n_tokens:
         raise CheckpointError(
             f"its last layer has {n_tokens} tokens, but it names {len(labels)} labels"
         )
     if BLANK not in labels:
-        raise CheckpointError(f"its labels lack the blank {BLANK!r}: {''.join(labels)!r}")
+        raise CheckpointError(
+            f"its labels lack the blank {BLANK!r}: {reprlib.repr(''.join(labels))}"
+        )
+    if any(len(each) != 1 for each in labels):
+        raise CheckpointError(f"its labels must be single characters, but are {labels!r:.200}")
     blank = labels.index(BLANK)
     order = [blank, *(index for index in range(n_tokens) if index != blank)]
     alphabet = "".join(labels[index] for index in order[1:])

@@ -8,6 +8,7 @@ from typing import Any
 
 from src import checkpoint
 from src.checkpoint import torch_file
+from src.checkpoint.weights import printable
 from src.errors import CheckpointError
 from src.files import alone
 from src.interchange import deepspeech_pytorch, predecessor
@@ -41,7 +42,7 @@ def convert(path: Path) -> Converted:
         raise CheckpointError(f"{path} is a checkpoint of this project already: use it as it is")
     raise CheckpointError(
         f"{path} is a checkpoint of neither the predecessor nor deepspeech.pytorch: its weights"
-        f" begin with {', '.join(list(weights)[:3]) or 'nothing'}"
+        f" begin with {', '.join(map(printable, list(weights)[:3])) or 'nothing'}"
     )
 
 
@@ -66,9 +67,9 @@ def _import(source: Path, output: Path) -> Converted:
         "arch": converted.recipe["model"]["name"],
         "recipe": converted.recipe,
         "state_dict": dict(converted.weights),
-        "epoch": converted.epoch,
+        "epoch": converted.epoch if type(converted.epoch) is int else None,
         "metrics": {},
-        "config": converted.config,
+        "config": converted.config if isinstance(converted.config, dict) else None,
         "origin": {"kind": converted.kind, "sha256": checksum(source)},
     }
     checkpoint.save(payload, output)

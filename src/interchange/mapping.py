@@ -58,21 +58,28 @@ class Mapper:
             if key not in self._used and not key.endswith("num_batches_tracked")
         ]
 
-    def peek(self, source: str) -> Tensor:
-        """A weight of theirs.
+    def peek(self, source: str, n_axes: int | None = None) -> Tensor:
+        """A weight of theirs, which has so many axes.
 
         Raises:
-            CheckpointError: there is none of this name.
+            CheckpointError: there is none of this name, or it is of another shape.
         """
         if source not in self.given:
             raise CheckpointError(f"it lacks {source!r}, which {self.kind} has")
-        return self.given[source]
+        value = self.given[source]
+        if n_axes is not None and (value.ndim != n_axes or not value.numel()):
+            raise CheckpointError(
+                f"its {source!r} is {tuple(value.shape)}, but must have {n_axes} axes"
+            )
+        return value
 
     def take(self, source: str, target: str, *, less: str | None = None) -> None:
         """Put their ``source`` at our ``target``, ``less`` another weight of theirs."""
         value = self.peek(source).float()
         self._used.add(source)
         if less is not None:
+            if self.peek(less).shape != value.shape:
+                raise CheckpointError(f"its {source!r} and {less!r} are of different shapes")
             value = value - self.peek(less).float()
             self._used.add(less)
         self._put(target, source, value, f"less {less}" if less else "")

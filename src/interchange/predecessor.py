@@ -7,6 +7,7 @@ normalisation; its alphabet is a to z and the space, in this order, behind the b
 
 from __future__ import annotations
 
+import reprlib
 import string
 from collections.abc import Mapping
 from typing import Any
@@ -60,18 +61,18 @@ def convert(content: Mapping[str, Any], weights: Mapping[str, Any]) -> Converted
     mapper.norm("batch_norm", "network.norm")
     for name in ("weight", "bias"):
         mapper.take(f"final.{name}", f"network.output.{name}")
-    kernels = [mapper.peek(f"conv_lay.{index}.weight").shape for index in convolutions]
+    kernels = [mapper.peek(f"conv_lay.{index}.weight", 4).shape for index in convolutions]
     network = {
         "name": "DeepSpeech2",
         "n_features": features["n_mels"],
-        "n_tokens": mapper.peek("final.weight").shape[0],
+        "n_tokens": mapper.peek("final.weight", 2).shape[0],
         "conv_channels": [kernel[0] for kernel in kernels],
         "conv_kernels": [list(kernel[2:]) for kernel in kernels],
         "conv_strides": [list(stride) for stride in _STRIDES],
         "activation": "relu",
         "rnn_type": "gru",
         "rnn_layers": len(layers),
-        "rnn_size": mapper.peek("gru.0.gru.weight_hh_l0").shape[1],
+        "rnn_size": mapper.peek("gru.0.gru.weight_hh_l0", 2).shape[1],
         "bidirectional": bidirectional,
         "merge": "sum",
     }
@@ -112,10 +113,12 @@ def _spectrum(config: Any) -> dict[str, Any]:
 
 def _alphabet(config: Any, n_tokens: int) -> str:
     given = at(config, "text_encoder", "alphabet")
-    alphabet = "".join(given) if given else ALPHABET
+    alphabet = ALPHABET
+    if isinstance(given, str | list) and all(isinstance(each, str) for each in given):
+        alphabet = "".join(given) or ALPHABET
     if len(alphabet) + 1 != n_tokens:
         raise CheckpointError(
-            f"its last layer has {n_tokens} tokens, but its alphabet {alphabet!r} needs"
+            f"its last layer has {n_tokens} tokens, but its alphabet {reprlib.repr(alphabet)} needs"
             f" {len(alphabet) + 1} with the blank"
         )
     return alphabet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from src.checkpoint.weights import printable
 from src.interchange.converted import Converted
 from src.interchange.mapping import Move
 
@@ -32,5 +33,5 @@ def summary(converted: Converted) -> list[str]:
         f" here{f', {made} were made' if made else ''}"
     ]
     if converted.unused:
-        lines.append(f"left out: {', '.join(converted.unused)}")
+        lines.append(f"left out: {', '.join(map(printable, converted.unused))}")
     return lines + [f"note: {note}" for note in converted.notes]

@@ -50,17 +50,16 @@ class ConvolutionBlock(nn.Module):
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Frames (B,) that come out for ``lengths`` frames (B,)."""
-        return self._output(lengths, axis=1).clamp(min=0)
+        return ((lengths + self._reach(1)) // self.convolution.stride[1] + 1).clamp(min=0)
 
     def output_features(self, n_features: int) -> int:
-        return int(self._output(torch.tensor(n_features), axis=0))
+        return (n_features + self._reach(0)) // self.convolution.stride[0] + 1
 
-    def _output(self, size: Tensor, axis: int) -> Tensor:
-        convolution = self.convolution
-        padding = convolution.padding
+    def _reach(self, axis: int) -> int:
+        """What the padding adds to an axis, less a kernel."""
+        padding = self.convolution.padding
         assert not isinstance(padding, str)
-        reach = 2 * padding[axis] - convolution.kernel_size[axis]
-        return (size + reach).div(convolution.stride[axis], rounding_mode="floor") + 1
+        return 2 * padding[axis] - self.convolution.kernel_size[axis]
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Map x (B, C, F, T) with ``lengths`` (B,) to (B, C', F', T') with theirs.

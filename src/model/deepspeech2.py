@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -64,7 +65,8 @@ class DeepSpeech2(nn.Module):
     ) -> None:
         super().__init__()
         _check_shapes(conv_channels, conv_kernels, conv_strides)
-        for name, number in (("rnn_layers", rnn_layers), ("rnn_size", rnn_size)):
+        counts = {"n_features": n_features, "n_tokens": n_tokens}
+        for name, number in {**counts, "rnn_layers": rnn_layers, "rnn_size": rnn_size}.items():
             if number < 1:
                 raise ConfigError(f"{name} must be at least 1, but is {number}")
         if lookahead < 0 or (lookahead and bidirectional):
@@ -76,8 +78,9 @@ class DeepSpeech2(nn.Module):
             raise ConfigError(f"dropout must be at least 0 and below 1, but is {dropout}")
         kernels = [(kernel[0], kernel[1]) for kernel in conv_kernels]
         strides = [(stride[0], stride[1]) for stride in conv_strides]
+        self.n_features = n_features
         self.n_tokens = n_tokens
-        self.time_stride = int(torch.tensor([stride[1] for stride in strides]).prod())
+        self.time_stride = math.prod(stride[1] for stride in strides)
         self.convolutions = ConvolutionStack(
             n_features, conv_channels, kernels, strides, activation
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from src.errors import ConfigError, ManifestError
 from src.text.normalization import REMOVED, SPACED, Normalizer
 
+_DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # turn lines around
 DEFAULT_ALPHABET = " 'abcdefghijklmnopqrstuvwxyz"
 
 
@@ -21,8 +23,8 @@ class TextEncoder:
         case, remove, to_space: see :class:`Normalizer`.
 
     Raises:
-        ConfigError: the alphabet is empty, repeats a character, or holds one that
-            normalisation would change, so that it could never occur.
+        ConfigError: the alphabet is empty, repeats a character, or holds a control character or
+            one that normalisation would change, so that it could never occur.
     """
 
     blank = 0
@@ -41,8 +43,10 @@ class TextEncoder:
         self.alphabet = alphabet
         if not alphabet:
             raise ConfigError("alphabet must hold at least one character, but is empty")
-        for character in alphabet:
-            if alphabet.count(character) > 1:
+        for character, times in Counter(alphabet).items():
+            if unicodedata.category(character) in ("Cc", "Cs") or character in _DIRECTIONS:
+                raise ConfigError(f"alphabet must hold printable characters, not {character!r}")
+            if times > 1:
                 raise ConfigError(f"alphabet must hold {character!r} once, but repeats it")
             if character != " " and self.normalize(character) != character:
                 raise ConfigError(

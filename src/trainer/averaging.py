@@ -61,10 +61,17 @@ class MovingAverage:
         Raises:
             CheckpointError: it is one of other weights.
         """
-        weights = state["weights"]
-        if set(weights) != set(self._names):
+        weights, steps = state.get("weights"), state.get("steps")
+        live = dict(zip(self._names, self._live, strict=True))
+        if (
+            not isinstance(weights, Mapping)
+            or set(weights) != set(live)
+            or any(getattr(weights[name], "shape", None) != live[name].shape for name in live)
+            or type(steps) is not int
+            or steps < 0
+        ):
             raise CheckpointError(f"{path} holds a moving average of other weights")
-        self.steps = int(state["steps"])
+        self.steps = steps
         for name, average in zip(self._names, self._average, strict=True):
             average.copy_(weights[name])
 

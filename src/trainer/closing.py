@@ -216,7 +216,7 @@ class EpochEnd:
         rated = []
         for path in self.folder.epochs():
             content = checkpoint.load(path)
-            cost = self.monitor.cost(content["metrics"]) if which == "best" else 0.0
+            cost = self.monitor.cost(content.get("metrics", {})) if which == "best" else 0.0
             if math.isfinite(cost):  # an epoch without the metric is not among the best
                 rated.append((cost, -content["epoch"], path))
         return [path for _, _, path in sorted(rated)[:number]]

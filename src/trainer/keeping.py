@@ -117,7 +117,7 @@ class Keeper:
         checkpoint.check_recipe(content, self.recipe, path)
         training = content["training"]
         saved = training.get("plan")
-        for key in ("plan", "optimizer"):
+        for key in ("plan", "optimizer", "progress"):
             if not isinstance(training.get(key), dict):
                 raise CheckpointError(
                     f"{path} lacks key {key!r}: start from its weights with trainer.from_pretrained"

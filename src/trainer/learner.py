@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
 from src import checkpoint
+from src.checkpoint.weights import first_line
 from src.engine import Engine
 from src.errors import CheckpointError
 from src.loss import BLANK
@@ -20,6 +21,7 @@ from src.pipeline import Pipeline
 from src.seeding import derive_seed, generator
 from src.trainer.averaging import MovingAverage
 from src.trainer.optimizer_state import load_named_state, named_state
+from src.trainer.resuming import check_optimizer, load_schedule, trial_state
 from src.types import Batch, Padded
 
 log = logging.getLogger(__name__)
@@ -172,18 +174,22 @@ class Learner:
         Raises:
             CheckpointError: it belongs to another optimiser, schedule or length of run.
         """
+        checkpoint.check_weights(self.pipeline, weights, path)
+        kept = trial_state(self.optimizer)
         checkpoint.load_weights(self.pipeline, weights, path)
         try:
             anew = load_named_state(self.optimizer, self.pipeline, state["optimizer"], path)
             self.engine.load_precision_state(state["precision"])
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise CheckpointError(f"{path} was written by another optimizer: {error}") from error
+            reason = first_line(error)
+            raise CheckpointError(f"{path} was written by another optimizer: {reason}") from error
+        check_optimizer(self.optimizer, kept, path)
         if anew:
             log.info("%d tensors were frozen before and begin without moments", len(anew))
         average = state.get("ema")
         if self.average is not None and average is not None:
             self.average.load(average, path)
-        _load_schedule(self.schedule, state.get("lr_scheduler"), path)
+        load_schedule(self.schedule, state.get("lr_scheduler"), path)
 
     def _forward(self, batch: Batch, draw: torch.Generator | None) -> tuple[Tensor, Padded]:
         """The loss of ``batch`` in nats, augmented with ``draw`` or lengthened without it.
@@ -218,19 +224,3 @@ def count_labels(batches: Sequence[Batch]) -> float:
 def _blank_share(log_probs: Padded) -> Tensor:
     blank = (log_probs.data.argmax(2) == BLANK) & log_probs.mask()
     return blank.sum() / log_probs.lengths.sum().clamp(min=1)
-
-
-def _load_schedule(schedule: LRScheduler | None, saved: Any, path: Path) -> None:
-    planned = None if schedule is None else schedule.state_dict()
-    if (planned is None) != (saved is None):
-        raise CheckpointError(f"{path} was written with another lr_scheduler")
-    if schedule is None or planned is None:
-        return
-    for key in ("total_steps", "base_lrs"):
-        if planned.get(key) != saved.get(key):
-            raise CheckpointError(
-                f"{path} follows a schedule with {key}={saved.get(key)}, but the config"
-                f" plans {planned.get(key)}: resume with the same n_epochs, data and"
-                " batches, or start a new run with trainer.from_pretrained"
-            )
-    schedule.load_state_dict(dict(saved))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from src.errors import CheckpointError
 
-_SHAPES_KNOWN = ("torch", __name__.partition(".")[0])
+OURS_OR_TORCHS = ("torch", __name__.partition(".")[0])
 """Packages whose optimisers keep for a parameter only what broadcasts to it.
 
 What another optimiser keeps may have any shape: it has to look at it itself.
@@ -63,7 +63,7 @@ def load_named_state(
         # whether it is fused depends on the precision, which may have changed
         own_choice = {key: group[key] for key in ("params", "fused") if key in group}
         loaded.append({**group, **their, **own_choice})
-    if type(optimizer).__module__.partition(".")[0] in _SHAPES_KNOWN:
+    if type(optimizer).__module__.partition(".")[0] in OURS_OR_TORCHS:
         shapes = {name: p.shape for name, p in module.named_parameters()}
         for name in by_name.keys() & set(names.values()):
             _check_shapes(name, by_name[name], shapes[name], path)

@@ -48,9 +48,15 @@ class Progress:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Progress:
-        """Raises CheckpointError for unknown or missing counters."""
+        """Raises CheckpointError for unknown, missing or impossible counters."""
         known = {field.name for field in fields(cls)}
         if set(state) != known:
             wrong = ", ".join(sorted(known ^ set(state)))
             raise CheckpointError(f"the checkpoint's progress does not fit: {wrong}")
+        for name, value in state.items():
+            counts = isinstance(value, int) and value >= 0
+            number = isinstance(value, int | float) and (name == "best" or value >= 0)
+            real = {"best": number or value is None, "seconds": number}
+            if not real.get(name, counts):
+                raise CheckpointError(f"the checkpoint's progress cannot have {name}={value!r}")
         return cls(**state)

@@ -120,7 +120,10 @@ def _last_layer(
     keys = [f"{_OUTPUT}.weight", f"{_OUTPUT}.bias"]
     if any(key not in given or given[key].shape[1:] != own[key].shape[1:] for key in keys):
         return [f"{_OUTPUT} begins anew: it has another width"]
-    before = "\0" + theirs["text_encoder"]["alphabet"]  # the blank is token 0, there and here
+    alphabet = theirs.get("text_encoder", {}).get("alphabet")
+    if not isinstance(alphabet, str) or any(len(given[key]) != len(alphabet) + 1 for key in keys):
+        return [f"{_OUTPUT} begins anew: its alphabet there has another number of characters"]
+    before = "\0" + alphabet  # the blank is token 0, there and here
     now = "\0" + ours["text_encoder"]["alphabet"]
     rows = [place for place, character in enumerate(now) if character in before]
     places = torch.tensor([before.index(now[row]) for row in rows])

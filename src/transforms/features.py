@@ -16,6 +16,7 @@ from src.transforms.checks import require, require_positive
 from src.transforms.mel import mel_bank
 from src.types import Padded
 
+LARGEST = {"sample_rate": 192_000, "n_fft": 2**14, "n_mels": 2**13 + 1}
 WINDOWS = {"hann": torch.hann_window, "hamming": torch.hamming_window}
 
 
@@ -43,6 +44,8 @@ class Spectrogram(nn.Module):
         super().__init__()
         require_positive("sample_rate", sample_rate)
         require(n_fft >= 2, "n_fft", n_fft, "at least 2")
+        for name, value in (("sample_rate", sample_rate), ("n_fft", n_fft), ("n_mels", n_features)):
+            require(value <= LARGEST[name], name, value, f"at most {LARGEST[name]}")
         require(1 <= hop_length <= n_fft, "hop_length", hop_length, f"from 1 to n_fft ({n_fft})")
         require_positive("log_offset", log_offset)
         self.n_features = n_features

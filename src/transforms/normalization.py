@@ -132,6 +132,12 @@ class GlobalNormalization(nn.Module):
     def fitted(self) -> bool:
         return self.mean.numel() > 0
 
+    def fits(self, n_features: int) -> bool:
+        """Whether there are finite statistics of so many features."""
+        alike = self.mean.shape == self.std.shape == (n_features,)
+        finite = bool(self.mean.isfinite().all() and self.std.isfinite().all())
+        return alike and finite and bool((self.std >= 0).all())
+
     def fit(self, batches: Iterable[Padded]) -> None:
         """Take the statistics from features (B, T, F), padding left out.
 

@@ -1,0 +1,214 @@
+"""Reads damaged and hostile checkpoints: python -m tests.checkpoint.hostile COUNT [KIND …]
+
+Each case is a file that is derived from a good one by its number alone. Processes that are forked
+from a warm one read a hundred of them each, and watch what is opened, run and imported. A case
+is right if it ends in one sentence or in a model that computes, within the seconds and the memory
+that there are, and nothing but its own folder was touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import sys
+import tempfile
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from src import checkpoint
+from src.errors import SpeechError
+from src.interchange import convert, import_checkpoint
+from src.paths import ROOT
+from src.types import Padded
+from tests.checkpoint.mutations import Draw
+
+SECONDS = 20
+MEMORY = 3 * 2**30  # bytes more than the warm process has
+TOGETHER = 100  # cases in a process
+WATCHED = {
+    "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.startfile", "subprocess.Popen",
+    "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.chmod", "os.chown", "os.link",
+    "os.symlink", "os.truncate", "os.utime", "os.listdir", "os.putenv", "shutil.copyfile",
+    "shutil.rmtree", "shutil.unpack_archive", "socket.connect", "socket.getaddrinfo", "socket.bind",
+    "pickle.find_class", "marshal.loads", "exec", "compile",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file.
+
+    Attributes:
+        ending: of its name.
+        good: its content.
+        mutations: what may be done to that.
+        reading: what is done with the file; raises SpeechError.
+    """
+
+    ending: str
+    good: bytes
+    mutations: tuple[Callable[[bytes, Draw], bytes], ...]
+    reading: Callable[[Path], None]
+
+    def case(self, number: int) -> bytes:
+        draw = random.Random(number)
+        content = draw.choice(self.mutations)(self.good, draw)
+        for _ in range(draw.choice((0, 0, 0, 1))):
+            content = self.mutations[0](content or b"x", draw)
+        return content
+
+
+def recognize(content: dict[str, Any], path: Path) -> None:
+    """Restore it, and recognise a tenth of a second."""
+    found = checkpoint.restore(content, path)
+    samples = torch.linspace(-1, 1, found.pipeline.front_end.sample_rate // 10)
+    with torch.no_grad():
+        found.decoder(found.pipeline.emissions(Padded.stack([samples])))
+
+
+def load(path: Path) -> None:
+    recognize(checkpoint.load(path), path)
+
+
+def take_over(path: Path) -> None:
+    """Import it, and recognise with what comes of it."""
+    output = path.with_name("imported.pth")
+    output.unlink(missing_ok=True)
+    convert(path)
+    import_checkpoint(path, output)
+    load(output)
+
+
+def run(kinds: dict[str, Kind], count: int, report: Callable[[str], Any]) -> list[str]:
+    """Read ``count`` cases of each kind; returns what was wrong, a case each."""
+    wrong: list[str] = []
+    "".encode("cp437")  # of names in zip archives: a module that is imported when it is needed
+    with tempfile.TemporaryDirectory() as folder:
+        victim = Path(folder, "victim")
+        victim.write_text("mine")
+        before = _state(victim)
+        for name, kind in kinds.items():
+            inside = Path(folder, name)
+            inside.mkdir()
+            kind.reading(_put(inside, kind.ending, kind.good))  # warms the process, too
+            ends: Counter[str] = Counter()
+            for number, end in _ends(kind, count, inside):
+                ends[end.split(":")[0]] += 1
+                if not end.startswith(("refused", "read")):
+                    wrong.append(f"{name} {number}: {end}")
+            report(f"{name}: {dict(ends)}")
+            left = {each.name for each in inside.iterdir()}
+            left -= {f"case{kind.ending}", "imported.pth", "ends"}
+            if left or _state(victim) != before:
+                wrong.append(f"{name}: files were touched: {left}")
+    return wrong
+
+
+def _state(path: Path) -> tuple[Any, ...]:
+    status = path.stat()
+    return status.st_mode, status.st_mtime_ns, status.st_nlink, path.read_bytes()
+
+
+def _put(folder: Path, ending: str, content: bytes) -> Path:
+    path = folder / f"case{ending}"
+    path.write_bytes(content)
+    return path
+
+
+def _ends(kind: Kind, count: int, folder: Path) -> Iterable[tuple[int, str]]:
+    """How each case ended; a process that dies costs the case that it was at."""
+    number = 0
+    record = folder / "ends"
+    while number < count:
+        record.write_bytes(b"")
+        child = os.fork()
+        if child == 0:
+            _child(kind, range(number, min(count, number + TOGETHER)), folder, record)
+        _, status = os.waitpid(child, 0)
+        lines = record.read_text().splitlines()
+        for line in lines:
+            yield number, json.loads(line)
+            number += 1
+        if status and number < count:
+            yield number, f"died: status {status}"
+            number += 1
+
+
+def _child(kind: Kind, numbers: Iterable[int], folder: Path, record: Path) -> None:
+    """Read cases in this process, and end it."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    warnings.simplefilter("error")
+    seen: list[str] = []
+    sys.addaudithook(lambda event, arguments: _watch(event, arguments, folder, seen))
+    status = 1
+    try:
+        with record.open("a") as file:
+            for number in numbers:
+                path = _put(folder, kind.ending, kind.case(number))
+                seen.clear()
+                signal.alarm(SECONDS)
+                end = _end(kind, path)
+                signal.alarm(0)
+                file.write(json.dumps(f"touched: {seen[:3]}" if seen else end) + "\n")
+                file.flush()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _end(kind: Kind, path: Path) -> str:
+    try:
+        kind.reading(path)
+        return "read"
+    except SpeechError as error:
+        told = str(error)
+        return "refused" if told.isprintable() and len(told) < 2000 else f"sentence: {told!r}"
+    except Exception as error:  # whatever it is, the case is wrong
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        mine = [
+            each for each in traceback.extract_tb(error.__traceback__) if "/src/" in each.filename
+        ]
+        return f"traceback: {error!r:.300} at {mine[-1:]} {place.filename}:{place.lineno}"
+
+
+def _watch(event: str, arguments: tuple[Any, ...], folder: Path, seen: list[str]) -> None:
+    if event == "open":
+        path, mode, flags = arguments
+        if isinstance(path, int):
+            return
+        place = os.path.abspath(os.fsdecode(path))
+        writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        own = place.startswith(f"{folder}/")
+        known = place.startswith((sys.prefix, sys.base_prefix, str(ROOT), "/usr/lib", "/proc/self"))
+        if not own and (writes or not known):
+            seen.append(f"open {place} {mode}")
+    elif event == "import":
+        seen.append(f"import {arguments[0]}")
+    elif event in WATCHED and not f"{[*arguments, ''][0]}/".startswith(f"{folder}/"):
+        seen.append(f"{event} {str(arguments)[:100]}")
+
+
+def main(words: list[str]) -> int:
+    from tests.checkpoint.kinds import kinds
+
+    torch.set_num_threads(1)
+    chosen = {name: kind for name, kind in kinds().items() if name in words[1:] or not words[1:]}
+    wrong = run(chosen, int(words[0]), lambda line: print(line, flush=True))
+    print(*wrong, f"{len(wrong)} wrong", sep="\n")
+    return min(1, len(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
