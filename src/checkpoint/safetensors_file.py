@@ -77,5 +77,5 @@ def parsed(header: str, path: Path) -> dict[str, Any]:
             f"{path} is damaged: its metadata are no JSON ({first_line(error)})"
         ) from error
     if not isinstance(rest, dict):
-        raise CheckpointError(f"{path} is damaged: its metadata are no JSON object")
+        raise CheckpointError(f"{path} is damaged: its metadata are no mapping")
     return rest

@@ -106,7 +106,9 @@ def run(kinds: dict[str, Kind], count: int, report: Callable[[str], Any]) -> lis
                 ends[end.split(":")[0]] += 1
                 if not end.startswith(("refused", "read")):
                     wrong.append(f"{name} {number}: {end}")
-            report(f"{name}: {dict(ends)}")
+                if (number + 1) % 1000 == 0:
+                    report(f"{name}: {number + 1} cases, {dict(ends)}")
+            report(f"{name}: {count} cases, {dict(ends)}")
             left = {each.name for each in inside.iterdir()}
             left -= {f"case{kind.ending}", "imported.pth", "ends"}
             if left or _state(victim) != before:
