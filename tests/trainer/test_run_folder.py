@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
 
 from src import checkpoint
 from src.errors import CheckpointError, ConfigError
 from src.trainer.run_folder import RunFolder
 from tests.disks import remains
+from tests.test_files import NAMES
 from tests.toy import ROOT
 
 
@@ -141,3 +143,19 @@ def test_a_failed_save_leaves_the_earlier_checkpoint(
         save(folder.last, 4)
     assert checkpoint.load(folder.last)["step"] == 3
     assert [file.name for file in tmp_path.iterdir()] == [folder.last.name]
+
+
+@settings(max_examples=200, deadline=None)
+@given(name=NAMES)
+def test_no_run_name_leads_out_of_save_dir(
+    name: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    place = tmp_path_factory.mktemp("names")
+    try:
+        folder = RunFolder.open(str(place / "saved"), name, resume=None, override=True)
+    except ConfigError:
+        assert not list(place.iterdir())
+    else:
+        folder.release()
+        assert folder.path == place / "saved" / name
+        assert list(place.rglob("*/")) == [place / "saved", folder.path]

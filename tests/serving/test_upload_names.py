@@ -1,0 +1,44 @@
+"""Names of uploads lead nowhere."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from unittest.mock import Mock, patch
+
+import pytest
+from fastapi import HTTPException
+from hypothesis import example, given, settings
+
+from src.serving.app import Desk
+from src.serving.settings import ServeSettings
+from tests.test_files import NAMES
+
+
+@settings(max_examples=200, deadline=None)
+@given(name=NAMES)
+@example(name="../../kept.wav")
+def test_no_name_of_an_upload_leads_out_of_its_folder(
+    name: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    place = tmp_path_factory.mktemp("names")
+    folder = place / "a" / "b"
+    folder.mkdir(parents=True)
+    (place / "kept.wav").write_bytes(b"kept")
+    read: list[Path] = []
+
+    def probed(path: Path) -> None:
+        assert path.read_bytes() == b"sent"
+        read.append(path)
+        raise HTTPException(422)
+
+    desk = Desk(Mock(), ServeSettings(), Mock())
+    with (
+        patch("tempfile.tempdir", str(folder)),
+        patch("src.serving.app.probe", probed),
+        pytest.raises(HTTPException),
+    ):
+        desk.transcribe(io.BytesIO(b"sent"), name, drawn=False)
+    assert read[0].parent.parent == folder
+    assert (place / "kept.wav").read_bytes() == b"kept"
+    assert sorted(place.rglob("*")) == [place / "a", folder, place / "kept.wav"]
