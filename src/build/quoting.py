@@ -16,6 +16,9 @@ _PATHS = re.compile(
     r"|resume_from|run_name|save_path|transcripts|\w+_dir)"
 )
 """Keys whose values name files and folders."""
+_TEXTS = re.compile(rf"{_PATHS.pattern}|(.*\.)?(hotwords|precision|project|run_id|speakers)")
+"""Keys whose values are texts, also where they look like numbers."""
+_LIST = re.compile(r"\[([^\[\]{}]*)\]")
 
 
 def unreferenced(text: str) -> str:
@@ -30,7 +33,11 @@ def quoted(word: str) -> str:
     something that exists, as ``audio=a,b.mp3`` may. In a path, ``${`` is text too.
     """
     key, equals, value = word.partition("=")
-    if not equals or not _KEY.fullmatch(key) or not _MEANS_MORE.search(value):
+    if not equals or not _KEY.fullmatch(key):
+        return word
+    if _TEXTS.fullmatch(key.lstrip("+")) and _contains_numbers(word):
+        return f"{key}={_each(value)}"
+    if not _MEANS_MORE.search(value):
         return word
     exists = _exists(value)
     if exists or _PATHS.fullmatch(key.lstrip("+")):
@@ -38,10 +45,40 @@ def quoted(word: str) -> str:
         word = f"{key}={value}"
     if _readable(word) and not exists:
         return word
+    return f"{key}={in_quotes(value) if exists else _each(value)}"
+
+
+def in_quotes(value: str) -> str:
+    """``value`` as Hydra reads it as a text."""
     escaped = re.sub(
         r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", r"\'"), value
     )
-    return f"{key}='{escaped}'"
+    return f"'{escaped}'"
+
+
+def _each(value: str) -> str:
+    """A text in quotes, or a list with each of its entries in quotes."""
+    found = _LIST.fullmatch(value.strip())
+    if not found:
+        return in_quotes(value)
+    entries = [entry.strip() for entry in found[1].split(",")]
+    return f"[{','.join(_in_quotes_once(entry) for entry in entries)}]"
+
+
+def _in_quotes_once(entry: str) -> str:
+    if re.fullmatch(r"""'[^'\\]*'|"[^"\\]*"|null""", entry):
+        return entry
+    return in_quotes(entry)
+
+
+def _contains_numbers(word: str) -> bool:
+    """Whether Hydra reads a number or a truth value where a text is meant."""
+    try:
+        value = OverridesParser.create().parse_override(word).value()
+    except HydraException:
+        return False
+    entries = value if isinstance(value, list) else [value]
+    return any(isinstance(entry, int | float) for entry in entries)
 
 
 def _readable(word: str) -> bool:

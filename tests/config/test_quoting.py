@@ -114,3 +114,25 @@ def test_a_checkout_whose_path_looks_like_a_reference(
     with pytest.raises(SystemExit) as ended:
         run(lambda config: 7 if config.audio == "x ${y}.wav" else 1, "transcribe")
     assert ended.value.code == 7
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("writer.run_name=2024_01_02", "2024_01_02"),
+        ("writer.run_name=1e5", "1e5"),
+        ("writer.run_name=true", "true"),
+        ("writer.run_name=null", None),
+        ("trainer.precision=16", "16"),
+        ("trainer.precision=32", "32"),
+        ("trainer.n_epochs=1_0", 10),
+        ("+datasets.train.speakers=[100,1_01]", ["100", "1_01"]),
+        ("decoder.hotwords=[o'neill, münchen]", ["o'neill", "münchen"]),
+        ("decoder.hotwords={ada: 3}", {"ada": 3}),
+        ("audio=[My talk (1).wav,b.wav]", ["My talk (1).wav", "b.wav"]),
+    ],
+)
+def test_texts_that_look_like_numbers_and_lists_that_hydra_cannot_read(
+    word: str, expected: object
+) -> None:
+    assert OverridesParser.create().parse_override(quoted(word)).value() == expected
