@@ -99,6 +99,8 @@ def _assemble(
         start = resolve(settings.from_pretrained)
         for line in start_from(pipeline, recipe, checkpoint.load(start), start):
             log.info("%s", line)
+    if content is not None and resumed is not None:
+        _check_start(settings, content, resumed)
     if content is None:
         _fit(pipeline, data.train, engine)
     if settings.freeze:
@@ -140,6 +142,19 @@ def _assemble(
     trainer.start_at(progress, {} if content is None else content.get("metrics", {}))
     _describe(pipeline, data, engine)
     return trainer
+
+
+def _check_start(settings: TrainerSettings, content: Mapping[str, Any], path: Path) -> None:
+    """Raise CheckpointError if the run is to have begun with other weights than it has."""
+    before, now = (content.get("config") or {}).get("trainer"), settings.from_pretrained
+    if not now or not isinstance(before, Mapping):
+        return
+    then = before.get("from_pretrained")
+    if not isinstance(then, str) or resolve(then) != resolve(now):
+        raise CheckpointError(
+            f"{path} was trained with trainer.from_pretrained={then} where this run has {now}:"
+            " resume with the same, or start a new run with another writer.run_name"
+        )
 
 
 def _as_trained(config: DictConfig, resumed: Mapping[str, Any] | None) -> dict[str, Any]:

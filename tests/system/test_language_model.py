@@ -85,7 +85,8 @@ def test_a_language_model_in_the_report(
     budget = next(line for line in result.stdout.splitlines() if "Points of WER" in line)
     rows = result.stdout.split(budget)[1].splitlines()
     for row in rows[3:6]:
-        _, name, total, *parts = row.split()
+        _, name, total, *parts, words = row.split()
+        assert int(words) > 0
         assert float(total) == pytest.approx(found[name], abs=0.01)
         assert sum(map(float, parts)) == pytest.approx(float(total), abs=0.05)
     files = sorted((PREDICTIONS / save_path / "val").glob("*.json"))
