@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import cast
 
 import pytest
-from omegaconf import OmegaConf
+import torch
+from omegaconf import DictConfig, OmegaConf
 
-from src.build.components import check_keys, create, group
+from src.build.components import check_keys, create, group, takes
 from src.build.loading import DataloaderSettings, from_group
 from src.decoding import BeamSearchDecoder
 from src.errors import ConfigError
@@ -34,7 +37,7 @@ GROUPS = {
 
 def test_no_config_is_overlooked() -> None:
     assert len(COMMANDS) == 19
-    assert len(OPTIONS) == 55
+    assert len(OPTIONS) == 66
     assert {option.split("/")[0] for option in OPTIONS} == GROUPS
 
 
@@ -75,6 +78,59 @@ def test_command_config_is_whole(name: str, tmp_path: Path) -> None:
     optimizer = create(group(cfg, "optimizer"), "optimizer", model.parameters())
     steps = {"total_steps": 100} if "onecycle" in str(cfg.lr_scheduler._target_).lower() else {}
     create(group(cfg, "lr_scheduler"), "lr_scheduler", optimizer, **steps)
+
+
+FOR_ALL = {
+    "dataloader": {"max_batch_duration"},
+    "model": {"dropout"},
+    "optimizer": {"lr", "weight_decay"},
+    "writer": {"run_name", "mode"},
+}
+"""What a config may set below a group: options that each file of the group has."""
+
+
+@cache
+def own(path: str) -> DictConfig:
+    """What the file ``path`` sets by itself, without what its groups set."""
+    node = cast(DictConfig, OmegaConf.load(CONFIGS / f"{path}.yaml"))
+    beside = Path(path).parent
+    bases = [each for each in node.pop("defaults", []) if isinstance(each, str)]
+    bases = [(beside / each).as_posix() for each in bases if each not in ("_self_", "settings")]
+    return cast(DictConfig, OmegaConf.merge(*map(own, bases), node))
+
+
+def choices(name: str) -> dict[str, str]:
+    """The files of the groups that the config ``name`` chooses."""
+    found: dict[str, str] = {}
+    for each in OmegaConf.load(CONFIGS / f"{name}.yaml").get("defaults", []):
+        if isinstance(each, str):
+            found |= choices(each) if each not in ("_self_", "settings") else {}
+        else:
+            [(key, choice)] = each.items()
+            found[key.removeprefix("override ")] = choice
+    return found
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_another_choice_of_a_group_is_in_effect(command: str) -> None:
+    """Each file of each group with each config: its keys fit, and its values are not replaced."""
+    sets, chosen = own(command), choices(command)
+    options = {path: own(path) for path in OPTIONS if path.split("/")[0] in chosen}
+    before = OmegaConf.merge(*({key: options[f"{key}/{chosen[key]}"]} for key in chosen), sets)
+    assert before == config(command)  # so they are put together as Hydra does it
+    for path, option in options.items():
+        name = path.split("/")[0]
+        cfg = OmegaConf.merge(before, {"noise_dir": ".", "audio": "a.wav"})
+        cfg[name] = OmegaConf.merge(option, sets.get(name) or {})
+        if sum(each.split("/")[0] == name for each in options) > 1:
+            assert set(sets.get(name) or ()) <= FOR_ALL.get(name, set()) & set(option), path
+        check_keys(node := group(cfg, name), name)
+        weight = [torch.nn.Parameter(torch.zeros(2, 2))]
+        if name == "optimizer":
+            create(node, name, weight)
+        elif name == "lr_scheduler":
+            steps = {"total_steps": 100} if takes(node, name, "total_steps") else {}
+            create(node, name, torch.optim.AdamW(weight), **steps)
 
 
 @pytest.mark.parametrize("option", OPTIONS)
