@@ -1,6 +1,11 @@
 """Recognise and score: python inference.py -cn=inference"""
 
 if __name__ == "__main__":  # a reader that is spawned imports this file, and needs none of these
+    import sys
+    from pathlib import Path
+
+    sys.path.insert(0, str(Path(__file__).resolve().parent))  # python -I and -P leave it out
+
     from src.build.command_line import run
     from src.build.inference import infer
 
