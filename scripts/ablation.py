@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from src.errors import run_command
 from src.files import locked, write_whole
-from src.paths import resolve
+from src.paths import typed
 from src.results.ablation import read_run, read_runs, rows, write_runs
 from src.results.ablation_page import draw, page
 
@@ -21,14 +21,14 @@ def main() -> None:
     add("--about", help="a sentence that says what the base is (default: as the page has it)")
     add("--results", help="JSON lines of runs (default: ablations.jsonl beside the base's folder)")
     options = parser.parse_args()
-    base = resolve(options.base)
-    path = resolve(options.results) if options.results else base.parent / "ablations.jsonl"
+    base = typed(options.base)
+    path = typed(options.results) if options.results else base.parent / "ablations.jsonl"
     with locked(path.with_name(f".{path.name}.lock")):
         _add(options, base, path)
 
 
 def _add(options: argparse.Namespace, base: Path, path: Path) -> None:
-    new = [read_run(resolve(folder), base) for folder in (options.base, *options.runs)]
+    new = [read_run(typed(folder), base) for folder in (options.base, *options.runs)]
     names = {run.name for run in new}
     runs = [run for run in read_runs(path) if run.name not in names] + new
     found = rows(runs)

@@ -10,17 +10,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from src.errors import run_command
 from src.inference import Recognizer
+from src.paths import typed
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("audio", type=Path, metavar="AUDIO", help="any file libsndfile reads")
+    parser.add_argument("audio", type=typed, metavar="AUDIO", help="any file libsndfile reads")
     parser.add_argument("--text", required=True, help="what is said in it, all of it")
     parser.add_argument(
         "--checkpoint",
-        default="models/pretrained/model_best.pth",
+        type=typed,
+        default=Path("models/pretrained/model_best.pth"),
         metavar="PATH",
-        help="the model; a relative path counts from the repository's root (default: %(default)s)",
+        help="the model (default: %(default)s)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument(

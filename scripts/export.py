@@ -13,7 +13,7 @@ from src.errors import CheckpointError, run_command
 from src.files import write_whole
 from src.interchange.exporting import card, export
 from src.network.fetch import checksum
-from src.paths import resolve
+from src.paths import resolve, typed
 from src.results.rows import read
 
 
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="Write what recognition needs of a checkpoint, with a model card beside it."
     )
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("checkpoint", type=typed)
     parser.add_argument(
         "--output", type=Path, required=True, help="ends in .pth, .safetensors or .onnx"
     )
@@ -33,7 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--card", type=Path, help="(default: the output's name and .md)")
     parser.add_argument("--licence", default="mit", help="of the weights (default: %(default)s)")
     parser.add_argument("--data", default="", help="what it was trained on, in a sentence")
-    parser.add_argument("--results", default="results/results.jsonl", help="(default: %(default)s)")
+    parser.add_argument(
+        "--results",
+        type=typed,
+        default=Path("results/results.jsonl"),
+        help="(default: %(default)s)",
+    )
     options = parser.parse_args(arguments)
     return run_command(lambda: _export(options))
 

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from src.errors import run_command
 from src.interchange import import_checkpoint
 from src.interchange.telling import summary, table
+from src.paths import typed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="Make a checkpoint of the predecessor or of deepspeech.pytorch ours."
     )
-    parser.add_argument("checkpoint", type=Path, help="the other program's file; it is only read")
+    parser.add_argument("checkpoint", type=typed, help="the other program's file; it is only read")
     parser.add_argument("--output", type=Path, required=True, help="must not exist yet")
     parser.add_argument("--quiet", action="store_true", help="do not list every weight")
     options = parser.parse_args(arguments)

@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from src.errors import ConfigError, run_command
-from src.paths import resolve
+from src.paths import resolve, typed
 from src.results import curve, published, rows
 
 
@@ -17,9 +17,10 @@ def main() -> None:
     add("--where", nargs="+", default=[], metavar="KEY=VALUE", help="that the runs must have")
     add("--recipe", help="what the names of the runs begin with")
     add("--hours", type=float, nargs="+", default=curve.FORETOLD, help="to foretell the WER for")
-    add("--results", default="results/results.jsonl", help="(default: %(default)s)")
-    add("--published", default="docs/published.yaml", help="(default: %(default)s)")
-    add("--output", default="results/learning_curve", help=".png and .md (default: %(default)s)")
+    default = "(default: %(default)s)"
+    add("--results", type=typed, default=Path("results/results.jsonl"), help=default)
+    add("--published", type=typed, default=Path("docs/published.yaml"), help=default)
+    add("--output", type=Path, help=".png and .md (default: results/learning_curve)")
     options = parser.parse_args()
     pairs = [each.partition("=") for each in options.where]
     if not all(equals for _, equals, _ in pairs):
@@ -29,7 +30,7 @@ def main() -> None:
     where = {key: value for key, _, value in pairs}
     chosen = curve.choose(rows.read(resolve(options.results)), where, options.recipe)
     found = curve.fit(chosen, published.read(resolve(options.published)), options.hours)
-    curve.write(found, resolve(options.output))
+    curve.write(found, options.output or resolve("results/learning_curve"))
     print(curve.tables(found))
 
 

@@ -8,8 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.report import machine
 from src.errors import ConfigError, run_command
-from src.metrics.report import locate
-from src.paths import resolve
+from src.paths import resolve, typed
 from src.results.page import percent
 from src.results.recording import Given, keep_curves, record
 from src.results.rows import Machine, append
@@ -34,8 +33,13 @@ def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
-    add("checkpoint", metavar="CHECKPOINT", help="model_best.pth, in the folder of its run")
-    add("folders", nargs="+", metavar="FOLDER", help="transcripts that inference.py wrote")
+    add(
+        "checkpoint",
+        type=typed,
+        metavar="CHECKPOINT",
+        help="model_best.pth, in the folder of its run",
+    )
+    add("folders", type=typed, nargs="+", metavar="FOLDER", help="that inference.py wrote")
     add("--command", required=True, help="that trained: 'python train.py -cn=... KEY=VALUE'")
     add("--evaluation", required=True, help="that made the transcripts: 'python inference.py ...'")
     add("--trained-here", action="store_true", help="the training ran on this machine")
@@ -49,7 +53,8 @@ def arguments() -> argparse.Namespace:
     add("--hours", type=float, help="of training speech (default: from info.log)")
     add("--took-hours", type=float, help="of training (default: from info.log)")
     add("--lm-perplexity", type=float, dest="perplexity", help="of the language model")
-    add("--results", default="results/results.jsonl", help="the file (default: %(default)s)")
+    results = Path("results/results.jsonl")
+    add("--results", type=typed, default=results, help="the file (default: %(default)s)")
     return parser.parse_args()
 
 
@@ -61,13 +66,13 @@ def main() -> None:
     names += ("took_hours", "perplexity")
     given = Given(machine=trained_on(options), **{name: getattr(options, name) for name in names})
     rows = []
-    for folder in map(locate, options.folders):
+    for folder in options.folders:
         test_set = options.test_set or folder.resolve().name
         scored = score(folder, test_set)
         for warning in scored.warnings:
             print(warning, file=sys.stderr)
-        rows.append(record(resolve(options.checkpoint), test_set, scored, given))
-    keep_curves(resolve(options.checkpoint), resolve(options.results).parent)
+        rows.append(record(options.checkpoint, test_set, scored, given))
+    keep_curves(options.checkpoint, resolve(options.results).parent)
     append(resolve(options.results), *rows)
     for row in rows:
         print(f"{row.recipe}, {row.test_set}: WER {percent(row.wer)} %, CER {percent(row.cer)} %")

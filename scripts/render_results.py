@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from src.errors import run_command
-from src.paths import resolve
+from src.paths import resolve, typed
 from src.results import page, published, rows
 
 
@@ -23,17 +23,23 @@ def of_model(ours: list[rows.Result], model: Path) -> list[rows.Result]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--results", default="results/results.jsonl", help="(default: %(default)s)")
-    parser.add_argument("--published", default="docs/published.yaml", help="(default: %(default)s)")
-    parser.add_argument("--page", default="results/RESULTS.md", help="(default: %(default)s)")
-    parser.add_argument("--readme", default="README.md", help="(default: %(default)s)")
-    parser.add_argument("--model", default="models/english.pth", help="(default: %(default)s)")
-    parser.add_argument("--card", default="models/README.md", help="(default: %(default)s)")
+    default = "(default: %(default)s)"
+    parser.add_argument(
+        "--results", type=typed, default=Path("results/results.jsonl"), help=default
+    )
+    parser.add_argument(
+        "--published", type=typed, default=Path("docs/published.yaml"), help=default
+    )
+    parser.add_argument("--page", type=Path, help="(default: results/RESULTS.md)")
+    parser.add_argument("--readme", type=typed, default=Path("README.md"), help=default)
+    parser.add_argument("--model", type=typed, default=Path("models/english.pth"), help=default)
+    parser.add_argument("--card", type=typed, default=Path("models/README.md"), help=default)
     options = parser.parse_args()
     ours = rows.read(resolve(options.results))
     theirs = published.read(resolve(options.published))
-    page.write(ours, theirs, resolve(options.page))
-    print(f"{options.page}: {len(page.ordered(ours))} results and {len(theirs)} published")
+    rendered = options.page or resolve("results/RESULTS.md")
+    page.write(ours, theirs, rendered)
+    print(f"{rendered}: {len(page.ordered(ours))} results and {len(theirs)} published")
     told = f"what stands between {page.BEGIN} and {page.END}"
     if page.insert(ours, theirs, resolve(options.readme)):
         print(f"{options.readme}: {told}")

@@ -11,6 +11,7 @@ from src.decoding import GreedyDecoder
 from src.engine import use_threads
 from src.errors import ConfigError, run_command
 from src.inference import Recognizer
+from src.paths import typed
 
 
 def arguments() -> argparse.Namespace:
@@ -20,9 +21,10 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--checkpoint",
-        default="models/english.pth",
+        type=typed,
+        default=Path("models/english.pth"),
         metavar="PATH",
-        help="the model; a relative path counts from the repository's root",
+        help="the model",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8000, help="0: any that is free")
@@ -64,7 +66,7 @@ def main() -> None:
         device=options.device,
         decoder=GreedyDecoder if options.greedy else None,
     )
-    app = create_app(recognizer, settings, model=Path(options.checkpoint).stem)
+    app = create_app(recognizer, settings, model=options.checkpoint.stem)
     config = uvicorn.Config(
         app,
         host=options.host,

@@ -8,13 +8,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from src.build.train_lm import train_lm
 from src.errors import run_command
+from src.paths import typed
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "texts",
         nargs="+",
-        type=Path,
+        type=typed,
         metavar="TEXT",
         help="text, one sentence a line (also .gz, .xz), a manifest (.jsonl), or a folder in"
         " LibriSpeech's layout",
@@ -39,7 +40,7 @@ if __name__ == "__main__":
     )
     parser.add_argument(
         "--held-out",
-        type=Path,
+        type=typed,
         nargs="+",
         default=(),
         metavar="TEXT",

@@ -1,4 +1,4 @@
-"""Where things lie: every relative path is relative to the repository's root."""
+"""Where things lie: relative paths in configs count from the repository's root."""
 
 from __future__ import annotations
 
@@ -10,6 +10,15 @@ ROOT = Path(__file__).resolve().parents[1]
 def resolve(path: str | Path) -> Path:
     """``path`` itself when it is absolute, otherwise below the repository's root."""
     return ROOT / Path(path).expanduser()
+
+
+def typed(path: str | Path) -> Path:
+    """``path`` as typed on a command line, absolute.
+
+    A relative one counts from the current folder, and from the root if it exists only there.
+    """
+    here, below_root = Path(path).expanduser().absolute(), resolve(path)
+    return below_root if below_root.exists() and not here.exists() else here
 
 
 def move_aside(path: Path) -> Path | None:

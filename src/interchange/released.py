@@ -15,7 +15,7 @@ from src.interchange.importing import import_checkpoint
 from src.interchange.registry import REGISTRY, Model, find, read
 from src.interchange.telling import summary
 from src.network.fetch import checksum
-from src.paths import resolve
+from src.paths import resolve, typed
 
 
 def original_of(output: Path) -> Path:
@@ -57,12 +57,12 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("name", nargs="?", help=f"of {REGISTRY} (default: its first)")
     parser.add_argument("--list", action="store_true", help="tell the models that are known")
     parser.add_argument("--url", help="fetch this address instead of the model's own")
-    parser.add_argument("--from-file", type=Path, help="take this file, had in another way")
+    parser.add_argument("--from-file", type=typed, help="take this file, had in another way")
     parser.add_argument("--sha256", help="checksum that the file must have")
     parser.add_argument(
         "--unchecked", action="store_true", help="take what comes where no checksum is known"
     )
-    parser.add_argument("--output", help="(default: the model's own place)")
+    parser.add_argument("--output", type=Path, help="(default: the model's own place)")
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds, default: %(default)g")
     return parser.parse_args(words)
 
@@ -87,7 +87,7 @@ def _run(options: argparse.Namespace) -> None:
 
 def _provide(model: Model, options: argparse.Namespace) -> None:
     """Fetch or copy, verify, import, tell."""
-    output = resolve(options.output or model.output)
+    output = (options.output or resolve(model.output)).expanduser().absolute()
     original = original_of(output)
     fetched = original if original.exists() else output
     own = options.url is None  # another address may have another file

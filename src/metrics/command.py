@@ -11,7 +11,7 @@ from src.errors import run_command
 from src.metrics import outputs, report
 from src.metrics.normalizers import NORMALIZERS, normalizer
 from src.metrics.predictions import Predictions
-from src.paths import ROOT
+from src.paths import ROOT, typed
 
 _HEARD = ["20"]
 
@@ -45,7 +45,7 @@ def _report(options: argparse.Namespace) -> report.Report:
         from src.metrics.html import Heard, write_html  # soundfile is slow to load
 
         title = options.dir_path or options.pred_dir
-        beside = [report.locate(path).parent for path in (title, options.manifest) if path]
+        beside = [typed(path).parent for path in (title, options.manifest) if path]
         folders = [Path(), ROOT, *beside]
         heard = Heard(0, options.audio, folders)
         if len(options.audio) == 1 and options.audio[0].isdecimal():

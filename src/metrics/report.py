@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from src.errors import ConfigError
@@ -26,7 +25,7 @@ from src.metrics.predictions import UNHEARD, UNLISTED, Predictions, read_fields,
 from src.metrics.reliability import reliability
 from src.metrics.score import CorpusScore
 from src.metrics.tables import TABLES, read_apart, read_table
-from src.paths import resolve
+from src.paths import typed
 
 _NAMED = 5
 
@@ -81,24 +80,19 @@ class Report:
 
 
 def read(dir_path: str | None, pred_dir: str | None, gt_dir: str | None) -> Predictions:
-    """Read from whichever of the two ways was asked for; paths as :func:`locate` finds them.
+    """Read from whichever of the two ways was asked for; paths as :func:`src.paths.typed`
+    finds them.
 
     Raises:
         ConfigError: neither, both or half of them.
         ManifestError: see :mod:`src.metrics.predictions` and :mod:`src.metrics.tables`.
     """
     if dir_path and not (pred_dir or gt_dir):
-        path = locate(dir_path)
+        path = typed(dir_path)
         return (read_table if path.suffix.lower() in TABLES else read_objects)(path)
     if pred_dir and gt_dir and not dir_path:
-        return read_apart(locate(pred_dir), locate(gt_dir))
+        return read_apart(typed(pred_dir), typed(gt_dir))
     raise ConfigError("either --dir_path or both --pred_dir and --gt_dir must be given")
-
-
-def locate(path: str) -> Path:
-    """``path`` from the working directory if it exists there, else from the repository's root."""
-    here = Path(path).expanduser()
-    return here if here.exists() else resolve(path)
 
 
 def with_fields(predictions: Predictions, manifest: str) -> Predictions:
@@ -106,7 +100,7 @@ def with_fields(predictions: Predictions, manifest: str) -> Predictions:
 
     Utterances that only one of the two has are noted.
     """
-    known = read_fields(locate(manifest))
+    known = read_fields(typed(manifest))
     entries = [
         replace(entry, fields={**known.get(entry.name, {}), **_given(entry.fields)})
         for entry in predictions.entries

@@ -136,3 +136,35 @@ def test_texts_that_look_like_numbers_and_lists_that_hydra_cannot_read(
     word: str, expected: object
 ) -> None:
     assert OverridesParser.create().parse_override(quoted(word)).value() == expected
+
+
+@pytest.mark.parametrize("folder", ["plain", "my ${oc.env:HOME} (1), it's"])
+def test_a_path_counts_from_the_current_folder_where_it_exists_there(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / folder
+    here.mkdir()
+    monkeypatch.chdir(here)
+    for name in ("a.wav", "b.pth", "my b.pth", "3", "auto", "configs"):
+        (here / name).touch()
+    for word, expected in (
+        ("audio=a.wav", f"{here}/a.wav"),
+        ("audio='a.wav'", f"{here}/a.wav"),
+        ("audio=3", f"{here}/3"),
+        ("audio=[a.wav, c.wav,3]", [f"{here}/a.wav", "c.wav", f"{here}/3"]),
+        ("+checkpoints={a: my b.pth, b: c.pth}", {"a": f"{here}/my b.pth", "b": "c.pth"}),
+        ("+decoder.lm=configs", f"{here}/configs"),
+        ("+robustness.save_path=./3", f"{here}/3"),
+        ("+data_dir=..", f"{here}/.."),
+        ("audio=README.md", "README.md"),
+        ("audio=-", "-"),
+        ("+trainer.resume_from=auto", "auto"),
+        ("+inferencer.save_path=a.wav", "a.wav"),
+        ("+datasets.train.part=configs", "configs"),
+        ("+datasets.train.manifest=a.wav", "a.wav"),
+        ("+writer.run_name=configs", "configs"),
+    ):
+        parsed = OverridesParser.create().parse_override(quoted(word))
+        assert plain(OmegaConf.create({"value": parsed.value()})) == {"value": expected}, word
+    monkeypatch.chdir(ROOT)
+    assert quoted("audio=README.md") == "audio=README.md"
