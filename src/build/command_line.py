@@ -8,12 +8,12 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import hydra
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.build.quoting import quoted
@@ -40,6 +40,7 @@ def run(task: Callable[[DictConfig], int], config_name: str) -> None:
     # Hydra would print a traceback of its own; with this it raises, and the words are ours.
     os.environ[DETAIL] = "1"
     _put_help_check_aside()
+    sys.argv[1:] = with_choices(sys.argv[1:])
     main = hydra.main(version_base=None, config_path=str(ROOT / "configs"), config_name=config_name)
     try:
         failed = run_command(
@@ -54,6 +55,27 @@ def run(task: Callable[[DictConfig], int], config_name: str) -> None:
         if before is not None:
             os.environ[DETAIL] = before
     sys.exit(failed or status)
+
+
+def with_choices(words: Sequence[str]) -> list[str]:
+    """``words``, and behind each experiment the groups that it chooses.
+
+    Hydra would let the chosen config's own choices win over those of the experiment.
+    """
+    taken = {word.partition("=")[0] for word in words}
+    found: list[str] = []
+    for word in words:
+        found.append(word)
+        key, _, names = word.partition("=")
+        for name in re.findall(r"\w+", names) if key.lstrip("+") == "experiment" else ():
+            path = ROOT / f"configs/experiment/{name}.yaml"
+            node: Any = OmegaConf.load(path) if path.is_file() else {}
+            for entry in node.get("defaults", []):
+                for group, choice in entry.items() if OmegaConf.is_dict(entry) else ():
+                    chosen = group.removeprefix("override /")
+                    found += [f"{chosen}={choice}"] if chosen not in taken else []
+                    taken.add(chosen)
+    return found
 
 
 def _put_help_check_aside() -> None:

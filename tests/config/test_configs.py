@@ -10,6 +10,7 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from src.build.command_line import run
 from src.build.components import check_keys, create, group, takes
 from src.build.loading import DataloaderSettings, from_group
 from src.decoding import BeamSearchDecoder
@@ -156,6 +157,25 @@ def test_every_option_fits_its_group(option: str) -> None:
     for part in cfg:
         if OmegaConf.is_dict(cfg[part]):
             check_keys(group(cfg, str(part)), str(part))
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "group", "choice"),
+    [
+        ("an4", ["+experiment=few_steps"], "model", "tiny"),
+        ("an4", ["+experiment=few_steps", "model=medium"], "model", "medium"),
+        ("deepspeech2", ["+experiment=[few_steps,predecessor]"], "text_encoder", "ascii_lowercase"),
+        ("demo", ["+experiment=predecessor"], "transforms", "predecessor"),
+    ],
+)
+def test_an_experiment_chooses_groups_with_every_config(
+    command: str, words: list[str], group: str, choice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composed: list[DictConfig] = []
+    monkeypatch.setattr("sys.argv", ["train.py", f"-cn={command}", *words])
+    with pytest.raises(SystemExit):
+        run(lambda config: composed.append(config) or 0, "deepspeech2")
+    assert composed[0][group] == config(command, f"{group}={choice}")[group]
 
 
 @pytest.mark.parametrize("command", ["deepspeech2", "inference"])
