@@ -23,6 +23,16 @@ from src.paths import ROOT
 DETAIL = "HYDRA_FULL_ERROR"
 
 
+_GROUPS = {place.name: place for place in (ROOT / "configs").iterdir() if place.is_dir()}
+
+
+class _Ended(BaseException):
+    """Carries what a user can mend past Hydra, which would print a line of its own before it."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
 def run(task: Callable[[DictConfig], int], config_name: str) -> None:
     """Compose the config that the command line asks for, run ``task``, exit with its status.
 
@@ -31,12 +41,26 @@ def run(task: Callable[[DictConfig], int], config_name: str) -> None:
     """
     before = os.environ.get(DETAIL)
     status = 0
+    mendable = (HydraException, OmegaConfBaseException)
+    absent = [key for word in sys.argv[1:] if (key := _taken_away(word))]
+    words = [f"~{key}" if (key := _taken_away(word)) else quoted(word) for word in sys.argv[1:]]
+    sys.argv[1:] = with_choices(words)
 
     def call(config: DictConfig) -> None:
         nonlocal status
-        status = max(status, task(config))
+        for key in absent:  # with what a config sets of it after the group is chosen
+            OmegaConf.update(config, key, None, force_add=True)
+        try:
+            status = max(status, task(config))
+        except (SpeechError, OSError, *mendable) as error:
+            raise _Ended(error) from error
 
-    sys.argv[1:] = [quoted(word) for word in sys.argv[1:]]
+    def compose() -> None:
+        try:
+            main(call)()
+        except _Ended as end:
+            raise end.error from end.error.__cause__
+
     # Hydra would print a traceback of its own; with this it raises, and the words are ours.
     os.environ[DETAIL] = "1"
     _put_help_check_aside()
@@ -44,8 +68,8 @@ def run(task: Callable[[DictConfig], int], config_name: str) -> None:
     main = hydra.main(version_base=None, config_path=str(ROOT / "configs"), config_name=config_name)
     try:
         failed = run_command(
-            main(call),
-            mendable=(HydraException, OmegaConfBaseException),
+            compose,
+            mendable=mendable,
             explain=explain,
             detail=before == "1",
             prints_result=False,
@@ -78,6 +102,12 @@ def with_choices(words: Sequence[str]) -> list[str]:
     return found
 
 
+def _taken_away(word: str) -> str | None:
+    """The config group that ``GROUP=null`` or ``~GROUP`` takes away."""
+    key = word.removeprefix("~") if word.startswith("~") else word.removesuffix("=null")
+    return key if key != word and key in _GROUPS else None
+
+
 def _put_help_check_aside() -> None:
     """Let Hydra 1.3 build its parser on Python 3.14, which checks each help text at once.
 
@@ -103,7 +133,8 @@ def _put_help_check_aside() -> None:
 
 def explain(error: Exception) -> str:
     """One sentence about an error of ours, the system's, Hydra's or OmegaConf's."""
-    if isinstance(error, SpeechError | OSError):
+    # Hydra's missing configs are errors of the system, too
+    if isinstance(error, SpeechError | OSError) and not isinstance(error, HydraException):
         return sentence(error)
     text = str(error.__cause__ or error)
     missing = re.search(r"Key '([^']+)' is not in struct", text)
@@ -115,9 +146,11 @@ def explain(error: Exception) -> str:
     unset = re.search(r"Missing mandatory value: (\S+)", text)
     if unset:
         return f"{unset.group(1)} has no value: give one as {unset.group(1)}=VALUE"
-    # Hydra puts the sentence first and hints and search paths after it
-    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    return " ".join(lines[:2])
+    # Hydra puts the sentence and what there is first, search paths and hints after it
+    said = re.split(r"Config search path|Set the environment variable|See https?:", str(error))[0]
+    head, *choices = re.split(r":\n(?=\t)", said, maxsplit=1)
+    listed = f": {', '.join(choices[0].split())}" if choices else ""
+    return " ".join(head.split()) + listed
 
 
 def _near(key: str) -> str:

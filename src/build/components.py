@@ -15,6 +15,8 @@ from src.checkpoint import COMPONENTS
 from src.errors import ConfigError, SpeechError, sentence
 
 TARGET = "_target_"
+_MAIN = ("datasets", "dataloader", "decoder", "text_encoder", "transforms", "model")
+GROUPS = (*_MAIN, "loss_function", "optimizer", "lr_scheduler", "trainer", "inferencer", "writer")
 
 
 def plain(node: Any) -> Any:
@@ -42,8 +44,23 @@ def group(config: DictConfig, key: str) -> dict[str, Any]:
     """
     node = plain(config.get(key))
     if not isinstance(node, dict):
-        raise ConfigError(f"{key} must be a group of keys, but is {node!r}")
+        raise ConfigError(
+            f"{key} must be a group of keys, but is {node!r}: choose one of configs/{key}, as"
+            f" {key}=NAME"
+        )
     return node
+
+
+def unused(config: DictConfig) -> list[str]:
+    """Keys beside the groups that nothing refers to; recognition may do without data_dir."""
+    text = OmegaConf.to_yaml(config)
+    return [
+        name
+        for name in map(str, config)
+        if name not in (*GROUPS, "data_dir")
+        and f"${{{name}" not in text
+        and f"${{oc.select:{name}" not in text
+    ]
 
 
 def create(node: Mapping[str, Any], key: str, *arguments: Any, **derived: Any) -> Any:

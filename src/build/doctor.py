@@ -8,12 +8,22 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from src import preflight
 from src.build.command_line import explain
-from src.build.components import TARGET, check_keys, create, group, plain, takes, target
+from src.build.components import (
+    GROUPS,
+    TARGET,
+    check_keys,
+    create,
+    group,
+    plain,
+    takes,
+    target,
+    unused,
+)
 from src.build.loading import DataloaderSettings, corpora, from_group
 from src.datasets import Corpus, LibriSpeechCorpus, SpokenCorpus
 from src.errors import ConfigError, SpeechError
@@ -26,8 +36,6 @@ from src.text import TextEncoder
 from src.trainer import TrainerSettings
 from src.writer import WandbWriter
 
-_MAIN = ("datasets", "dataloader", "decoder", "text_encoder", "transforms", "model")
-_GROUPS = (*_MAIN, "loss_function", "optimizer", "lr_scheduler", "trainer", "inferencer", "writer")
 _STEPS = 1000  # of a schedule that is only built to see whether it can be
 _KEY = "Correct this key where the config or the command line sets it."
 _DATA = "Correct this part of datasets, or data_dir, or bring the data there."
@@ -119,7 +127,7 @@ def _examine_config(patient: _Patient) -> None:
         patient.attempt("config: writer", lambda: _check_writer(group(config, "writer")))
     _look_for_unused(patient)
     if len(patient.findings) == before:
-        found = f"every key of {', '.join(name for name in _GROUPS if name in config)} is known"
+        found = f"every key of {', '.join(name for name in GROUPS if name in config)} is known"
         patient.findings.append(Finding("ok", "config: keys", found))
 
 
@@ -155,14 +163,11 @@ def _check_writer(node: Mapping[str, Any]) -> None:
 
 
 def _look_for_unused(patient: _Patient) -> None:
-    """Keys beside the groups that nothing refers to; recognition may do without data_dir."""
-    text = OmegaConf.to_yaml(patient.config)
-    for name in map(str, patient.config):
-        referred = f"${{{name}" in text or f"${{oc.select:{name}" in text
-        if name not in (*_GROUPS, "data_dir") and not referred:
-            found = f"{name} is no group, and nothing refers to it"
-            remedy = "Remove it, or put it below the group that it belongs to."
-            patient.findings.append(Finding("error", "config: keys", found, remedy))
+    """Each key beside the groups that nothing refers to is a finding."""
+    for name in unused(patient.config):
+        found = f"{name} is no group, and nothing refers to it"
+        remedy = "Remove it, or put it below the group that it belongs to."
+        patient.findings.append(Finding("error", "config: keys", found, remedy))
 
 
 def _open_corpora(patient: _Patient) -> None:

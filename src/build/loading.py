@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import MISSING, dataclass
+from typing import Any, get_type_hints
 
 from src.build.components import create
 from src.datasets.corpus import Corpus
@@ -14,7 +14,7 @@ from src.datasets.loader import SpeechLoader
 from src.errors import ConfigError
 from src.hardware import cpus
 from src.paths import resolve
-from src.types import Utterance, is_number
+from src.types import Utterance, check_type, is_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +127,22 @@ def from_group(cls: type[Any], node: Mapping[str, Any], key: str) -> Any:
             raise ConfigError(
                 f"{key}.{name}={node[name]!r} does not exist: {key} takes {', '.join(known)}"
             )
-    try:
-        return cls(**node)
-    except TypeError as error:
-        raise ConfigError(f"{key} is incomplete: {error}") from error
+    hints = get_type_hints(cls)
+    # YAML reads some texts as numbers, as 16 of the precisions
+    given = {
+        name: str(value) if hints[name] is str and is_number(value) else value
+        for name, value in node.items()
+    }
+    missing = [
+        name
+        for name, field in known.items()
+        if name not in node and field.default is MISSING and field.default_factory is MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{key}.{missing[0]} has no value: give one as {key}.{missing[0]}=VALUE")
+    for name, value in given.items():
+        check_type(f"{key}.{name}", value, hints[name])
+    return cls(**given)
 
 
 def corpora(node: Mapping[str, Any]) -> dict[str, Corpus]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from omegaconf import DictConfig
 from src.build.components import TARGET, create, group, options, plain, takes, target
 from src.datasets.loader import SpeechLoader
 from src.engine import Engine
+from src.errors import ConfigError
 from src.pipeline import Pipeline
 from src.trainer import TrainerSettings, epoch_ends
 from src.types import is_number
@@ -38,10 +40,22 @@ def optimizer_and_schedule(
     if takes(node, "lr_scheduler", "total_steps"):
         steps = epoch_ends(loader, settings.n_epochs, settings.epoch_len, settings.accumulate)[-1]
         # OneCycleLR divides by the steps of its rise, so a rehearsal of a few needs a few more
-        rise = node.get("pct_start", 1.0)
+        rise = node.get("pct_start", 0.3)
+        if rise == 1:  # torch divides by the steps of the fall when it comes to them
+            raise ConfigError(
+                f"lr_scheduler.pct_start must be below 1, but is {rise}: the learning rate falls"
+                " in what it leaves"
+            )
         fewest = math.ceil(2 / rise) if is_number(rise) and rise > 0 else 1
         derived["total_steps"] = max(steps, fewest)
-    return optimizer, create(node, "lr_scheduler", optimizer, **derived)
+    schedule = create(node, "lr_scheduler", optimizer, **derived)
+    needed = inspect.signature(schedule.step).parameters.values()
+    if any(parameter.default is parameter.empty for parameter in needed):
+        raise ConfigError(
+            f"lr_scheduler._target_={node[TARGET]} needs a metric at each step, which training does"
+            " not give: choose one that counts steps, such as lr_scheduler=onecycle"
+        )
+    return optimizer, schedule
 
 
 def planned(config: Mapping[str, Any]) -> dict[str, Any]:

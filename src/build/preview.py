@@ -90,7 +90,7 @@ def _config_name(config: DictConfig) -> str:
     """As it was named on the command line; the run's name where there was none."""
     if HydraConfig.initialized():
         return str(HydraConfig.get().job.config_name)
-    return str(config.writer.get("run_name"))
+    return str(group(config, "writer").get("run_name"))
 
 
 def _pipeline(config: DictConfig, text_encoder: TextEncoder) -> Pipeline:

@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from src import checkpoint
-from src.build.components import create, group, plain, recipe_part
+from src.build.components import create, group, plain, recipe_part, unused
 from src.build.loading import from_group
 from src.build.optimization import optimizer_and_schedule, planned, planned_before
 from src.build.training_data import open_training_data
@@ -50,9 +50,11 @@ log = logging.getLogger(__name__)
 
 def train(config: DictConfig) -> int:
     """Train as ``config`` says; returns the exit status."""
+    for name in unused(config):
+        raise ConfigError(f"the config's key {name!r} is no group, and nothing refers to it")
     settings: TrainerSettings = from_group(TrainerSettings, group(config, "trainer"), "trainer")
     engine = Engine(settings.device, settings.precision, settings.threads)
-    run_name = plain_name(config.writer.get("run_name") or "", "writer.run_name")
+    run_name = plain_name(str(group(config, "writer").get("run_name") or ""), "writer.run_name")
     folder = _open_folder(settings, run_name, engine)
     try:
         with logging_to(folder.path / "info.log", engine.rank):

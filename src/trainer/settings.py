@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from src.errors import ConfigError
 from src.trainer.interval import Interval
 from src.trainer.monitor import Monitor
+from src.types import check_type
 
 _AVERAGE = re.compile(r"(last|best) (\d+)")
 
@@ -93,7 +94,7 @@ class TrainerSettings:
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for field in fields(self):
-            _check_type(field.name, getattr(self, field.name), hints[field.name])
+            check_type(f"trainer.{field.name}", getattr(self, field.name), hints[field.name])
         for name in (
             "n_epochs",
             "epoch_len",
@@ -129,12 +130,3 @@ class TrainerSettings:
                 f"trainer.average={self.average} is chosen by trainer.monitor, which is off: set"
                 f" trainer.monitor, or trainer.average to 'last {average[1]}'"
             )
-
-
-def _check_type(name: str, value: Any, hint: Any) -> None:
-    allowed = tuple(get_origin(kind) or kind for kind in get_args(hint) or (hint,))
-    if isinstance(value, int) and not isinstance(value, bool) and float in allowed:
-        return
-    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
-        kinds = " or ".join("null" if kind is type(None) else kind.__name__ for kind in allowed)
-        raise ConfigError(f"trainer.{name} must be {kinds}, but is {value!r}")

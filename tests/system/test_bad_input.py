@@ -228,6 +228,13 @@ def test_missing_folder(quick_command: Run, toy_run: Path, tmp_path: Path) -> No
         (["model=enormous"], ["enormous"]),
         (["writer.run_name=../up"], ["writer.run_name", "../up"]),
         (["decoder.beam_size=0"], ["beam_size", "0"]),
+        (["model=enormous"], ["Available options in 'model': deepspeech2, medium, small"]),
+        (["+trianer.n_epochs=3"], ["'trianer' is no group"]),
+        (["dataloader.pin_memory=maybe"], ["dataloader.pin_memory must be bool", "'maybe'"]),
+        (["model=null"], ["model must be a group of keys, but is None: choose one"]),
+        (["~optimizer"], ["optimizer must be a group of keys, but is None: choose one"]),
+        (["writer=null"], ["writer must be a group of keys, but is None: choose one"]),
+        (["lr_scheduler.pct_start=1.0"], ["lr_scheduler.pct_start must be below 1, but is 1.0"]),
     ],
 )
 def test_config_keys_and_values(
@@ -239,7 +246,9 @@ def test_config_keys_and_values(
         "datasets=manifest",
         "model=tiny",
     ]
-    refused(quick_command("train.py", "-cn=an4", *base, *words), *expected)
+    result = quick_command("train.py", "-cn=an4", *base, *words)
+    refused(result, *expected)
+    assert "Error executing job" not in result.stderr
 
 
 def test_nothing_is_overwritten_unasked(quick_command: Run, toy_run: Path, save_path: str) -> None:
