@@ -35,6 +35,7 @@ from src.preflight import Demand, Finding
 from src.text import TextEncoder
 from src.trainer import TrainerSettings
 from src.writer import WandbWriter
+from src.writer.wandb import effective_mode
 
 _STEPS = 1000  # of a schedule that is only built to see whether it can be
 _KEY = "Correct this key where the config or the command line sets it."
@@ -241,7 +242,7 @@ def _wandb_mode(patient: _Patient) -> str | None:
     node = patient.config.get("writer")
     with suppress(ConfigError, OmegaConfBaseException):  # a finding of config: writer
         if isinstance(node, DictConfig) and target(node, "writer") is WandbWriter:
-            return str(node.get("mode", "online"))
+            return effective_mode(str(node.get("mode", "online")))
     return None
 
 

@@ -224,6 +224,8 @@ def judge_wandb(machine: Machine, mode: str | None) -> Finding:
     check = "machine: W&B"
     if mode is None:
         return Finding("ok", check, "not used")
+    if mode == "disabled":
+        return Finding("ok", check, "writer.mode=disabled")
     if not machine.wandb:
         remedy = "Install it with pip install wandb, or set writer=none."
         return Finding("error", check, f"writer.mode={mode}, but wandb is not installed", remedy)

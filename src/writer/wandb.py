@@ -6,6 +6,7 @@ The only module that imports wandb, and only when a writer is built.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -23,8 +24,37 @@ MODES = ("online", "offline", "disabled")
 _INIT_TIMEOUT = 30.0  # seconds until a server that does not answer means: offline
 _FINISH_TIMEOUT = 300.0  # seconds for the last upload; the files stay in the run's folder
 _ID_FILE = "wandb_run_id.txt"
+_FORBIDDEN = "/\\#?%:"  # in names that become part of an address
+_LONGEST = 128  # characters of such a name
 
 _log = logging.getLogger(__name__)
+
+
+def effective_mode(mode: str) -> str:
+    """``mode``, or what WANDB_MODE says where that sends less: neither sends what one withholds.
+
+    Raises:
+        ConfigError: one of the two does not exist.
+    """
+    if mode not in MODES:
+        raise ConfigError(f"writer.mode must be one of {', '.join(MODES)}, but is {mode!r}")
+    given = os.environ.get("WANDB_MODE") or mode
+    asked = {"dryrun": "offline", "run": "online"}.get(given, given)
+    if asked not in MODES:
+        raise ConfigError(f"WANDB_MODE must be one of {', '.join(MODES)}, but is {given!r}")
+    return max(mode, asked, key=MODES.index)
+
+
+def _check_name(value: str | None, key: str) -> None:
+    """Raises ConfigError where W&B would refuse the name."""
+    if value is None:
+        return
+    if set(value) & set(_FORBIDDEN) or not value.strip() or len(value) > _LONGEST:
+        remedy = "the last part of the run's address alone" if key == "writer.run_id" else "another"
+        raise ConfigError(
+            f"{key} must have 1 to {_LONGEST} characters and none of {' '.join(_FORBIDDEN)}, but is"
+            f" {value!r}: give {remedy}"
+        )
 
 
 @final
@@ -56,14 +86,26 @@ class WandbWriter:
                 what it has: lines of steps that it already knows are not written again.
 
         Raises:
-            ConfigError: ``mode`` is none of the three.
+            ConfigError: ``mode`` or WANDB_MODE is none of the three, W&B takes no such name, or
+                wandb cannot be imported.
         """
-        if mode not in MODES:
-            raise ConfigError(f"writer.mode must be one of {', '.join(MODES)}, but is {mode!r}")
-        import wandb
-
-        self._wandb: Any = wandb
+        asked, mode = mode, effective_mode(mode)
+        _check_name(run_id, "writer.run_id")
+        _check_name(project_name, "writer.project_name")
+        if mode != asked:
+            _log.info("W&B is %s, as WANDB_MODE=%s says", mode, os.environ["WANDB_MODE"])
         self._reported = False
+        self._run: Any = None
+        if mode == "disabled":
+            return
+        try:
+            import wandb
+        except Exception as error:  # whatever a package that is damaged raises
+            raise ConfigError(
+                f"wandb cannot be imported ({_one_line(error)}): install it anew with pip install"
+                " wandb, or set writer=none"
+            ) from error
+        self._wandb: Any = wandb
         run_dir = Path(run_dir)
         run_dir.mkdir(parents=True, exist_ok=True)
         id_file = run_dir / _ID_FILE
@@ -79,7 +121,7 @@ class WandbWriter:
             "config": None if config is None else dict(config),
         }
         self._run = self._start(options, self._possible_mode(mode))
-        if self._run is not None and mode != "disabled":
+        if self._run is not None:
             write_whole(id_file, f"{self._run.id}\n")
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:

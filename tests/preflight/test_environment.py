@@ -120,6 +120,7 @@ def test_wandb() -> None:
     no_key = judged("W&B", mode="online", wandb_key=False)
     check(no_key, "warning", "there is no key", "wandb login")
     check(judged("W&B", mode="on"), "error", "writer.mode=on does not exist", "online, offline")
+    check(judged("W&B", mode="disabled", wandb=False), "ok", "writer.mode=disabled", "")
     absent = judged("W&B", mode="online", wandb=False)
     check(absent, "error", "wandb is not installed", "writer=none")
 

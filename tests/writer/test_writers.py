@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ from matplotlib.figure import Figure
 
 from src.errors import ConfigError
 from src.writer import JsonlWriter, MultiWriter, NullWriter, TensorboardWriter, WandbWriter, Writer
+from src.writer.wandb import MODES, effective_mode
 
 ROOT = Path(__file__).resolve().parents[2]
 WAVE = np.sin(np.arange(800, dtype=np.float32) / 8)
@@ -107,6 +109,51 @@ def no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_wandb_refuses_another_mode(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"writer\.mode must be one of online.*'onlin'"):
         WandbWriter("p", mode="onlin", run_dir=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a/b", "", " ", "a:b", "x" * 129])
+def test_wandb_names_a_run_id_that_it_does_not_take(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"writer\.run_id must .*last part of the run's address"):
+        WandbWriter("p", run_id=name, run_dir=tmp_path)
+
+
+@pytest.mark.parametrize("kind", [WandbWriter, TensorboardWriter])
+@pytest.mark.parametrize("error", [ImportError("gone"), RuntimeError("damaged")])
+def test_a_tracker_that_cannot_be_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any, error: Exception
+) -> None:
+    real = builtins.__import__
+
+    def refuse(name: str, *given: Any, **named: Any) -> Any:
+        if name in ("wandb", "torch.utils.tensorboard"):
+            raise error
+        return real(name, *given, **named)
+
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(ConfigError, match=r"cannot be imported .*set writer=none"):
+        kind(project_name="p", mode="offline", run_dir=tmp_path)
+    if kind is WandbWriter:
+        use(WandbWriter("p", mode="disabled", run_dir=tmp_path))
+        monkeypatch.setenv("WANDB_MODE", "disabled")
+        use(WandbWriter("p", mode="online", run_dir=tmp_path))
+
+
+def test_wandb_mode_of_the_environment_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one of the two that sends less."""
+    for given, expected in {
+        "online": ["online", "offline", "disabled"],
+        "run": ["online", "offline", "disabled"],
+        "offline": ["offline", "offline", "disabled"],
+        "dryrun": ["offline", "offline", "disabled"],
+        "disabled": ["disabled"] * 3,
+        "": ["online", "offline", "disabled"],
+    }.items():
+        monkeypatch.setenv("WANDB_MODE", given)
+        assert [effective_mode(mode) for mode in MODES] == expected, given
+    monkeypatch.setenv("WANDB_MODE", "onlin")
+    with pytest.raises(ConfigError, match=r"WANDB_MODE must be .*'onlin'"):
+        effective_mode("online")
 
 
 @pytest.mark.usefixtures("no_key")
