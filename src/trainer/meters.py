@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from src.engine import Engine
+from src.errors import CheckpointError
 from src.trainer.learner import StepResult
 from src.types import Batch
 
@@ -30,9 +31,32 @@ class Meters:
         self._audio = self._padded = self._waited = 0.0
         self._started = time.perf_counter()
 
-    def start_epoch(self) -> None:
-        self._epoch = torch.zeros(2, device=self._engine.device)
+    def start_epoch(self, *, resumed: bool = False) -> None:
+        """Begin at zero, or go on within the epoch where the run was ``resumed``."""
+        epoch, sums = self._epoch, self._sums
         self._reset()
+        if resumed:
+            self._sums = sums
+        else:
+            self._epoch = torch.zeros_like(epoch)
+
+    def state(self) -> tuple[float, ...]:
+        """The sums of the losses, which are those of all ranks; nothing of times and speeds."""
+        return tuple(torch.cat((self._epoch, self._sums)).tolist())
+
+    def load(self, sums: Sequence[float]) -> None:
+        """Go on from the ``sums`` of :meth:`state`; older checkpoints have none.
+
+        Raises:
+            CheckpointError: they are not as many.
+        """
+        if not sums:
+            return
+        if len(sums) != len(self.state()):
+            raise CheckpointError(f"the checkpoint's progress has {len(sums)} sums, not 6")
+        device = self._engine.device
+        self._epoch = torch.tensor(sums[:2], dtype=torch.float32, device=device)
+        self._sums = torch.tensor(sums[2:], dtype=torch.float32, device=device)
 
     def wait(self, seconds: float) -> None:
         """Count time spent waiting for data."""
@@ -70,6 +94,6 @@ class Meters:
         return values
 
     def epoch_loss(self) -> dict[str, float]:
-        """The mean loss of the epoch's steps since it or this process began; empty without any."""
+        """The mean loss of the epoch's steps, also of those before a resume; empty without any."""
         total, count = self._epoch.tolist()
         return {"train/epoch_loss": total / count} if count else {}

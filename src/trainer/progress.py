@@ -22,6 +22,7 @@ class Progress:
         skipped: steps without a finite loss or gradient, or without any readable audio.
         nonfinite: steps in a row, up to now, without a finite loss or gradient.
         seconds: of training time so far.
+        sums: what the meters have added up, see :class:`src.trainer.meters.Meters`.
     """
 
     step: int = 0
@@ -33,6 +34,7 @@ class Progress:
     skipped: int = 0
     nonfinite: int = 0
     seconds: float = 0.0
+    sums: tuple[float, ...] = ()
 
     @property
     def position(self) -> Position:
@@ -50,13 +52,15 @@ class Progress:
     def from_state(cls, state: Mapping[str, Any]) -> Progress:
         """Raises CheckpointError for unknown, missing or impossible counters."""
         known = {field.name for field in fields(cls)}
-        if set(state) != known:
-            wrong = ", ".join(sorted(known ^ set(state)))
+        given = {"sums": (), **state}  # older checkpoints have none
+        if set(given) != known:
+            wrong = ", ".join(sorted(known ^ set(given)))
             raise CheckpointError(f"the checkpoint's progress does not fit: {wrong}")
-        for name, value in state.items():
+        for name, value in given.items():
             counts = isinstance(value, int) and value >= 0
             number = isinstance(value, int | float) and (name == "best" or value >= 0)
-            real = {"best": number or value is None, "seconds": number}
+            floats = isinstance(value, tuple) and all(isinstance(each, float) for each in value)
+            real = {"best": number or value is None, "seconds": number, "sums": floats}
             if not real.get(name, counts):
                 raise CheckpointError(f"the checkpoint's progress cannot have {name}={value!r}")
-        return cls(**state)
+        return cls(**given)

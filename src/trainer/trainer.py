@@ -58,6 +58,7 @@ class Trainer:
     def start_at(self, progress: Progress, metrics: Mapping[str, float]) -> None:
         """Go on from ``progress``, at which the run had these metrics."""
         self.progress = progress
+        self._meters.load(progress.sums)
         self.closing.start_at(progress, metrics)
 
     def run(self) -> int:
@@ -119,7 +120,7 @@ class Trainer:
         progress, end = self.progress, self._ends[self.progress.epoch]
         begin = self._ends[progress.epoch - 1] if progress.epoch else 0
         self.learner.pipeline.train()
-        self._meters.start_epoch()
+        self._meters.start_epoch(resumed=progress.step > begin)
         bar = tqdm(
             desc=f"epoch {progress.epoch + 1}/{len(self._ends)}",
             total=end - begin,
@@ -204,12 +205,16 @@ class Trainer:
             log.info("Saved at step %d: trainer.resume_from=auto goes on", self.progress.step)
 
     def _save_now(self) -> None:
-        self._guard.settle(self.progress)
-        self.progress.seconds = time.perf_counter() - self._started
+        self._settle()
         self.closing.keeper.save(self.folder.last, self.progress, self.closing.metrics)
 
-    def _save(self, path: Path) -> None:
+    def _settle(self) -> None:
+        """Bring the progress up to date for a checkpoint."""
         self._guard.settle(self.progress)
         self.progress.seconds = time.perf_counter() - self._started
+        self.progress.sums = self._meters.state()
+
+    def _save(self, path: Path) -> None:
+        self._settle()
         self.closing.save(path, self.progress)
         self._saving.done()

@@ -116,6 +116,13 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert all(torch.equal(one["weights"][key], other["weights"][key]) for key in one["weights"])
     steps = [row["step"] for row in metrics(tmp_path / "parts" / "toy")]
     assert steps == sorted(steps)
+    for key in ("train/loss", "train/epoch_loss"):  # of the whole epoch, too
+        losses = [
+            {row["step"]: row[key] for row in metrics(tmp_path / place / "toy") if key in row}
+            for place in ("whole", "parts")
+        ]
+        assert losses[0]
+        assert losses[0] == losses[1]
 
 
 def test_resuming_with_other_plans_is_refused(data: Path, tmp_path: Path) -> None:
