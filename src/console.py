@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from src.escaping import visible
+
 log = logging.getLogger(__name__)
+
+_OF_A_BAR = re.compile("\r|(\x1b\\[A)+")  # what tqdm begins with, to draw in place
+_TITLES = {"stdout": "standard output", "stderr": "standard error"}
 
 
 class Console:
-    """Passes everything on to ``stream`` until that fails; from then on it is dropped.
+    """Passes everything on to ``stream``, control characters as visible escapes.
+
+    If it ``endures``, what the stream does not take any more is dropped.
 
     Attributes:
         fault: what the stream failed with; None as long as it works.
     """
 
-    def __init__(self, stream: Any, name: str) -> None:
+    def __init__(self, stream: Any, name: str, *, endures: bool) -> None:
+        self._endures = endures
         self._stream = stream
         self._name = name
         self.fault: OSError | None = None
@@ -29,8 +38,10 @@ class Console:
 
     def write(self, text: str) -> int:
         """Write, or drop, ``text``; returns its length."""
+        begin = _OF_A_BAR.match(text)
+        drawn = begin[0] if begin and self._name == _TITLES["stderr"] else ""
         try:
-            self._stream.write(text)
+            self._stream.write(drawn + visible(text[len(drawn) :]))
         except OSError as error:
             self._drop(error)
         return len(text)
@@ -43,7 +54,9 @@ class Console:
             self._drop(error)
 
     def _drop(self, error: OSError) -> None:
-        """Put nothing in the stream's place, so that not even Python's end finds it broken."""
+        """Raise, or put nothing in the stream's place: Python's end must not find it broken."""
+        if not self._endures:
+            raise error
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, self._stream.fileno())
         os.close(null)
@@ -73,15 +86,21 @@ def open_standard_streams() -> None:
 
 @contextmanager
 def enduring(*names: str) -> Iterator[None]:
-    """Within, ``sys.stdout`` or ``sys.stderr``, as named, never raise because of what is behind."""
-    before = {name: getattr(sys, name) for name in names}
-    titles = {"stdout": "standard output", "stderr": "standard error"}
-    consoles = {name: Console(stream, titles[name]) for name, stream in before.items()}
+    """Within, the standard streams that are named never raise because of what is behind them.
+
+    Both show control characters as escapes.
+    """
+    before = {name: getattr(sys, name) for name in _TITLES}
+    consoles = {
+        name: Console(stream, _TITLES[name], endures=name in names)
+        for name, stream in before.items()
+    }
     for name, console in consoles.items():
         setattr(sys, name, console)
     try:
         yield
     finally:
         for name, stream in before.items():
-            consoles[name].flush()
+            if name in names:
+                consoles[name].flush()
             setattr(sys, name, stream)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.errors import ConfigError, ManifestError
+from src.escaping import one_line
 from src.files import whole_folder, write_whole
 from src.inference.robustness import Measured, level_name
 from src.metrics.interval import Interval, interval, resampled_rates
@@ -155,7 +156,10 @@ def _cells(rates: Sequence[Interval], *, signed: bool = False) -> list[str]:
 
 def _table(heads: Sequence[str], columns: Sequence[Sequence[str]]) -> str:
     """A Markdown table of columns of equal length, padded; the first to the left."""
-    columns = [[head.replace("|", "/"), *cells] for head, cells in zip(heads, columns, strict=True)]
+    columns = [
+        [one_line(head).replace("|", "/"), *cells]
+        for head, cells in zip(heads, columns, strict=True)
+    ]
     widths = [max(map(len, column)) for column in columns]
     rows = [
         [cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(pairs)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from src.escaping import one_line
 from src.evaluation import Evaluation
 from src.metrics import CorpusScore
 
@@ -87,6 +88,7 @@ def _rates(part: str, name: str, score: CorpusScore) -> tuple[str, ...]:
 
 def aligned(rows: Sequence[tuple[str, ...]], *, n_left: int) -> str:
     """Columns side by side under a rule; the first ``n_left`` to the left."""
+    rows = [tuple(map(one_line, row)) for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from src.escaping import markdown_cell, one_line
+
 Table = tuple[list[str], list[list[str]]]
 """Header and rows."""
 
 
 def plain(title: str, table: Table) -> str:
     """Columns under a title."""
-    header, rows = table
+    header, rows = table[0], [[one_line(cell) for cell in row] for row in table[1]]
     sizes = [max(len(row[place]) for row in [header, *rows]) for place in range(len(header))]
     lines = [
         "  ".join(cell.ljust(size) for cell, size in zip(row, sizes, strict=True)).rstrip()
@@ -21,7 +23,5 @@ def markdown(title: str, table: Table) -> str:
     """A Markdown table, under a heading if there is a title."""
     header, rows = table
     lines = [header, ["---"] * len(header), *rows]
-    text = "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines
-    )
+    text = "\n".join("| " + " | ".join(markdown_cell(cell) for cell in row) + " |" for row in lines)
     return f"### {title}\n\n{text}" if title else text

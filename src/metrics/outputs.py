@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from src.escaping import fenced, one_line, sheet_cell
 from src.metrics.alignment import align, side_by_side
 from src.metrics.analysis import Confusions, Row, Slice
 from src.metrics.comparison import Comparison
@@ -64,7 +65,7 @@ def as_markdown(found: Report) -> str:
         lines.append(_calibrated(found.reliability))
     parts = [markdown("", (header, rows)), "\n\n".join(lines), *_tables(found, markdown)]
     if found.worst:
-        parts.append(f"### Worst utterances\n\n```\n{_worst(found.worst)}\n```")
+        parts.append(f"### Worst utterances\n\n{fenced(_worst(found.worst))}")
     return "\n\n".join(parts)
 
 
@@ -78,7 +79,8 @@ def as_csv(found: Report) -> str:
         words = row.words
         rates = f"{words.rate:.6f}", f"{row.characters.rate:.6f}"
         edits = words.substitutions, words.deletions, words.insertions, words.reference
-        writer.writerow([row.name, *rates, *edits, row.reference, row.hypothesis])
+        texts = sheet_cell(row.reference), sheet_cell(row.hypothesis)
+        writer.writerow([sheet_cell(row.name), *rates, *edits, *texts])
     return text.getvalue().rstrip("\n")
 
 
@@ -232,7 +234,7 @@ def _calibrated(found: Mapping[str, Any]) -> str:
 
 def _worst(rows: Sequence[Row]) -> str:
     return "\n\n".join(
-        f"{row.name}: {row.words.errors} errors in {row.words.reference} words\n"
+        f"{one_line(row.name)}: {row.words.errors} errors in {row.words.reference} words\n"
         + side_by_side(align(row.reference.split(), row.hypothesis.split()))
         for row in rows
     )

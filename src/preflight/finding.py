@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from src.escaping import one_line
+
 Severity = Literal["ok", "warning", "error"]
 MOST_NAMES = 5
 _WIDTH = max(map(len, get_args(Severity)))
@@ -68,9 +70,11 @@ def render(findings: Iterable[Finding]) -> str:
         lines.append(area)
         for finding in (finding for finding in findings if finding.area == area):
             subject = finding.check.removeprefix(area).removeprefix(": ")
-            lines.append(f"  {finding.severity:<{_WIDTH}}  {subject}: {finding.found}")
+            lines.append(
+                f"  {finding.severity:<{_WIDTH}}  {one_line(f'{subject}: {finding.found}')}"
+            )
             if finding.remedy:
-                lines.append(f"  {'':<{_WIDTH}}  -> {finding.remedy}")
+                lines.append(f"  {'':<{_WIDTH}}  -> {one_line(finding.remedy)}")
         lines.append("")
     counts = Counter(finding.severity for finding in findings)
     lines.append(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from pathlib import Path
 
+from src.escaping import html_text as escape
 from src.preflight.corpus import REMEDIES
 from src.preview.folder import MARK, Clip, Shown, Story
 from src.preview.statistics import Examined, facts, tightest

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from src.errors import ManifestError
+from src.escaping import one_line
 from src.files import write_whole
 from src.results.published import Published
 from src.results.rows import LanguageModel, Rate, Result, latest
@@ -224,4 +225,4 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return one_line(" ".join(text.split())).replace("|", "\\|")

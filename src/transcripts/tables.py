@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from src.escaping import sheet_cell
 from src.transcripts.transcript import Transcript
 
 
@@ -14,7 +15,8 @@ def tsv(transcript: Transcript) -> str:
     """Start and end in milliseconds, confidence and word, under a line that names them."""
     lines = ["start\tend\tconfidence\tword"]
     lines += [
-        f"{1000 * word.start:.0f}\t{1000 * word.end:.0f}\t{word.confidence:.4f}\t{word.word}"
+        f"{1000 * word.start:.0f}\t{1000 * word.end:.0f}\t{word.confidence:.4f}"
+        f"\t{sheet_cell(word.word)}"
         for word in transcript.words
     ]
     return "".join(f"{line}\n" for line in lines)

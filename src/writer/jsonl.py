@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
+from src.escaping import sheet_cell
 from src.files import safe_name, write_whole
 from src.writer.files import DOTS_PER_INCH
 
@@ -113,7 +114,8 @@ class JsonlWriter:
 
     def table(self, name: str, frame: pd.DataFrame, step: int) -> None:
         # The mark at the start lets spreadsheets recognise UTF-8.
-        content = frame.to_csv(index=False, lineterminator="\n").encode("utf-8-sig")
+        shown = frame.map(lambda cell: sheet_cell(cell) if isinstance(cell, str) else cell)
+        content = shown.to_csv(index=False, lineterminator="\n").encode("utf-8-sig")
         self._replace("tables", name, ".csv", content)
 
     def figure(self, name: str, figure: Figure, step: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from src.errors import ConfigError
+from src.escaping import markdown_cell
 from src.writer.files import rasterise
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ class TensorboardWriter:
             run_dir: the run's folder.
             config: plain containers, shown as text.
             resume_step: the last step that the resumed run has done; later ones are hidden.
+
+        Raises:
+            ConfigError: tensorboard cannot be imported.
         """
         # Imported here, because only runs that show themselves in TensorBoard need it.
         try:
@@ -73,11 +77,11 @@ class TensorboardWriter:
 
 def _markdown(frame: pd.DataFrame) -> str:
     """The table as Markdown, which is all that TensorBoard's text panel knows."""
-    rows = [list(map(str, frame.columns)), ["---"] * frame.shape[1]]
+    rows = [list(map(markdown_cell, map(str, frame.columns))), ["---"] * frame.shape[1]]
     rows += [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _cell(value: object) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
+    return markdown_cell(text)

@@ -1,0 +1,63 @@
+"""Names, transcripts and messages that others wrote, made harmless where they are shown.
+
+Everything is escaped as ``\\uXXXX``, which JSON reads back as what it was.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+
+# C0 and C1, line separators, and what turns the direction of the text around it
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?%?")
+_FORMULA = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")  # the last four are as wide as Chinese letters
+
+
+def visible(text: str) -> str:
+    r"""``text`` with its control characters as escapes, but for line feeds and tabs.
+
+    >>> visible("a\x1b[2Jb\n")
+    'a\\u001b[2Jb\n'
+    """
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def one_line(text: str) -> str:
+    r"""As :func:`visible`, with line feeds and tabs as escapes, too: a cell of a table, or a name.
+
+    >>> one_line("a\nb")
+    'a\\u000ab'
+    """
+    return visible(text).replace("\n", "\\u000a").replace("\t", "\\u0009")
+
+
+def sheet_cell(text: str) -> str:
+    """A text cell of CSV or TSV that no spreadsheet takes for a formula; numbers stay numbers.
+
+    >>> sheet_cell("=1+1"), sheet_cell("-1.5"), sheet_cell("- no")
+    ("'=1+1", '-1.5', "'- no")
+    """
+    risky = text.lstrip(" ").startswith(_FORMULA) and not _NUMBER.fullmatch(text.strip())
+    return one_line(f"'{text}" if risky else text)
+
+
+def markdown_cell(text: str) -> str:
+    """A cell of a Markdown table: no column, no row and no HTML of its own.
+
+    >>> markdown_cell("a|b <img>")
+    'a\\\\|b &lt;img>'
+    """
+    return one_line(" ".join(text.splitlines())).replace("|", "\\|").replace("<", "&lt;")
+
+
+def fenced(text: str) -> str:
+    """A code block in Markdown that ``text`` does not end."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{visible(text)}\n{fence}"
+
+
+def html_text(text: str) -> str:
+    """``text`` for an element or an attribute of HTML."""
+    return html.escape(visible(text))
