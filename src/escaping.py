@@ -33,13 +33,13 @@ def one_line(text: str) -> str:
 
 
 def sheet_cell(text: str) -> str:
-    """A text cell of CSV or TSV that no spreadsheet takes for a formula; numbers stay numbers.
+    """A text cell of CSV that no spreadsheet takes for a formula; numbers stay numbers.
 
     >>> sheet_cell("=1+1"), sheet_cell("-1.5"), sheet_cell("- no")
     ("'=1+1", '-1.5', "'- no")
     """
     risky = text.lstrip(" ").startswith(_FORMULA) and not _NUMBER.fullmatch(text.strip())
-    return one_line(f"'{text}" if risky else text)
+    return visible(f"'{text}" if risky else text)
 
 
 def markdown_cell(text: str) -> str:

@@ -169,6 +169,17 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+_IN_WORDS = {
+    bool: "true or false",
+    float: "a number",
+    int: "a whole number",
+    list: "a list",
+    Sequence: "a list",
+    str: "a text",
+    type(None): "null",
+}
+
+
 def check_type(key: str, value: object, hint: Any) -> None:
     """Raise ConfigError where ``value`` is not of the kind that the annotation ``hint`` names."""
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
@@ -178,5 +189,5 @@ def check_type(key: str, value: object, hint: Any) -> None:
     if is_number(value) and isinstance(value, int) and float in allowed:
         return
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
-        names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in allowed)
+        names = " or ".join(_IN_WORDS.get(kind, kind.__name__) for kind in allowed)
         raise ConfigError(f"{key} must be {names}, but is {value!r}")

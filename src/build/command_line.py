@@ -23,9 +23,6 @@ from src.paths import ROOT
 DETAIL = "HYDRA_FULL_ERROR"
 
 
-_GROUPS = {place.name: place for place in (ROOT / "configs").iterdir() if place.is_dir()}
-
-
 class _Ended(BaseException):
     """Carries what a user can mend past Hydra, which would print a line of its own before it."""
 
@@ -105,7 +102,7 @@ def with_choices(words: Sequence[str]) -> list[str]:
 def _taken_away(word: str) -> str | None:
     """The config group that ``GROUP=null`` or ``~GROUP`` takes away."""
     key = word.removeprefix("~") if word.startswith("~") else word.removesuffix("=null")
-    return key if key != word and key in _GROUPS else None
+    return key if key != word and key.isidentifier() and (ROOT / "configs" / key).is_dir() else None
 
 
 def _put_help_check_aside() -> None:

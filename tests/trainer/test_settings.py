@@ -15,9 +15,12 @@ from src.trainer.settings import TrainerSettings
     ("options", "message"),
     [
         ({"n_epochs": 0}, "trainer.n_epochs must be positive, but is 0"),
-        ({"n_epochs": "ten"}, "trainer.n_epochs must be int, but is 'ten'"),
-        ({"n_epochs": True}, "trainer.n_epochs must be int, but is True"),
-        ({"n_epochs": 1, "epoch_len": 2.5}, "trainer.epoch_len must be int or null, but is 2.5"),
+        ({"n_epochs": "ten"}, "trainer.n_epochs must be a whole number, but is 'ten'"),
+        ({"n_epochs": True}, "trainer.n_epochs must be a whole number, but is True"),
+        (
+            {"n_epochs": 1, "epoch_len": 2.5},
+            "trainer.epoch_len must be a whole number or null, but is 2.5",
+        ),
         ({"n_epochs": 1, "max_grad_norm": -1}, "trainer.max_grad_norm must be positive"),
         ({"n_epochs": 1, "monitor": "val_WER"}, "trainer.monitor must be 'min METRIC'"),
         ({"n_epochs": 1, "accumulate": 0}, "trainer.accumulate must be positive, but is 0"),
