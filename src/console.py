@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from src.escaping import visible
@@ -81,7 +81,8 @@ def open_standard_streams() -> None:
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", errors="replace"))  # noqa: SIM115 (till the end)
         elif hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+            with suppress(OSError):  # of a file that was put in another's place behind the stream
+                stream.reconfigure(errors="backslashreplace")
 
 
 @contextmanager
