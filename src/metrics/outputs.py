@@ -79,8 +79,10 @@ def as_csv(found: Report) -> str:
         words = row.words
         rates = f"{words.rate:.6f}", f"{row.characters.rate:.6f}"
         edits = words.substitutions, words.deletions, words.insertions, words.reference
-        texts = sheet_cell(row.reference), sheet_cell(row.hypothesis)
-        writer.writerow([sheet_cell(row.name), *rates, *edits, *texts])
+        name, *texts = (
+            one_line(sheet_cell(each)) for each in (row.name, row.reference, row.hypothesis)
+        )
+        writer.writerow([name, *rates, *edits, *texts])
     return text.getvalue().rstrip("\n")
 
 
