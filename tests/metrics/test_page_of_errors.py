@@ -112,7 +112,7 @@ def test_a_tone_is_a_line_in_the_spectrogram() -> None:
 
 def test_a_page_that_cannot_be_written(found: Report, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="file"):
+    with pytest.raises(ConfigError, match="cannot be written"):
         write_html(found, str(tmp_path / "file" / "page.html"), "mine")
 
 
