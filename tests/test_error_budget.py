@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import chain
+from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from src.decoding import BeamSearchDecoder, GreedyDecoder
-from src.evaluation import ErrorBudget, Evaluation, Recognized
-from src.evaluation.budget import acoustic_scores, add_to_budgets
+from src.evaluation import ErrorBudget, Evaluation, error_budget_of_parts
+from src.evaluation.budget import acoustic_scores, divided, error_budgets
 from src.inference import budget_table
 from src.metrics import CorpusScore
+from src.metrics.edits import word_edits
 from src.text import TextEncoder
-from src.types import Hypothesis, Padded, Utterance
+from src.types import Padded
 
 ENCODER = TextEncoder("ab ")
 
@@ -47,13 +52,10 @@ class Stub:
 
 
 def budget(emissions: torch.Tensor, reference: str, heard: str, **liking: float) -> ErrorBudget:
-    utterance = Utterance("u", Path("u.wav"), 1.0, reference)
-    result = Recognized(utterance, reference, {"Stub": [Hypothesis(heard, 0.0)]})
-    budgets = {"Stub": ErrorBudget()}
     log_probs = Padded(emissions[None], torch.tensor([len(emissions)]))
-    stub = Stub({key.replace("_", " "): value for key, value in liking.items()})
-    add_to_budgets(budgets, log_probs, [result], [stub], ENCODER)  # type: ignore[list-item]
-    return budgets["Stub"]
+    stub: Any = Stub({key.replace("_", " "): value for key, value in liking.items()})
+    [found] = error_budgets(stub, log_probs, [reference], [heard], ENCODER) or []
+    return found
 
 
 def test_each_cause() -> None:
@@ -98,17 +100,43 @@ def test_acoustic_scores_are_those_of_a_beam_that_holds_all() -> None:
     assert acoustic_scores(alone, ["xyz"], ENCODER) == [-math.inf]
 
 
-def test_without_references_there_is_nothing() -> None:
-    utterance = Utterance("u", Path("u.wav"), 1.0)
-    result = Recognized(utterance, None, {"Argmax": [Hypothesis("a", 0.0)]})
-    budgets = {"Argmax": ErrorBudget()}
-    log_probs = Padded(frames("a")[None], torch.tensor([1]))
-    add_to_budgets(budgets, log_probs, [result], [GreedyDecoder(ENCODER)], ENCODER)
-    assert budgets == {"Argmax": ErrorBudget()}
+TEXTS = st.text("ab ", max_size=12)
+
+
+@given(reference=TEXTS, parts=st.lists(TEXTS, min_size=1, max_size=5), spaced=st.booleans())
+def test_parts_have_the_errors_of_the_whole(reference: str, parts: list[str], spaced: bool) -> None:
+    heard = (" " if spaced else "").join(parts)
+    if spaced:
+        pieces = divided(reference.split(), [part.split() for part in parts])
+        assert list(chain(*pieces)) == reference.split()
+        edits = [
+            word_edits(" ".join(piece), part).errors
+            for piece, part in zip(pieces, parts, strict=True)
+        ]
+        assert sum(edits) == word_edits(reference, heard).errors
+    else:
+        assert "".join(map("".join, divided(reference, parts))) == reference
+    encoder = ENCODER if spaced else TextEncoder("ab")
+    log_probs = torch.randn(len(parts), 9, encoder.n_tokens).log_softmax(-1)
+    padded = Padded(log_probs, torch.full((len(parts),), 9))
+    found = error_budget_of_parts(GreedyDecoder(encoder), padded, reference, parts, encoder)
+    assert found is not None
+    owed = found.unknown + found.search + found.language + found.acoustic + found.both
+    whole = word_edits(reference, heard)
+    assert (owed, found.words) == (whole.errors, whole.reference)
+
+
+def test_a_book_whose_words_all_fall_to_one_part_takes_no_memory() -> None:
+    parts = Padded.stack([frames("a-b"), frames("-" * 500)])
+    book = "ab " * 30_000
+    started = time.process_time()
+    found = error_budget_of_parts(GreedyDecoder(ENCODER), parts, book, ["ab", ""], ENCODER)
+    assert found == ErrorBudget(acoustic=29_999, words=30_000)
+    assert time.process_time() - started < 20
 
 
 def test_the_table_says_what_it_covers() -> None:
-    """An earlier run's predictions and long recordings are scored, but their causes not known."""
+    """Predictions from before there were references are scored, but their causes not known."""
     evaluation = Evaluation({"Beam": CorpusScore.from_pairs([("a b", "a b"), ("a b a", "b")])})
     evaluation.budgets = {"Beam": ErrorBudget(acoustic=1, words=2)}
     table = budget_table({"dev": evaluation})

@@ -73,7 +73,7 @@ def infer(config: DictConfig) -> int:
         )
         earlier = folder.finished(corpus.utterances)
         rest = [each for each in corpus.utterances if each.id not in earlier]
-        evaluation = _recognize(recognizer, rest, folder, dataloader, settings, corpus.name)
+        evaluation = _recognize(recognizer, corpus, rest, folder, dataloader, settings)
         recall(evaluation, earlier.values(), recognizer.decoder.name)
         failed += _write_failures(corpus, evaluation, folder)
         folder.finish()
@@ -90,23 +90,23 @@ def infer(config: DictConfig) -> int:
 
 def _recognize(
     recognizer: Recognizer,
+    corpus: Corpus,
     utterances: Sequence[Utterance],
     folder: PredictionFolder,
     dataloader: DataloaderSettings,
     settings: InferencerSettings,
-    title: str,
 ) -> Evaluation:
-    """Short utterances in batches, then the long ones by themselves."""
+    """Those of a corpus that are left: short ones in batches, then the long ones one by one."""
     longest = math.inf if settings.max_segment is None else settings.max_segment
     short = [each for each in utterances if each.duration <= longest]
     long = [each for each in utterances if each.duration > longest]
-    evaluation = Evaluation.of(recognizer.decoders)
     # without a reference there is nothing to compare: only the chosen decoder listens
-    scored = any(each.text is not None for each in utterances)
+    scored = any(each.text is not None for each in corpus)
     decoders = recognizer.decoders if scored else [recognizer.decoder]
+    evaluation = Evaluation.of(recognizer.decoders, budget=True)
     if short:
         loader = dataloader.loader(short, no_labels, recognizer.sample_rate, shuffle=False)
-        evaluation = run_short(recognizer, loader, decoders, folder.write, title=title)
+        evaluation = run_short(recognizer, loader, decoders, folder.write, title=corpus.name)
     if long:
         run_long(
             recognizer,
@@ -115,7 +115,7 @@ def _recognize(
             evaluation,
             folder.write,
             max_segment=longest,
-            title=title,
+            title=corpus.name,
         )
     return evaluation
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from itertools import accumulate, pairwise
 
 import torch
 from rapidfuzz.distance import Levenshtein
@@ -19,10 +19,8 @@ from src.decoding import Decoder
 from src.text import TextEncoder
 from src.types import Padded
 
-if TYPE_CHECKING:
-    from src.evaluation.result import Recognized
-
 _TOLERANCE = 1e-3  # nats; the scores of one text differ so much between batches
+_TOGETHER = 64  # texts that are scored at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,60 +53,102 @@ class ErrorBudget:
         return int(getattr(self, cause)) / max(self.words, 1)
 
 
-def add_to_budgets(
-    budgets: dict[str, ErrorBudget],
+def error_budgets(
+    decoder: Decoder,
     log_probs: Padded,
-    results: Sequence[Recognized],
-    decoders: Sequence[Decoder],
+    references: Sequence[str],
+    texts: Sequence[str],
     text_encoder: TextEncoder,
-) -> None:
-    """Account for the errors of a batch.
+) -> list[ErrorBudget] | None:
+    """Finds what the errors of each utterance of a batch are owed to.
 
     Args:
-        budgets: by decoder's name; a decoder that cannot score a text loses its place.
-        log_probs: (B, T, V) of the batch.
-        results: of the same utterances; those without a reference do not count.
-        decoders: what made them.
-        text_encoder: spells the references.
+        decoder: what made ``texts``.
+        log_probs: (B, T, V).
+        references: B normalised transcripts.
+        texts: B hypotheses.
+        text_encoder: spells them.
+
+    Returns:
+        None if the decoder cannot score a text.
     """
-    known = [index for index, each in enumerate(results) if each.reference is not None]
-    if not known:
-        return
-    chosen = Padded(log_probs.data[known], log_probs.lengths[known])
-    references = [str(results[index].reference) for index in known]
-    plain = acoustic_scores(chosen, references, text_encoder)
-    for decoder in decoders:
-        texts = [results[index].hypotheses[decoder.name][0].text for index in known]
-        if decoder.language_score("") is None:
-            budgets.pop(decoder.name, None)
-            continue
-        searched = decoder.acoustic(chosen)
-        heard = plain if searched is chosen else acoustic_scores(searched, references, text_encoder)
-        found = acoustic_scores(searched, texts, text_encoder)
-        for reference, text, theirs, ours in zip(references, texts, heard, found, strict=True):
-            budgets[decoder.name] += _account(decoder, reference, text, theirs, ours)
+    if decoder.language_score("") is None:
+        return None
+    searched = decoder.acoustic(log_probs)
+    theirs = acoustic_scores(searched, references, text_encoder)
+    ours = acoustic_scores(searched, texts, text_encoder)
+    return [_account(decoder, *each) for each in zip(references, texts, theirs, ours, strict=True)]
+
+
+def error_budget_of_parts(
+    decoder: Decoder,
+    log_probs: Padded,
+    reference: str,
+    texts: Sequence[str],
+    text_encoder: TextEncoder,
+) -> ErrorBudget | None:
+    """The same for one recording that was decoded in parts.
+
+    Each part gets the words of the reference that the best alignment gives to its hypothesis, so
+    the errors of the parts add up to those of the recording. An alphabet without a space makes one
+    word of a recording, and so one verdict.
+
+    Args:
+        log_probs: (P, T, V), of the parts.
+        texts: P hypotheses.
+    """
+    if text_encoder.space is not None:
+        pieces = divided(reference.split(), [text.split() for text in texts])
+        references = [" ".join(piece) for piece in pieces]
+        budgets = error_budgets(decoder, log_probs, references, texts, text_encoder)
+        return None if budgets is None else sum(budgets, ErrorBudget())
+    if decoder.language_score("") is None:
+        return None
+    references = ["".join(piece) for piece in divided(reference, texts)]
+    searched = decoder.acoustic(log_probs)
+    theirs = sum(acoustic_scores(searched, references, text_encoder))
+    ours = sum(acoustic_scores(searched, texts, text_encoder))
+    return _account(decoder, reference, "".join(texts), theirs, ours)
+
+
+def divided(reference: Sequence[str], parts: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+    """``reference`` in as many pieces as there are ``parts``, whose edits add up to the least.
+
+    >>> divided("abcd", ["ab", "x", "d"])
+    ['ab', 'c', 'd']
+    """
+    places = [0]  # in the reference, before each token of the hypothesis and at its end
+    for step in Levenshtein.opcodes(reference, [token for part in parts for token in part]):
+        length = step.dest_end - step.dest_start
+        places += [min(step.src_start + n, step.src_end) for n in range(1, length + 1)]
+    ends = [places[end] for end in accumulate(map(len, parts))]
+    return [reference[start:end] for start, end in pairwise([0, *ends[:-1], len(reference)])]
 
 
 def acoustic_scores(
     log_probs: Padded, texts: Sequence[str], text_encoder: TextEncoder
 ) -> list[float]:
     """ln P(text | audio) of a text for each of (B, T, V); -inf for what cannot be spelled."""
-    spelled = [not text_encoder.unknown(text) for text in texts]
-    labels = [
-        torch.tensor(text_encoder.encode(text) if possible else [], dtype=torch.int64)
-        for text, possible in zip(texts, spelled, strict=True)
-    ]
-    targets = Padded.stack(labels)
-    losses: Tensor = torch.nn.functional.ctc_loss(
-        log_probs.data.float().transpose(0, 1),
-        targets.data.to(log_probs.data.device),
-        log_probs.lengths,
-        targets.lengths.to(log_probs.data.device),
-        blank=text_encoder.blank,
-        reduction="none",
-    )
-    pairs = zip(losses.tolist(), spelled, strict=True)
-    return [-loss if possible else float("-inf") for loss, possible in pairs]
+    possible, labels = [], []
+    for text, length in zip(texts, log_probs.lengths.tolist(), strict=True):
+        spelled = [] if text_encoder.unknown(text) else text_encoder.encode(text)
+        # more labels than frames would only take memory, of which a whole book takes too much
+        possible.append(bool(spelled or not text) and len(spelled) <= length)
+        labels.append(torch.tensor(spelled if possible[-1] else [], dtype=torch.int64))
+    scores: list[float] = []
+    for start in range(0, len(texts), _TOGETHER):
+        few = slice(start, start + _TOGETHER)
+        targets = Padded.stack(labels[few])
+        losses: Tensor = torch.nn.functional.ctc_loss(
+            log_probs.data[few].float().transpose(0, 1),
+            targets.data.to(log_probs.data.device),
+            log_probs.lengths[few],
+            targets.lengths.to(log_probs.data.device),
+            blank=text_encoder.blank,
+            reduction="none",
+        )
+        scores += (-losses).tolist()
+    return [score if each else float("-inf") for score, each in zip(scores, possible, strict=True)]
 
 
 def _account(

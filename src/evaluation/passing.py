@@ -10,11 +10,11 @@ from tqdm import tqdm
 
 from src.datasets.loader import SpeechLoader
 from src.decoding import Decoder, fired
-from src.evaluation.budget import add_to_budgets
+from src.evaluation.budget import error_budgets
 from src.evaluation.result import Evaluation, Recognized
 from src.pipeline import Pipeline
 from src.text import TextEncoder
-from src.types import Batch, Hypothesis
+from src.types import Batch, Hypothesis, Padded
 
 LAYOUT = "{l_bar}{bar}| {n:.0f}/{total:.0f} s of audio [{elapsed}<{remaining}, {rate_fmt}]"
 """Of a progress bar that counts seconds of audio."""
@@ -62,12 +62,11 @@ def evaluate(
                 count += loss.count
             heard = {decoder.name: decoder(log_probs) for decoder in decoders}
             results = _recognized(batch, heard, text_encoder)
-            for result in results:
-                _score(evaluation, result)
-                note_hot_words(evaluation, result, decoders, text_encoder)
-                take(result)
             if budget:
-                add_to_budgets(evaluation.budgets, log_probs, results, decoders, text_encoder)
+                _find_budgets(results, log_probs, decoders, text_encoder)
+            for result in results:
+                count_result(evaluation, result, decoders, text_encoder)
+                take(result)
     pipeline.train(was_training)
     evaluation.total, evaluation.count = torch.stack((total, count)).tolist()
     return evaluation
@@ -86,19 +85,36 @@ def _recognized(
     ]
 
 
-def _score(evaluation: Evaluation, result: Recognized) -> None:
-    if result.reference is not None:
-        texts = {name: [h.text for h in nbest] for name, nbest in result.hypotheses.items()}
-        evaluation.score(result.reference, texts)
+def _find_budgets(
+    results: Sequence[Recognized],
+    log_probs: Padded,
+    decoders: Sequence[Decoder],
+    text_encoder: TextEncoder,
+) -> None:
+    """Note in each result with a reference what its errors are owed to."""
+    known = [index for index, each in enumerate(results) if each.reference is not None]
+    if not known:
+        return
+    chosen = Padded(log_probs.data[known], log_probs.lengths[known])
+    references = [results[index].reference or "" for index in known]
+    for decoder in decoders:
+        texts = [results[index].hypotheses[decoder.name][0].text for index in known]
+        budgets = error_budgets(decoder, chosen, references, texts, text_encoder)
+        for index, found in zip(known, budgets or (), strict=budgets is not None):
+            results[index].budgets[decoder.name] = found
 
 
-def note_hot_words(
+def count_result(
     evaluation: Evaluation,
     result: Recognized,
     decoders: Sequence[Decoder],
     text_encoder: TextEncoder,
 ) -> None:
-    """Count the hot phrases that each decoder heard in an utterance."""
+    """Count an utterance: its scores, what its errors are owed to, and the hot phrases heard."""
+    if result.reference is not None:
+        texts = {name: [h.text for h in nbest] for name, nbest in result.hypotheses.items()}
+        evaluation.score(result.reference, texts)
+    evaluation.account(result.budgets)
     for decoder in decoders:
         if decoder.hotwords:
             best = result.hypotheses[decoder.name][0]

@@ -20,11 +20,13 @@ class Recognized:
     Attributes:
         reference: the normalised transcript; None if there is none.
         hypotheses: for each decoder's name its n-best list, best first, never empty.
+        budgets: for each decoder's name what its errors are owed to, where that was asked for.
     """
 
     utterance: Utterance
     reference: str | None
     hypotheses: dict[str, list[Hypothesis]]
+    budgets: dict[str, ErrorBudget] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -73,6 +75,11 @@ class Evaluation:
             best = min(texts, key=lambda text: word_edits(reference, text).errors)
             self.oracles[name].add(reference, best)
             self.several[name] |= len(texts) > 1
+
+    def account(self, budgets: Mapping[str, ErrorBudget]) -> None:
+        """Count what an utterance's errors are owed to, for each decoder that is asked about."""
+        for name in self.budgets.keys() & budgets.keys():
+            self.budgets[name] += budgets[name]
 
     @classmethod
     def merged(cls, parts: Sequence[Evaluation]) -> Evaluation:

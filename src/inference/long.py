@@ -8,7 +8,7 @@ decoded in parts that end between words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -35,8 +35,16 @@ Recording = Callable[[], Iterable[npt.NDArray[np.float32]]]
 """Gives the samples of a recording from the start, in blocks (S,)."""
 
 
+Examine = Callable[[Padded, Mapping[str, Sequence[Hypothesis]]], None]
+"""Takes the frames (P, T, V) of the parts of a recording, and each decoder's hypotheses of them."""
+
+
 def nobody(seconds: float) -> None:
     """Hears of the progress and does nothing."""
+
+
+def pass_over(parts: Padded, hypotheses: Mapping[str, Sequence[Hypothesis]]) -> None:
+    """Examines nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +193,16 @@ def decoded(
     decoders: Sequence[Decoder],
     space: int | None,
     frames_per_second: float,
+    examine: Examine = pass_over,
 ) -> dict[str, Hypothesis]:
     """What each decoder makes of (T, V) of any length, by the decoder's name."""
     spans = parts_to_decode(log_probs, space, frames_per_second)
     parts = Padded.stack([log_probs[span.start : span.end] for span in spans])
+    found = {decoder.name: [nbest[0] for nbest in decoder(parts)] for decoder in decoders}
+    examine(parts, found)
     return {
-        decoder.name: joined(
-            [(span, nbest[0]) for span, nbest in zip(spans, decoder(parts), strict=True)], space
-        )
-        for decoder in decoders
+        name: joined(list(zip(spans, hypotheses, strict=True)), space)
+        for name, hypotheses in found.items()
     }
 
 
@@ -205,6 +214,7 @@ def listen(
     space: int | None,
     max_segment: float,
     heard: Callable[[float], None] = nobody,
+    examine: Examine = pass_over,
 ) -> dict[str, Hypothesis]:
     """What each decoder makes of a recording of any length, by the decoder's name.
 
@@ -213,6 +223,7 @@ def listen(
         pipeline: on its device.
         max_segment: seconds that the network hears at a time, at most.
         heard: is told the seconds that were heard, again and again.
+        examine: is shown the parts that were decoded.
 
     Raises:
         AudioError: it cannot be read.
@@ -228,4 +239,4 @@ def listen(
         step=step,
         heard=heard,
     )
-    return decoded(log_probs, decoders, space, rate / step)
+    return decoded(log_probs, decoders, space, rate / step, examine)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from src.decoding import Word
 from src.errors import ConfigError
-from src.evaluation import Evaluation
+from src.evaluation import ErrorBudget, Evaluation
 from src.files import safe_name
 from src.transcripts import Transcript
 
@@ -27,8 +28,29 @@ def recall(evaluation: Evaluation, contents: Iterable[Mapping[str, Any]], decode
         if content["text"] is not None:
             known = {name: texts for name, texts in heard.items() if name in evaluation.scores}
             evaluation.score(content["text"], known)
+            evaluation.account(_budgets(content))
         for phrase in content.get("hotwords", ()):
             evaluation.hot[decoder][phrase] += 1
+
+
+def budget_notes(budgets: Mapping[str, ErrorBudget]) -> dict[str, dict[str, int]]:
+    """What a file says of the causes of errors: for each decoder's name those that there are."""
+    return {
+        name: {cause: n for cause, n in asdict(budget).items() if n and cause != "words"}
+        for name, budget in budgets.items()
+    }
+
+
+def _budgets(content: Mapping[str, Any]) -> dict[str, ErrorBudget]:
+    """The same read back; nothing where the file does not say, or says something else."""
+    words = len(content["text"].split())
+    try:
+        return {
+            name: ErrorBudget(words=words, **{cause: int(n) for cause, n in causes.items()})
+            for name, causes in content["causes"].items()
+        }
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
+        return {}
 
 
 def transcript_of(content: Mapping[str, Any]) -> Transcript:

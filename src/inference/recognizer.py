@@ -29,7 +29,7 @@ from src.engine import pick_device
 from src.inference.calibration import Confidence, RawConfidence, restored
 from src.inference.delay import emission_delay
 from src.inference.given import Audio, Given
-from src.inference.long import MAX_SEGMENT, TOGETHER, Recording, listen, nobody
+from src.inference.long import MAX_SEGMENT, TOGETHER, Examine, Recording, listen, nobody, pass_over
 from src.paths import resolve
 from src.pipeline import Pipeline
 from src.text import TextEncoder
@@ -204,6 +204,7 @@ class Recognizer:
         *,
         max_segment: float = MAX_SEGMENT,
         heard: Callable[[float], None] = nobody,
+        examine: Examine = pass_over,
     ) -> dict[str, Hypothesis]:
         """What each decoder makes of a recording of any length, by the decoder's name.
 
@@ -216,6 +217,7 @@ class Recognizer:
             space=self.text_encoder.space,
             max_segment=max_segment,
             heard=heard,
+            examine=examine,
         )
 
     def align(self, audio: str | Path, text: str, *, delay: float | None = None) -> Alignment:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from tqdm import tqdm
@@ -11,9 +11,17 @@ from src.audio.blocks import blocks
 from src.datasets.loader import SpeechLoader
 from src.decoding import Decoder
 from src.errors import AudioError
-from src.evaluation import LAYOUT, Evaluation, Recognized, evaluate, note_hot_words
+from src.evaluation import (
+    LAYOUT,
+    ErrorBudget,
+    Evaluation,
+    Recognized,
+    count_result,
+    error_budget_of_parts,
+    evaluate,
+)
 from src.inference.recognizer import Recognizer
-from src.types import Failure, Utterance
+from src.types import Failure, Hypothesis, Padded, Utterance
 
 
 def run_short(
@@ -56,21 +64,41 @@ def run_long(
 
         for utterance in utterances:
             try:
-                part = {"offset": utterance.offset, "duration": utterance.duration}
-                rate = recognizer.sample_rate
-                recording = partial(blocks, utterance.audio, sample_rate=rate, **part)
-                heard = recognizer.listen(
-                    recording, decoders, max_segment=max_segment, heard=advance
-                )
+                result = _recognize_long(recognizer, utterance, decoders, max_segment, advance)
             except AudioError as error:
                 evaluation.failures.append(Failure(utterance, str(error)))
                 continue
-            reference = None
-            if utterance.text is not None:
-                reference = recognizer.text_encoder.normalize(utterance.text)
-                texts = {name: [best.text] for name, best in heard.items()}
-                evaluation.score(reference, texts)
-            nbest = {name: [best] for name, best in heard.items()}
-            result = Recognized(utterance, reference, nbest)
-            note_hot_words(evaluation, result, decoders, recognizer.text_encoder)
+            count_result(evaluation, result, decoders, recognizer.text_encoder)
             on_result(result)
+
+
+def _recognize_long(
+    recognizer: Recognizer,
+    utterance: Utterance,
+    decoders: Sequence[Decoder],
+    max_segment: float,
+    advance: Callable[[float], None],
+) -> Recognized:
+    """What each decoder heard, and what its errors are owed to if there is a reference."""
+    encoder = recognizer.text_encoder
+    reference = None if utterance.text is None else encoder.normalize(utterance.text)
+    budgets: dict[str, ErrorBudget] = {}
+
+    def examine(parts: Padded, found: Mapping[str, Sequence[Hypothesis]]) -> None:
+        for decoder in decoders if reference is not None else ():
+            texts = [each.text for each in found[decoder.name]]
+            budget = error_budget_of_parts(decoder, parts, reference or "", texts, encoder)
+            if budget is not None:
+                budgets[decoder.name] = budget
+
+    recording = partial(
+        blocks,
+        utterance.audio,
+        sample_rate=recognizer.sample_rate,
+        offset=utterance.offset,
+        duration=utterance.duration,
+    )
+    heard = recognizer.listen(
+        recording, decoders, max_segment=max_segment, heard=advance, examine=examine
+    )
+    return Recognized(utterance, reference, {name: [best] for name, best in heard.items()}, budgets)

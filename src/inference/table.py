@@ -41,8 +41,8 @@ def score_table(evaluations: Mapping[str, Evaluation]) -> str:
 def budget_table(evaluations: Mapping[str, Evaluation]) -> str:
     """What caused the WER of each decoder, in points; empty without references.
 
-    Causes are found while the network listens to short recordings. Where the scores cover more,
-    as what an earlier run has recognised, the table says how much it covers.
+    Causes are found while the network listens. Where the scores cover more, as what an earlier run
+    has recognised without a reference, the table says how much it covers.
     """
     causes = {
         "acoustic": "acoustic",
@@ -65,8 +65,8 @@ def budget_table(evaluations: Mapping[str, Evaluation]) -> str:
     if len(rows) == 1:
         return ""
     note = (
-        "\nThe causes of errors in recordings longer than inferencer.max_segment, and in those that"
-        "\nan earlier run recognised, are not known: this WER covers the others alone."
+        "\nAn earlier run recognised the rest with other references, or did not note the causes of"
+        "\nits errors: this WER covers the others alone (inferencer.overwrite=true covers all)."
     )
     return "Points of WER owed to\n" + aligned(rows, n_left=2) + note * partial
 

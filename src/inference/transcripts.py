@@ -13,6 +13,7 @@ from src.evaluation import Recognized
 from src.files import lock, sweep, write_whole
 from src.inference.prediction_files import (
     PredictionIndex,
+    budget_notes,
     prediction_file,
     read_prediction,
     transcript_of,
@@ -147,6 +148,8 @@ class PredictionFolder:
         before = dict(content)
         content.pop("rejected", None)
         content["text"] = self._reference(utterance)
+        if content["text"] != before["text"]:
+            content.pop("causes", None)
         content |= self.gate.judge(content["pred_text"], content["text"], content["confidence"])
         if content != before:
             self._write_json(content)
@@ -202,6 +205,8 @@ class PredictionFolder:
         }
         if others:
             content["others"] = others
+        if result.budgets:
+            content["causes"] = budget_notes(result.budgets)
         self._write_json(content)
         self._deliver(content, keep=not self._overwrite)
 

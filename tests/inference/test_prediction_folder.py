@@ -19,11 +19,11 @@ from src.build.inference import _folders
 from src.datasets import Corpus, DirectoryCorpus
 from src.decoding import GreedyDecoder, Word
 from src.errors import ConfigError, sentence
-from src.evaluation import Recognized
+from src.evaluation import ErrorBudget, Evaluation, Recognized
 from src.files import safe_name
 from src.inference import PredictionFolder
 from src.inference.calibration import RawConfidence
-from src.inference.prediction_files import INDEX
+from src.inference.prediction_files import INDEX, recall
 from src.inference.transcripts import MADE_WITH
 from src.text import TextEncoder
 from src.types import Hypothesis, Utterance
@@ -87,6 +87,33 @@ def test_a_mended_reference_counts(tmp_path: Path) -> None:
     assert [each["text"] for each in found.values()] == ["one two", "one two"]
     kept = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     assert kept["text"] == "one two"
+
+
+@pytest.mark.parametrize(
+    ("reference", "causes", "known"),
+    [
+        ("one tow", {"acoustic": 1}, ErrorBudget(acoustic=1, words=2)),
+        ("one two", {"acoustic": 1}, ErrorBudget()),  # another reference: they are not its causes
+        ("one tow", {"acoustic": float("inf")}, ErrorBudget()),
+        ("one tow", {"words": 1}, ErrorBudget()),
+        ("one tow", [], ErrorBudget()),
+    ],
+)
+def test_causes_of_errors_are_recalled_with_their_reference(
+    tmp_path: Path, reference: str, causes: Any, known: ErrorBudget
+) -> None:
+    best = Hypothesis("one two", -1.0, (1,), (0,), (0.9,))
+    budgets = {"Argmax": ErrorBudget(acoustic=1, words=2)}
+    result = Recognized(utterance("a", "one tow"), "one tow", {"Argmax": [best]}, budgets)
+    opened(tmp_path).write(result)
+    content = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert content["causes"] == {"Argmax": {"acoustic": 1}}
+    (tmp_path / "a.json").write_text(json.dumps(content | {"causes": {"Argmax": causes}}))
+    evaluation = Evaluation.of([GreedyDecoder(ENCODER)], budget=True)
+    earlier = opened(tmp_path).finished([utterance("a", reference)])
+    recall(evaluation, earlier.values(), "Argmax")
+    assert evaluation.scores["Argmax"].words.reference == 2
+    assert evaluation.budgets["Argmax"] == known
 
 
 @pytest.mark.parametrize(

@@ -174,3 +174,56 @@ def test_parts_of_one_name_long_ones_and_hot_phrases_are_all_told(
     assert [line.split() for line in heard.splitlines() if f" {word} " in line] == [
         ["a", word, "2"], ["b", word, "1"],
     ]  # fmt: skip
+
+
+def test_a_resumed_run_tells_what_an_uninterrupted_one_does(
+    quick_command: Run, toy_run: Path, talk: tuple[Path, Placed], tmp_path: Path
+) -> None:
+    """Scores and their causes, of long recordings and short ones; both tables agree."""
+    path, placed = talk
+    told = " ".join(text for text, *_ in placed).replace("cab", "cc")  # there are errors
+    rows = [{"audio_filepath": str(path), "text": told}]
+    for number, (text, _, samples) in enumerate(placed[:12]):
+        wave = tmp_path / f"{number}.wav"
+        soundfile.write(wave, samples[: len(samples) - 400 * number], RATE)
+        rows.append(
+            {"audio_filepath": str(wave), "text": text} if number else {"audio_filepath": str(wave)}
+        )
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = [
+        *("-cn=inference", "datasets=an4_test", f"data_dir={tmp_path}"),
+        f"inferencer.from_pretrained={toy_run / 'model_best.pth'}",
+        *(
+            "dataloader.num_workers=0",
+            "inferencer.max_segment=4",
+            "decoder=beam",
+            "decoder.nbest=2",
+        ),
+    ]
+
+    def tables() -> list[str]:
+        done = quick_command("inference.py", *words, f"inferencer.save_path={tmp_path / 'saved'}")
+        assert done.returncode == 0, done.stderr
+        return done.stdout[done.stdout.index("\npart ") :].split("\n\n")
+
+    whole = tables()
+    scores, causes = (
+        {
+            tuple(line.split()[:2]): line.split()
+            for line in table.splitlines()
+            if line.startswith("test ")
+        }
+        for table in whole[:2]
+    )
+    assert "best of" in whole[0]
+    assert len(causes) == 2
+    for key, (_, _, wer, *_, n_words) in causes.items():
+        assert wer == scores[key][3] != "0.00"
+        assert int(n_words) == sum(len(str(row.get("text", "")).split()) for row in rows)
+    predictions = sorted((tmp_path / "saved").rglob("*.json"))
+    assert len(predictions) == 13
+    for kept in (predictions[:4], predictions[4:], predictions, [tmp_path / "saved/test/0.json"]):
+        for each in predictions:
+            if each not in kept:
+                each.unlink()
+        assert tables() == whole
