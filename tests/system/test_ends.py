@@ -1,5 +1,8 @@
 """A training ends within seconds, whatever ends it and whenever, with the default readers.
 
+What only looks on (a pipe, a terminal, the log's disk) ends nothing. Resumed or not, the run comes
+to the same checkpoint, to the bit.
+
 ``pytest -m exhaustive tests/system/test_ends.py`` tries every end in every phase.
 """
 
@@ -10,15 +13,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from src import checkpoint
 from tests.engine.test_ranks import TORCHRUN
 from tests.system.conftest import ENVIRONMENT
 from tests.toy import ROOT, overrides, write_corpus
 
+fcntl = pytest.importorskip("fcntl", reason="terminals are POSIX")
+termios = pytest.importorskip("termios")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="POSIX signals, /proc"),
@@ -37,11 +46,21 @@ def happen(event):
         for process in multiprocessing.active_children():
             os.kill(process.pid, signal.SIGKILL)
             process.join()
+    elif event in ("pipe", "terminal", "nohup terminal"):
+        listener = os.environ["LISTENER"]
+        os.kill(int(listener), signal.SIGKILL)
+        while open(f"/proc/{listener}/stat").read().rpartition(")")[2].split()[0] != "Z":
+            time.sleep(0.01)
+    elif event == "log disk":
+        for number in os.listdir("/proc/self/fd"):
+            path = f"/proc/self/fd/{number}"
+            if os.path.exists(path) and os.readlink(path).endswith(("info.log", "metrics.jsonl")):
+                os.dup2(os.open("/dev/full", os.O_WRONLY), int(number))
     elif event == "rank":
         if os.environ["RANK"] == "1":
             os.kill(os.getpid(), signal.SIGKILL)
     elif event != "success":
-        os.killpg(0, getattr(signal, event))
+        os.killpg(0, getattr(signal, event.removeprefix("nohup ")))
 
 def at(place, number, event):
     owner, _, name = place.rpartition(".")
@@ -70,16 +89,27 @@ PHASES = {  # the call at which it happens, of the run below
     "saving": ("src.checkpoint:save", 1),
     "final scoring": ("src.evaluation.passing:_recognized", 5),
 }
-SIGNALS = ["SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP"]
+STATUSES = {
+    "error": 1,
+    "reader": 2,
+    **{name: 128 + getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")},
+    "terminal": 128 + signal.SIGHUP,
+    "nohup SIGHUP": 0,
+    "nohup terminal": 0,
+    "pipe": 0,
+    "log disk": 0,
+}
+"""By what happens: how the run ends."""
 CHOSEN = {  # the others are tried with -m exhaustive
     ("first epoch", "error"),
-    ("later epoch", "SIGHUP"),
+    ("first epoch", "nohup terminal"),
+    ("later epoch", "terminal"),
     ("validation", "reader"),
-    ("drawing", "SIGINT"),
+    ("drawing", "pipe"),
     ("saving", "SIGTERM"),
-    ("final scoring", "SIGUSR1"),
+    ("final scoring", "log disk"),
 }
-ALL = [(phase, event) for phase in PHASES for event in ("error", "reader", *SIGNALS)]
+ALL = [(phase, event) for phase in PHASES for event in STATUSES]
 
 
 @pytest.fixture(scope="module")
@@ -110,22 +140,40 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(file)
 
 
-def hang_up_ends() -> None:
-    """What starts the tests may have set nohup."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def start(
+    *arguments: str, output: int = subprocess.PIPE, nohup: bool = False, **environment: str
+) -> subprocess.Popen[str]:
+    def prepare() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL)
+        if os.isatty(1):  # the session's own terminal, from which it gets SIGHUP
+            fcntl.ioctl(1, termios.TIOCSCTTY, 0)
 
-
-def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, *arguments],
         cwd=ROOT,
         env={**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT), **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
         text=True,
         start_new_session=True,
-        preexec_fn=hang_up_ends,
+        preexec_fn=prepare,
     )
+
+
+@contextmanager
+def listener(event: str) -> Iterator[tuple[int, str]]:
+    """What a training writes into, and the process that reads it; the test itself for most."""
+    if event not in ("pipe", "terminal", "nohup terminal"):
+        yield subprocess.PIPE, ""
+        return
+    read, write = os.pipe() if event == "pipe" else os.openpty()
+    with subprocess.Popen(["tee", os.devnull], stdin=read, stdout=subprocess.DEVNULL) as process:
+        os.close(read)
+        try:
+            yield write, str(process.pid)
+        finally:
+            os.close(write)
+            process.kill()
 
 
 def left_over(session: int) -> list[str]:
@@ -151,34 +199,80 @@ def end(process: subprocess.Popen[str]) -> tuple[str, str]:
     return out, error
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run to which nothing happens."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    process = start("train.py", "-cn=an4", *words(data, folder))
+    _, error = end(process)
+    assert process.returncode == 0, error
+    return folder / "toy"
+
+
+def learnt(path: Path) -> dict[str, Any]:
+    """What a checkpoint contains, but for times and names of folders."""
+    content = dict(checkpoint.load(path))
+    del content["config"]
+    if "training" in content:
+        content["training"]["progress"].pop("seconds")
+    return content
+
+
+def differing(one: Any, other: Any, place: str = "") -> Iterator[str]:
+    """Where two checkpoints are not the same to the bit."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in one.keys() | other.keys():
+            yield from differing(one.get(key), other.get(key), f"{place}/{key}")
+    elif isinstance(one, list | tuple) and len(one) == len(other):
+        for index, pair in enumerate(zip(one, other, strict=True)):
+            yield from differing(*pair, f"{place}/{index}")
+    elif not (torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other):
+        yield place
+
+
 @pytest.mark.parametrize(
     ("phase", "event"),
     [pytest.param(*case, marks=[] if case in CHOSEN else pytest.mark.exhaustive) for case in ALL],
 )
-def test_a_training_ends(program: str, data: Path, tmp_path: Path, phase: str, event: str) -> None:
-    happened = tmp_path / "happened"
+def test_a_training_ends(
+    program: str, data: Path, uninterrupted: Path, tmp_path: Path, phase: str, event: str
+) -> None:
+    happened, run = tmp_path / "happened", tmp_path / "toy"
     place, number = PHASES[phase]
-    process = start(
-        *(program, place.replace(":", "."), str(number), event, "-cn=an4"),
-        *words(data, tmp_path),
-        HAPPENED=str(happened),
-    )
-    out, error = end(process)
+    with listener(event) as (output, process_id):
+        process = start(
+            *(program, place.replace(":", "."), str(number), event, "-cn=an4"),
+            *words(data, tmp_path),
+            output=output,
+            nohup=event.startswith("nohup"),
+            HAPPENED=str(happened),
+            LISTENER=process_id,
+        )
+        out, error = (each or "" for each in end(process))
     took = time.time() - float(happened.read_text())
     print(f"| {phase} | {event} | {process.returncode} | {took:.1f} |")
+    log = (run / "info.log").read_text("utf-8")
+    assert process.returncode == STATUSES[event], error + log
     assert ("Traceback" in error) == (event == "error"), error
-    last = tmp_path / "toy" / "checkpoint-last.pth"
     if event == "error":
-        assert process.returncode == 1
         assert "KeyError: 'a bug'" in error
     elif event == "reader":
-        assert process.returncode == 2
         assert "a process that reads audio was killed by SIGKILL" in error
-    else:
-        assert process.returncode == 128 + getattr(signal, event)
-        assert "trainer.resume_from=auto goes on" in out
-    if (phase, event) != ("saving", "error"):
-        assert checkpoint.load(last)["step"] >= 1
+    elif STATUSES[event]:
+        assert "trainer.resume_from=auto goes on" in log
+    elif event == "log disk":
+        assert (out + error).count("info.log cannot be written") == 1
+        assert "Best model" in out
+    elif event != "nohup SIGHUP":
+        assert log.count("standard output is gone") == 1
+    if STATUSES[event]:
+        if (phase, event) != ("saving", "error"):
+            assert checkpoint.load(run / "checkpoint-last.pth")["step"] >= 1
+        resumed = start("train.py", "-cn=an4", *words(data, tmp_path, "trainer.resume_from=auto"))
+        _, error = end(resumed)
+        assert resumed.returncode == 0, error
+    for name in ("checkpoint-last.pth", "checkpoint-epoch2.pth", "model_best.pth"):
+        assert not list(differing(learnt(run / name), learnt(uninterrupted / name)))
 
 
 def test_ranks_end_when_one_of_them_is_killed(program: str, data: Path, tmp_path: Path) -> None:
