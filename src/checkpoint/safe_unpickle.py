@@ -2,64 +2,35 @@
 
 A pickle is a program that names classes and functions and says what to call with what. Here
 containers, numbers and texts become what they are, tensors are views of bytes that were read
-already, and whatever else is named becomes an :class:`Inert` record. Nothing is imported. A name
-that no checkpoint needs, such as ``os.system``, ends the reading.
+already, and whatever else is named becomes a record of :mod:`src.checkpoint.inert`. Nothing is
+imported. A name that no checkpoint needs, such as ``os.system``, ends the reading.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import pickletools
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-MOST_OPCODES = 1_000_000
-"""Of a pickle; a checkpoint of a training has some forty for each tensor."""
-MOST_VALUES = 4_000_000
-"""Of all containers together, where a value that several share counts for each of them."""
+from src.checkpoint.inert import KEYS, Inert, named
+
+MOST_OPCODES = 1_000_000  # a checkpoint of a training has some forty for each tensor
+MOST_VALUES = 4_000_000  # of all containers; one that several share counts for each of them
 DEEPEST = 100
 
-# What configs, optimisers and metrics are made of. All of it becomes inert.
-_PACKAGES = (
-    "omegaconf", "hydra", "argparse", "enum", "pathlib", "datetime", "collections", "numpy",
-    "torch", "torchaudio", "pytorch_lightning", "lightning", "deepspeech_pytorch", "src", "model",
-    "copyreg", "copy_reg",
-)  # fmt: skip
-_TYPES = {
-    "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "long",
-    "object", "range", "set", "slice", "str", "tuple", "unicode", "xrange",
-}  # fmt: skip
-_OBJECTS = {("typing", "Any"), ("typing", "Union"), ("typing", "Optional"), ("_codecs", "encode")}
 _CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _VALUES = {
     "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINSTRING", "SHORT_BINSTRING",
     "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
 }  # fmt: skip
 _N_ITEMS = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-_KEYS = str | int | float | bytes | None
-
-
-@dataclass(eq=False, slots=True)
-class Inert:
-    """A class or function that a file named, or an object of it: what was stored, no behaviour.
-
-    Attributes:
-        name: module and name.
-        arguments: what it was to be made from.
-        state: its public attributes, as they were pickled.
-        items: what it contained as a list, or the pairs that it contained as a mapping.
-    """
-
-    name: str
-    arguments: tuple[Any, ...] = ()
-    state: Any = None
-    items: list[Any] = field(default_factory=list)
 
 
 def unpickle(
@@ -116,8 +87,7 @@ class _Machine:
                 raise IndexError
             self._stack.append(self._memo[argument])
         elif name in _N_ITEMS:
-            n_items = _N_ITEMS[name]
-            items = [self.pop() for _ in range(n_items)]
+            items = [self.pop() for _ in range(_N_ITEMS[name])]
             self._stack.append(tuple(reversed(items)))
         else:
             step = getattr(self, f"_{name.lower()}", None)
@@ -150,8 +120,8 @@ class _Machine:
         self._stack.append({})
 
     def _tuple(self) -> None:
-        items = self._since_mark()
-        self._stack.append(tuple(items))
+        items = tuple(self._since_mark())  # which changes the stack
+        self._stack.append(items)
 
     def _append(self) -> None:
         self._extend([self.pop()])
@@ -182,25 +152,11 @@ class _Machine:
             raise ValueError(f"it sets items of a {type(target).__name__}")
 
     def _global(self, words: str) -> None:
-        self._name(*words.split(" ", 1))
+        self._stack.append(named(*words.split(" ", 1)))
 
     def _stack_global(self) -> None:
         name, module = self.pop(), self.pop()
-        self._name(module, name)
-
-    def _name(self, module: Any, name: Any = "") -> None:
-        known = (
-            isinstance(module, str)
-            and isinstance(name, str)
-            and (
-                module.split(".")[0] in _PACKAGES
-                or (module in ("builtins", "__builtin__") and name in _TYPES)
-                or (module, name) in _OBJECTS
-            )
-        )
-        if not known:
-            raise pickle.UnpicklingError(f"{module}.{name}")
-        self._stack.append(Inert(f"{module}.{name}"))
+        self._stack.append(named(module, name))
 
     def _reduce(self) -> None:
         arguments, called = self.pop(), self.pop()
@@ -214,7 +170,7 @@ class _Machine:
         state = self.pop()
         target = self._stack[-1]
         if isinstance(target, Inert):
-            target.state = _public(state) if isinstance(state, dict) else state
+            target.build(state)
         elif not isinstance(target, dict):  # a state dict has versions of modules: not needed
             raise ValueError(f"it sets attributes of a {type(target).__name__}")
 
@@ -249,9 +205,7 @@ class _Machine:
         )
         if not sound:
             raise ValueError("it has a tensor without a shape")
-        n_numbers = 1
-        for length in size:
-            n_numbers *= length
+        n_numbers = math.prod(size)
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
         if n_numbers and last >= len(storage):
             raise ValueError("it has a tensor that reaches beyond its storage")
@@ -261,16 +215,10 @@ class _Machine:
         return torch.as_strided(storage, size, stride, offset if n_numbers else 0)
 
 
-def _public(state: dict[Any, Any]) -> dict[Any, Any]:
-    """Without private attributes, such as the parent that each value of omegaconf names."""
-    kept = ("_content", "_val")  # a container, a value of omegaconf
-    return {key: each for key, each in state.items() if key in kept or str(key)[:1] != "_"}
-
-
 def _mapping(pairs: Any) -> dict[Any, Any]:
     """A dict of pairs whose keys have quick hashes."""
     if not isinstance(pairs, list) or not all(
-        isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[0], _KEYS | Inert)
+        isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[0], KEYS | Inert)
         for pair in pairs
     ):
         raise ValueError("it has a mapping with keys that are no names and no numbers")
@@ -297,33 +245,5 @@ def _size(value: Any, known: dict[int, int], depth: int = 0, *, inert: bool) -> 
             children: tuple[Any, ...] = (value.arguments, value.state, value.items)
         else:
             children = (*value.keys(), *value.values()) if isinstance(value, dict) else (*value,)
-        sizes = (_size(each, known, depth + 1, inert=inert) for each in children)
-        known[id(value)] = 1 + sum(sizes)
+        known[id(value)] = 1 + sum(_size(each, known, depth + 1, inert=inert) for each in children)
     return known[id(value)]
-
-
-def plain(value: Any) -> Any:
-    """Settings as dicts, lists, numbers and texts: what omegaconf, enums and dataclasses held."""
-    if isinstance(value, Inert):
-        return _unwrapped(value)
-    if isinstance(value, dict):
-        named = ((key.name if isinstance(key, Inert) else key, each) for key, each in value.items())
-        return {key: plain(each) for key, each in named}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    return value
-
-
-def _unwrapped(value: Inert) -> Any:
-    state = value.state
-    if isinstance(state, dict):
-        for key in ("_content", "_val"):
-            if key in state:
-                return plain(state[key])
-        return plain(state)
-    if value.items:
-        pairs = all(isinstance(item, tuple) and len(item) == 2 for item in value.items)
-        return plain(dict(value.items) if pairs else value.items)
-    if len(value.arguments) == 1:  # an enum is made from its value
-        return plain(value.arguments[0])
-    return [plain(each) for each in value.arguments] or value.name

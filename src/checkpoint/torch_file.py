@@ -23,7 +23,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from src.checkpoint.safe_unpickle import Inert, unpickle
+from src.checkpoint.inert import Inert
+from src.checkpoint.safe_unpickle import unpickle
 from src.checkpoint.weights import first_line
 from src.errors import CheckpointError
 
@@ -51,7 +52,7 @@ def read(path: Path, *, inert: bool = False) -> Any:
 
     Args:
         inert: whether it may name classes, whose objects become
-            :class:`src.checkpoint.safe_unpickle.Inert`.
+            :class:`src.checkpoint.inert.Inert`.
 
     Raises:
         CheckpointError: missing, no file, damaged, no checkpoint, or it names what none needs.
@@ -107,7 +108,8 @@ def _from_zip(file: BinaryIO, content: Bytes, *, inert: bool) -> Any:
             found[key] = entries[f"{root}data/{key}"]()
         if len(found[key]) != length * dtype.itemsize:
             raise ValueError(f"its tensor {key!r} has another length than is said of it")
-        return _as_tensor(found[key], dtype)
+        aligned = found[key].ctypes.data % dtype.itemsize == 0  # as the processor likes it
+        return torch.from_numpy(found[key] if aligned else found[key].copy()).view(dtype)
 
     pickled = entries[roots[0]]()
     if len(pickled) > _LARGEST_PICKLE:
@@ -202,12 +204,6 @@ def _storage(name: Any) -> tuple[torch.dtype, str, int]:
     raise ValueError("it names something other than a tensor's numbers")
 
 
-def _as_tensor(part: Bytes, dtype: torch.dtype) -> Tensor:
-    """(N,) of these bytes, which are copied if they do not lie as the processor likes it."""
-    aligned = part.ctypes.data % dtype.itemsize == 0
-    return torch.from_numpy(part if aligned else part.copy()).view(dtype)
-
-
 def _from_sequence(content: Bytes, *, inert: bool) -> Any:
     """Pickles, one after the other, and then the numbers of each storage: before torch 1.6."""
     stream = io.BytesIO(content.tobytes())
@@ -239,15 +235,12 @@ def _from_sequence(content: Bytes, *, inert: bool) -> Any:
         raise ValueError("its byte order is another than this machine's")
     value = unpickle(stream, storage, room=_SHARED * len(content), inert=inert)
     keys = unpickle(stream, none, room=0, inert=False)
-    if not isinstance(keys, list) or set(map(str, keys)) != set(found) or len(keys) != len(found):
+    if not isinstance(keys, list) or sorted(map(repr, keys)) != sorted(map(repr, found)):
         raise ValueError("its list of tensors is not of those that it has")
     for key in keys:
         target = found[key]
         if stream.read(8) != struct.pack("<q", len(target)):
             raise ValueError(f"its tensor {key!r} has another length than is said of it")
-        place, size = stream.tell(), len(target) * target.itemsize
-        if place + size > len(content):
+        if stream.readinto(target.view(torch.uint8).numpy()) < target.nbytes:
             raise ValueError("it ends within a tensor")
-        target.copy_(_as_tensor(content[place : place + size], target.dtype))
-        stream.seek(place + size)
     return value

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from src.checkpoint.safe_unpickle import plain
+from src.checkpoint.inert import plain
 from src.errors import CheckpointError
 from src.interchange.converted import Converted
 from src.interchange.mapping import Mapper, indices

@@ -12,7 +12,7 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
-from src.checkpoint.safe_unpickle import plain
+from src.checkpoint.inert import plain
 from src.errors import CheckpointError
 from src.interchange.converted import Converted
 from src.interchange.mapping import Mapper, indices

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
+import pickletools
 import struct
 import tarfile
 import zipfile
@@ -154,6 +156,18 @@ def test_a_tar_archive(tmp_path: Path) -> None:
     assert "a tar archive" in why(path)
     assert victim.stat().st_mode & 0o777 == 0o600
     assert victim.stat().st_nlink == 1
+
+
+def test_a_storage_whose_key_is_no_text(tmp_path: Path) -> None:
+    """Before torch 1.6 the keys of all storages stood in a pickle behind that of the value."""
+    content = bytes(saved({"w": torch.ones(4)}, **{OLD: False}))
+    stream = io.BytesIO(content)
+    for _ in range(4):  # magic number, version, machine, value
+        list(pickletools.genops(stream))
+    begin = stream.tell()
+    (key,) = pickle.load(stream)
+    twisted = pickle.dumps([int(key)]) + content[stream.tell() :]
+    assert "its list of tensors" in why(put(tmp_path / "x.pth", content[:begin] + twisted))
 
 
 TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n"

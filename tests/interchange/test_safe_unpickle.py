@@ -17,7 +17,7 @@ import torch
 from omegaconf import OmegaConf
 
 from src import checkpoint
-from src.checkpoint.safe_unpickle import plain
+from src.checkpoint.inert import Inert, plain
 from src.checkpoint.torch_file import read as read_file
 from src.errors import CheckpointError
 from src.interchange import convert
@@ -116,6 +116,12 @@ def test_settings_are_unwrapped(tmp_path: Path) -> None:
     assert unwrapped["model"] == settings["model"]
     assert unwrapped["other"] == "GRU"
     assert type(unwrapped) is dict
+
+
+def test_pairs_that_are_no_items() -> None:
+    """A file may put anything into anything."""
+    assert plain(Inert("x", items=[([], 1)])) == [[[], 1]]
+    assert plain(Inert("x", items=[("a", 1)])) == {"a": 1}
 
 
 def test_a_program_is_no_checkpoint(tmp_path: Path) -> None:
