@@ -155,7 +155,8 @@ def load(path: Path) -> dict[str, Any]:
         )
     if content.get("version") != VERSION:
         raise CheckpointError(
-            f"{path} has version {content.get('version')!r}, but this code reads {VERSION}"
+            f"{path} has version {reprlib.repr(content.get('version'))}, but this code reads"
+            f" {VERSION}"
         )
     _check_kinds(content, path)
     return content

@@ -241,6 +241,6 @@ def _from_sequence(content: Bytes, *, inert: bool) -> Any:
         target = found[key]
         if stream.read(8) != struct.pack("<q", len(target)):
             raise ValueError(f"its tensor {key!r} has another length than is said of it")
-        if stream.readinto(target.view(torch.uint8).numpy()) < target.nbytes:
+        if stream.readinto(target.view(torch.uint8).numpy().data) < target.nbytes:
             raise ValueError("it ends within a tensor")
     return value

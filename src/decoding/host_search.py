@@ -140,7 +140,7 @@ def _decode(
     scores, lengths, labels = search(
         frames,
         options.beam_size,
-        math.inf if options.beam_threshold is None else options.beam_threshold,
+        math.inf if options.beam_threshold is None else float(options.beam_threshold),
         options.nbest,
         fusion,
     )

@@ -77,8 +77,8 @@ class FusedModel:
             lm=nodes,
             spellings=self.spellings.nodes,
             weight=weight,
-            word_score=self.word_score,
-            unknown_score=-math.inf if self.unknown_score is None else self.unknown_score,
+            word_score=float(self.word_score),  # a whole number would be compiled for anew
+            unknown_score=-math.inf if self.unknown_score is None else float(self.unknown_score),
             unknown=self.model.unknown,
             end=self.model.end,
             start=self.model.start,

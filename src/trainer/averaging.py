@@ -55,12 +55,14 @@ class MovingAverage:
         weights = dict(zip(self._names, self._average, strict=True))
         return {"steps": self.steps, "weights": weights}
 
-    def load(self, state: Mapping[str, Any], path: Path) -> None:
+    def load(self, state: Any, path: Path) -> None:
         """Take up a saved average.
 
         Raises:
             CheckpointError: it is one of other weights.
         """
+        if not isinstance(state, Mapping):
+            raise CheckpointError(f"{path} holds no moving average under 'ema'")
         weights, steps = state.get("weights"), state.get("steps")
         live = dict(zip(self._names, self._live, strict=True))
         if (

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from src import checkpoint
+from src.checkpoint.weights import printable
 from src.datasets.loader import SpeechLoader
 from src.errors import CheckpointError
 from src.trainer.learner import Learner
@@ -127,7 +128,14 @@ class Keeper:
             before.pop("trainer.freeze", None)  # each parameter finds its own state again
         self._check_plan(before, path)
         self.learner.load(content["state_dict"], training, path)
-        return Progress.from_state(training["progress"])
+        progress = Progress.from_state(training["progress"])
+        scheduled = getattr(self.learner.schedule, "last_epoch", 0)
+        if type(scheduled) is not int or not 0 <= scheduled <= progress.step:
+            raise CheckpointError(
+                f"{path} is damaged: its lr_scheduler has taken {scheduled} steps, but its"
+                f" training {progress.step}"
+            )
+        return progress
 
     def _check_plan(self, before: Mapping[str, Any], path: Path) -> None:
         """Raise CheckpointError for the first key that was another one ``before``."""
@@ -138,6 +146,7 @@ class Keeper:
             theirs, ours = before.get(key), self.plan.get(key)
             if known and theirs != ours:
                 raise CheckpointError(
-                    f"{path} was trained with {key}={theirs} where this run has {ours}: resume with"
-                    " the same, or start a new run with trainer.from_pretrained"
+                    f"{path} was trained with {printable(str(key))}={printable(str(theirs))} where"
+                    f" this run has {ours}: resume with the same, or start a new run with"
+                    " trainer.from_pretrained"
                 )

@@ -33,7 +33,13 @@ def named_state(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str
 
 def has_names(saved: Mapping[str, Any]) -> bool:
     """Whether a state knows parameters by name; those of earlier versions have their places."""
-    return all(isinstance(key, str) for group in saved["param_groups"] for key in group["params"])
+    groups = saved.get("param_groups")
+    return isinstance(groups, list) and all(
+        isinstance(group, Mapping)
+        and isinstance(group.get("params"), list)
+        and all(isinstance(key, str) for key in group["params"])
+        for group in groups
+    )
 
 
 def load_named_state(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from src.checkpoint.weights import printable
 from src.datasets.loader import Position
 from src.errors import CheckpointError
 
@@ -54,7 +56,7 @@ class Progress:
         known = {field.name for field in fields(cls)}
         given = {"sums": (), **state}  # older checkpoints have none
         if set(given) != known:
-            wrong = ", ".join(sorted(known ^ set(given)))
+            wrong = printable(", ".join(sorted(map(str, known ^ set(given)))))
             raise CheckpointError(f"the checkpoint's progress does not fit: {wrong}")
         for name, value in given.items():
             counts = isinstance(value, int) and value >= 0
@@ -62,5 +64,7 @@ class Progress:
             floats = isinstance(value, tuple) and all(isinstance(each, float) for each in value)
             real = {"best": number or value is None, "seconds": number, "sums": floats}
             if not real.get(name, counts):
-                raise CheckpointError(f"the checkpoint's progress cannot have {name}={value!r}")
+                raise CheckpointError(
+                    f"the checkpoint's progress cannot have {name}={reprlib.repr(value)}"
+                )
         return cls(**given)

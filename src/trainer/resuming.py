@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import copy
-import math
+import inspect
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from src.errors import CheckpointError
+from src.checkpoint.weights import first_line
+from src.errors import CheckpointError, SpeechError
 from src.trainer.optimizer_state import OURS_OR_TORCHS
+
+_NUMBERS = (int, float, list, tuple)
+_MOST = 1e16
+"""Of a number; the product of two such has a place in 32 bits."""
 
 
 def trial_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
@@ -39,9 +44,25 @@ def check_optimizer(optimizer: torch.optim.Optimizer, kept: Mapping[str, Any], p
     difference = _difference(kept["param_groups"], loaded["param_groups"], "param_groups")
     if difference is None and type(optimizer).__module__.partition(".")[0] in OURS_OR_TORCHS:
         state = {number: kept["state"].get(number) for number in loaded["state"]}
-        difference = _difference(state, loaded["state"], "state")
+        difference = difference or _difference(state, loaded["state"], "state")
+        difference = difference or _out_of_range(type(optimizer), loaded)
     if difference is not None:
         raise CheckpointError(f"{path} was written by another optimizer: {difference}")
+
+
+def _out_of_range(kind: type[torch.optim.Optimizer], loaded: Mapping[str, Any]) -> str | None:
+    """Which option an optimiser of this kind would refuse, or which count of steps cannot be."""
+    taken = inspect.signature(kind).parameters.keys() - {"params"}
+    for group in loaded["param_groups"]:
+        numbers = {k: group[k] for k in taken & group.keys() if type(group[k]) in _NUMBERS}
+        try:
+            kind([nn.Parameter(torch.zeros(1))], **numbers)
+        except (ValueError, SpeechError) as error:
+            return first_line(error)
+    for state in loaded["state"].values():
+        if not float(state.get("step", 0)) >= 0:
+            return f"a parameter has taken {float(state['step'])} steps"
+    return None
 
 
 def load_schedule(schedule: LRScheduler | None, saved: Any, path: Path) -> None:
@@ -91,7 +112,7 @@ def _kind(value: Any) -> set[Any]:
     if isinstance(value, bool) or value is None:
         return {"switch"}
     if isinstance(value, int | float):
-        return {"number"} if math.isfinite(value) else set()
+        return {"number"} if abs(value) < _MOST else set()
     if isinstance(value, Tensor):
         return {"number", value.shape} if value.numel() == 1 else {value.shape}
     return {type(value)}

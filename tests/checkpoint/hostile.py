@@ -26,14 +26,17 @@ from typing import Any
 import torch
 
 from src import checkpoint
-from src.errors import SpeechError
+from src.checkpoint.onnx_stream import OnnxStreamPipeline
+from src.errors import SpeechError, sentence
 from src.interchange import convert, import_checkpoint
 from src.paths import ROOT
 from src.types import Padded
+from src.user_cache import user_folder
 from tests.checkpoint.mutations import Draw
 
 SECONDS = 20
 MEMORY = 3 * 2**30  # bytes more than the warm process has
+CACHE = str(user_folder() / "ngram")
 TOGETHER = 100  # cases in a process
 WATCHED = {
     "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.startfile", "subprocess.Popen",
@@ -74,6 +77,10 @@ def recognize(content: dict[str, Any], path: Path) -> None:
     samples = torch.linspace(-1, 1, found.pipeline.front_end.sample_rate // 10)
     with torch.no_grad():
         found.decoder(found.pipeline.emissions(Padded.stack([samples])))
+        if isinstance(found.pipeline, OnnxStreamPipeline):
+            stream = found.pipeline.stream
+            state, _ = stream.step(stream.start(), samples.repeat(9))
+            stream.step(state, samples, last=True)
 
 
 def load(path: Path) -> None:
@@ -89,30 +96,34 @@ def take_over(path: Path) -> None:
     load(output)
 
 
-def run(kinds: dict[str, Kind], count: int, report: Callable[[str], Any]) -> list[str]:
-    """Read ``count`` cases of each kind; returns what was wrong, a case each."""
+def run(
+    kinds: dict[str, Kind], folder: Path, count: int, report: Callable[[str], Any]
+) -> list[str]:
+    """Read ``count`` cases of each kind below ``folder``; returns what was wrong, a case each."""
     wrong: list[str] = []
-    "".encode("cp437")  # of names in zip archives: a module that is imported when it is needed
-    with tempfile.TemporaryDirectory() as folder:
-        victim = Path(folder, "victim")
-        victim.write_text("mine")
-        before = _state(victim)
-        for name, kind in kinds.items():
-            inside = Path(folder, name)
-            inside.mkdir()
-            kind.reading(_put(inside, kind.ending, kind.good))  # warms the process, too
-            ends: Counter[str] = Counter()
-            for number, end in _ends(kind, count, inside):
-                ends[end.split(":")[0]] += 1
-                if not end.startswith(("refused", "read")):
-                    wrong.append(f"{name} {number}: {end}")
-                if (number + 1) % 1000 == 0:
-                    report(f"{name}: {number + 1} cases, {dict(ends)}")
-            report(f"{name}: {count} cases, {dict(ends)}")
-            left = {each.name for each in inside.iterdir()}
-            left -= {f"case{kind.ending}", "imported.pth", "ends"}
-            if left or _state(victim) != before:
-                wrong.append(f"{name}: files were touched: {left}")
+    "".encode("cp437")  # modules that are imported when they are needed: for names in archives,
+    repr(torch.zeros(1))  # and for numbers in messages
+    victim = folder / "victim"
+    victim.write_text("mine")
+    before = _state(victim)
+    for name, kind in kinds.items():
+        inside = folder / name
+        inside.mkdir(exist_ok=True)
+        known = {each.name for each in inside.iterdir()}
+        kind.reading(_put(inside, kind.ending, kind.good))  # warms the process, too
+        ends: Counter[str] = Counter()
+        for number, end in _ends(kind, count, inside):
+            ends[end.split(":")[0]] += 1
+            if not end.startswith(("refused", "read")):
+                wrong.append(f"{name} {number}: {end[:600]}")
+                report(wrong[-1])
+            if (number + 1) % 1000 == 0:
+                report(f"{name}: {number + 1} cases, {dict(ends)}")
+        report(f"{name}: {count} cases, {dict(ends)}")
+        left = {each.name for each in inside.iterdir()} - known
+        left -= {f"case{kind.ending}", "imported.pth", "ends"}
+        if left or _state(victim) != before:
+            wrong.append(f"{name}: files were touched: {left}")
     return wrong
 
 
@@ -175,7 +186,7 @@ def _end(kind: Kind, path: Path) -> str:
         kind.reading(path)
         return "read"
     except SpeechError as error:
-        told = str(error)
+        told = sentence(error)
         return "refused" if told.isprintable() and len(told) < 2000 else f"sentence: {told!r}"
     except Exception as error:  # whatever it is, the case is wrong
         place = traceback.extract_tb(error.__traceback__)[-1]
@@ -194,11 +205,12 @@ def _watch(event: str, arguments: tuple[Any, ...], folder: Path, seen: list[str]
         writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         own = place.startswith(f"{folder}/")
         known = place.startswith((sys.prefix, sys.base_prefix, str(ROOT), "/usr/lib", "/proc/self"))
+        own = own or place.startswith(f"{CACHE}/")  # of language models that were read
         if not own and (writes or not known):
             seen.append(f"open {place} {mode}")
     elif event == "import":
         seen.append(f"import {arguments[0]}")
-    elif event in WATCHED and not f"{[*arguments, ''][0]}/".startswith(f"{folder}/"):
+    elif event in WATCHED and not f"{[*arguments, ''][0]}/".startswith((f"{folder}/", CACHE)):
         seen.append(f"{event} {str(arguments)[:100]}")
 
 
@@ -206,9 +218,11 @@ def main(words: list[str]) -> int:
     from tests.checkpoint.kinds import kinds
 
     torch.set_num_threads(1)
-    chosen = {name: kind for name, kind in kinds().items() if name in words[1:] or not words[1:]}
-    wrong = run(chosen, int(words[0]), lambda line: print(line, flush=True))
-    print(*wrong, f"{len(wrong)} wrong", sep="\n")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        chosen = {k: kind for k, kind in kinds(folder).items() if k in words[1:] or not words[1:]}
+        wrong = run(chosen, folder, int(words[0]), lambda line: print(line, flush=True))
+    print(f"{len(wrong)} wrong")
     return min(1, len(wrong))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import tarfile
@@ -14,13 +15,16 @@ from safetensors.torch import save
 from torch import nn
 
 from src import checkpoint
+from src.checkpoint import COMPONENTS
 from src.decoding import BeamSearchDecoder
 from src.errors import SpeechError
 from src.interchange import convert
 from src.interchange.exporting import export
+from src.model import DeepSpeech2
 from src.pipeline import Pipeline
 from src.text import TextEncoder
 from src.trainer import Keeper, Progress
+from src.trainer.optimizer_state import load_named_state
 from src.trainer.starting import start_from
 from tests.checkpoint import mutations as change
 from tests.checkpoint.hostile import Kind, load, recognize, take_over
@@ -41,6 +45,7 @@ RECIPE: dict[str, Any] = {
     "text_encoder": {"name": "TextEncoder", **ENCODER.settings},
     "decoder": {"name": "BeamSearchDecoder", **_BEAM.settings},
 }  # fmt: skip
+STEPS = 20
 PLAN: dict[str, Any] = {"trainer.seed": 1, "number of ranks": 1}
 
 
@@ -48,13 +53,15 @@ class Resuming:
     """A training that takes up what a file says, and goes on for a step."""
 
     def __init__(self) -> None:
-        self.learner = make_learner(ema=0.9)
+        self.learner = make_learner(ema=0.9, steps=STEPS)
         self.keeper = Keeper(self.learner, RECIPE, {"trainer": {}}, PLAN)
         self.batch = as_batch(noise(1, 1))
+        self.before: Any = None
 
     def save(self, path: Path) -> bytes:
         self.learner.step([self.batch], 1)
         self.keeper.save(path, Progress(step=1, epoch=0), {"val/loss": 1.0})
+        self.before = copy.deepcopy(self.learner.state())
         return path.read_bytes()
 
     def __call__(self, path: Path) -> None:
@@ -69,8 +76,13 @@ class Resuming:
             raise reasons[0]
 
     def _resume(self, content: dict[str, Any], path: Path) -> None:
-        self.keeper.resume(content, path)
-        self.learner.step([self.batch], 2)
+        optimizer, schedule = self.learner.optimizer, self.learner.schedule
+        named = self.before["optimizer"]  # a refused file may have left something of its own
+        load_named_state(optimizer, self.learner.pipeline, copy.deepcopy(named), path)
+        schedule.load_state_dict(copy.deepcopy(self.before["lr_scheduler"]))
+        progress = self.keeper.resume(content, path)
+        if progress.step < STEPS:
+            self.learner.step([self.batch], progress.step + 1)
 
     def _start(self, content: dict[str, Any], path: Path) -> None:
         other = Pipeline(self.learner.pipeline.front_end, self.learner.pipeline.network)
@@ -107,8 +119,8 @@ def _refuse(path: Path) -> None:
         raise AssertionError("it was read")
 
 
-def kinds() -> dict[str, Kind]:
-    """All, by their names."""
+def kinds(place: Path) -> dict[str, Kind]:
+    """All, by their names; those with a language model have it below ``place``."""
     found: dict[str, Kind] = {}
     resuming = Resuming()
     with tempfile.TemporaryDirectory() as folder:
@@ -144,18 +156,21 @@ def kinds() -> dict[str, Kind]:
         found["safetensors"] = Kind(
             ".safetensors", tensors(told), (*change.BYTES, *4 * (of_json,)), load
         )
-        found |= _onnx(Path(folder), tree)
+        del tree["training"]
+        checkpoint.save(tree, path)
+        found["ONNX"] = _onnx(path)
+        checkpoint.save(_streaming(tree), path)
+        found["ONNX, streaming"] = _onnx(path, streaming=True)
+        found |= _with_language_model(path, tree, place)
     return found
 
 
-def _onnx(folder: Path, tree: dict[str, Any]) -> dict[str, Kind]:
+def _onnx(source: Path, *, streaming: bool = False) -> Kind:
     import onnx
 
-    found = {}
-    source = folder / "source.pth"
-    checkpoint.save({key: each for key, each in tree.items() if key != "training"}, source)
-    export(source, folder / "x.onnx")
-    model = onnx.load(folder / "x.onnx")
+    output = source.with_name(f"{streaming}.onnx")
+    export(source, output, streaming=streaming)
+    model = onnx.load(output)
     (entry,) = (each for each in model.metadata_props if each.key == "deepspeech2")
 
     def put(text: str) -> bytes:
@@ -165,5 +180,49 @@ def _onnx(folder: Path, tree: dict[str, Any]) -> dict[str, Kind]:
 
     of_json = change.of_json(entry.value, put)
     good = model.SerializeToString()
-    found["ONNX"] = Kind(".onnx", good, (*change.BYTES, *4 * (of_json,)), load)
-    return found
+    return Kind(".onnx", good, (*change.BYTES, *4 * (of_json,)), load)
+
+
+def _streaming(tree: dict[str, Any]) -> dict[str, Any]:
+    """The same for a network that hears a recording piece by piece."""
+    options = {**RECIPE["model"], "bidirectional": False, "lookahead": 2}
+    del options["name"]
+    network = DeepSpeech2(**options)
+    weights = {f"network.{key}": value for key, value in network.state_dict().items()}
+    weights |= {"front_end.normalization.mean": torch.zeros(32)}
+    weights |= {"front_end.normalization.std": torch.ones(32)}
+    parts = {"model": {"name": "DeepSpeech2", **options}}
+    parts["normalization"] = {"name": "GlobalNormalization"}
+    return {**tree, "recipe": {**RECIPE, **parts}, "state_dict": weights}
+
+
+def _with_language_model(path: Path, tree: dict[str, Any], place: Path) -> dict[str, Kind]:
+    """A checkpoint that names a language model, and language models that one names."""
+    words = ["abc", "cab", "bad", "a"]
+    grams = [f"-0.7\t{word}\t-0.2" for word in ("<s>", "</s>", "<unk>", *words)]
+    pairs = [f"-0.5\t{first} {second}" for first in words for second in words]
+    arpa = [f"\\data\\\nngram 1={len(grams)}\nngram 2={len(pairs)}\n\n\\1-grams:", *grams]
+    arpa += ["\n\\2-grams:", *pairs, "\n\\end\\\n"]
+    good = "\n".join(arpa).encode()
+    for name in ("language model", "ARPA"):
+        (place / name).mkdir()
+    (place / "language model" / "x.arpa").write_bytes(good)
+    (place / "language model" / "words.txt").write_text("abc\nbad\n")
+    made = COMPONENTS["LanguageModelDecoder"](
+        ENCODER, lm=str(place / "language model" / "x.arpa"), hotwords={"cab": 2.0}, beam_size=4,
+        lexicon=str(place / "language model" / "words.txt"),
+    )  # fmt: skip
+    decoder = {"name": "LanguageModelDecoder", **made.settings}
+    tree = {**tree, "recipe": {**tree["recipe"], "decoder": decoder}}
+    checkpoint.save(tree, path)
+    damages = (*change.ARCHIVE, *9 * (change.of_torch(tree, "recipe", "decoder"),))
+    content = checkpoint.load(path)
+
+    def named(arpa: Path) -> None:
+        options = {**decoder, "lm": str(arpa), "lexicon": None, "hotwords": []}
+        recognize({**content, "recipe": {**tree["recipe"], "decoder": options}}, arpa)
+
+    return {
+        "language model": Kind(".pth", path.read_bytes(), damages, load),
+        "ARPA": Kind(".arpa", good, (*change.BYTES, change.lines, change.lines), named),
+    }

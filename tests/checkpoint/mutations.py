@@ -69,6 +69,21 @@ def around(content: bytes, draw: Draw) -> bytes:
     )
 
 
+def lines(content: bytes, draw: Draw) -> bytes:
+    """Lines of a text are removed, doubled or exchanged, or a word of one is another."""
+    rows = content.split(b"\n")
+    for _ in range(draw.choice((1, 1, 2, 9))):
+        place, other = draw.randrange(len(rows)), draw.randrange(len(rows))
+        words = rows[place].split() or [b""]
+        words[draw.randrange(len(words))] = draw.choice((
+            b"nan", b"inf", b"-inf", b"1e999", b"-99", b"7", b"0", b"-1", b"99999999999", b"<s>",
+            b"</s>", b"<unk>", b"abc", b"", b"\xff", b"1=999999999999", b"3=2", b"\\end\\",
+            b"x" * 9999,
+        ))  # fmt: skip
+        rows[place] = draw.choice((rows[other], b"\t".join(words), b" ".join(words)))
+    return b"\n".join(rows)
+
+
 def fields(content: bytes, draw: Draw) -> bytes:
     """A number in a header of a zip archive is another one, or an entry is named as another is."""
     marks = (b"PK\3\4", b"PK\1\2", b"PK\5\6", b"PK\6\6", b"PK\6\7", b"PK\7\x08")
@@ -188,14 +203,22 @@ def _tensor(given: Tensor, draw: Draw) -> Any:
     ))  # fmt: skip
 
 
-def of_torch(tree: Any) -> Callable[[bytes, Draw], bytes]:
+def of_torch(tree: Any, *path: str) -> Callable[[bytes, Draw], bytes]:
+    """A value is another: anywhere, or below the keys of ``path``."""
+
     def changed(content: bytes, draw: Draw) -> bytes:
         file = io.BytesIO()
         new = draw.random() < 0.9
-        torch.save(value(tree, draw), file, _use_new_zipfile_serialization=new)
+        torch.save(_below(path, tree, draw), file, _use_new_zipfile_serialization=new)
         return file.getvalue()
 
     return changed
+
+
+def _below(path: tuple[str, ...], tree: Any, draw: Draw) -> Any:
+    if not path:
+        return value(tree, draw)
+    return {**tree, path[0]: _below(path[1:], tree[path[0]], draw)}
 
 
 def of_json(told: str, put: Callable[[str], bytes]) -> Callable[[bytes, Draw], bytes]:

@@ -20,6 +20,6 @@ def test_each_ends_in_a_sentence_or_a_model() -> None:
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     lines = done.stdout.splitlines()
-    assert len(lines) == 8
+    assert len(lines) == 11
     for line in lines[:-1]:
         assert "'refused'" in line or line.startswith("tar"), line

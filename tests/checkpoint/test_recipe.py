@@ -17,6 +17,10 @@ from src.trainer import Keeper, Progress
 from tests.checkpoint.test_checkpoint import content, refused
 from tests.trainer.small import make_learner
 
+BEFORE_ALL = {"step": torch.tensor(-1.0)} | dict.fromkeys(
+    ("exp_avg", "exp_avg_sq"), torch.zeros(24)
+)
+
 
 def changed(*keys: str, value: Any) -> Callable[[dict[str, Any]], None]:
     def change(payload: dict[str, Any]) -> None:
@@ -135,10 +139,17 @@ def test_a_language_model_that_never_ends(tmp_path: Path) -> None:
         (changed("optimizer", "state", value=None), "another optimizer"),
         (changed("optimizer", "param_groups", 0, "lr", value=math.nan), "lr cannot be nan"),
         (changed("optimizer", "param_groups", 0, "betas", value=[0.9]), "betas has 1 entries"),
+        (changed("optimizer", "param_groups", 0, "betas", value=(1e20, 0.9)), "betas cannot be"),
+        (changed("optimizer", "param_groups", 0, "betas", value=(1.5, 0.9)), "Invalid beta"),
+        (changed("optimizer", "param_groups", 0, "params", value=0.5), "another optimizer"),
+        (changed("optimizer", "param_groups", value=[3]), "another optimizer"),
+        (changed("optimizer", "state", value={"network.norm.bias": BEFORE_ALL}), "taken -1.0"),
         (changed("lr_scheduler", "last_epoch", value="3"), "last_epoch cannot be '3'"),
+        (changed("lr_scheduler", "last_epoch", value=19), "taken 19 steps, but its training 1"),
         (changed("lr_scheduler", value=[]), "another lr_scheduler"),
         (changed("progress", "step", value=-1), "progress cannot have step=-1"),
         (changed("progress", value=3), "lacks key 'progress'"),
+        (changed("ema", value="ema"), "no moving average"),
         (changed("ema", "steps", value=None), "a moving average of other weights"),
         (changed("ema", "weights", "norm.bias", value=torch.zeros(2)), "a moving average of other"),
     ],
