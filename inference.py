@@ -7,6 +7,5 @@ if __name__ == "__main__":  # a reader that is spawned imports this file, and ne
     sys.path.insert(0, str(Path(__file__).resolve().parent))  # python -I and -P leave it out
 
     from src.build.command_line import run
-    from src.build.inference import infer
 
-    run(infer, "inference")
+    run("src.build.inference:infer", "inference")

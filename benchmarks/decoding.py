@@ -101,15 +101,20 @@ def speed(decode: Decode, log_probs: Sequence[Tensor]) -> float:
 
 def real_emissions(checkpoint: Path, data: Path, part: str) -> tuple[list[Tensor], list[str]]:
     """Log-probabilities and references of a part of LibriSpeech."""
-    from src.build.loading import DataloaderSettings
+    from src.build.loading import open_loader
     from src.datasets import LibriSpeechCorpus
     from src.inference import Recognizer
     from src.inference.emissions import emissions, identity
+    from src.settings import DataloaderSettings
 
     recognizer = Recognizer.from_checkpoint(checkpoint, device="cpu", decoder=GreedyDecoder)
     utterances = tuple(LibriSpeechCorpus(part, data / "LibriSpeech").utterances)
-    loader = DataloaderSettings(120, num_workers=0).loader(
-        utterances, lambda text: [], recognizer.sample_rate, shuffle=False
+    loader = open_loader(
+        DataloaderSettings(120, num_workers=0),
+        utterances,
+        lambda text: [],
+        recognizer.sample_rate,
+        shuffle=False,
     )
     kept = ROOT / "data" / "emissions" / f"{identity(checkpoint, utterances)}.pt"
     found = emissions(recognizer, loader, kept, title=part)

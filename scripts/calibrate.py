@@ -5,8 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from src.build.calibrate import calibrate
 from src.build.command_line import run
 
 if __name__ == "__main__":
-    run(calibrate, "calibrate")
+    run("src.build.calibrate:calibrate", "calibrate")

@@ -6,7 +6,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from src.build.command_line import run
-from src.build.doctor import doctor
 
 if __name__ == "__main__":
-    run(doctor, "deepspeech2")
+    run("src.build.doctor:doctor", "deepspeech2", check=False)

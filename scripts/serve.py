@@ -12,6 +12,7 @@ from src.engine import use_threads
 from src.errors import ConfigError, run_command
 from src.inference import Recognizer
 from src.paths import typed
+from src.settings import ServeSettings
 
 
 def arguments() -> argparse.Namespace:
@@ -46,7 +47,7 @@ def main() -> None:
     try:
         import uvicorn
 
-        from src.serving import ServeSettings, create_app
+        from src.serving import create_app
     except ImportError as error:
         raise ConfigError(
             f"{error.name} is missing: pip install -r requirements-serve.txt"

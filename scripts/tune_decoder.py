@@ -6,7 +6,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from src.build.command_line import run
-from src.build.tune_decoder import tune_decoder
 
 if __name__ == "__main__":
-    run(tune_decoder, "tune_decoder")
+    run("src.build.tune_decoder:tune_decoder", "tune_decoder")

@@ -9,13 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
 
 import torch
 from torch import Tensor
-
-from src.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,32 +158,3 @@ class Hypothesis:
     labels: tuple[int, ...] = ()
     frames: tuple[int, ...] = ()
     confidences: tuple[float, ...] = ()
-
-
-def is_number(value: object) -> bool:
-    """Whether what a config holds is a number, and neither true nor false."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-_IN_WORDS = {
-    bool: "true or false",
-    float: "a number",
-    int: "a whole number",
-    list: "a list",
-    Sequence: "a list",
-    str: "a text",
-    type(None): "null",
-}
-
-
-def check_type(key: str, value: object, hint: Any) -> None:
-    """Raise ConfigError where ``value`` is not of the kind that the annotation ``hint`` names."""
-    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    allowed = tuple(get_origin(kind) or kind for kind in kinds)
-    if not all(isinstance(kind, type) for kind in allowed):  # choices, which name themselves
-        return
-    if is_number(value) and isinstance(value, int) and float in allowed:
-        return
-    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
-        names = " or ".join(_IN_WORDS.get(kind, kind.__name__) for kind in allowed)
-        raise ConfigError(f"{key} must be {names}, but is {value!r}")

@@ -10,20 +10,21 @@ from typing import Any
 from omegaconf import DictConfig
 
 from src import checkpoint
-from src.build.components import group
+from src.build.components import group, settings_of
 from src.build.held_out import refuse_training_data
-from src.build.loading import DataloaderSettings, corpora, from_group, no_labels
+from src.build.loading import corpora, no_labels, open_loader
 from src.build.recognition import recognizer_from
 from src.datasets.corpus import Corpus
 from src.engine import use_threads
 from src.errors import ConfigError, ManifestError
 from src.evaluation import Recognized, evaluate
 from src.files import write_whole
-from src.inference import InferencerSettings, Recognizer
-from src.inference.calibrating import CalibratorSettings, Fit, Judged, fit, judge
+from src.inference import Recognizer
+from src.inference.calibrating import Fit, Judged, fit, judge
 from src.inference.calibration import KEY, stored
 from src.inference.calibration_report import Measured, coverage_table, draw, error_table, numbers
 from src.paths import resolve
+from src.settings import CalibratorSettings, DataloaderSettings, InferencerSettings
 from src.types import Failure
 
 log = logging.getLogger(__name__)
@@ -35,11 +36,8 @@ def calibrate(config: DictConfig) -> int:
 
     Parts whose name begins with "test" are only reported on.
     """
-    node = group(config, "inferencer")
-    settings: InferencerSettings = from_group(InferencerSettings, node, "inferencer")
-    calibrator: CalibratorSettings = from_group(
-        CalibratorSettings, group(config, "calibrator"), "calibrator"
-    )
+    settings = settings_of(config, InferencerSettings)
+    calibrator = settings_of(config, CalibratorSettings)
     use_threads(settings.threads)
     path = resolve(settings.from_pretrained)
     if calibrator.write:
@@ -60,7 +58,7 @@ def _calibrate(
             "datasets must name a part to fit on, but those whose name begins with test are only"
             f" reported on: {', '.join(parts)}"
         )
-    dataloader = DataloaderSettings.from_config(group(config, "dataloader"))
+    dataloader = settings_of(config, DataloaderSettings)
     heard: dict[str, _Heard] = {}
     failures: list[Failure] = []
     for name, corpus in parts.items():
@@ -93,7 +91,7 @@ def _listen(
         for name, judged in found.items():
             judged.append(judge(recognizer, result, name))
 
-    loader = dataloader.loader(known, no_labels, recognizer.sample_rate, shuffle=False)
+    loader = open_loader(dataloader, known, no_labels, recognizer.sample_rate, shuffle=False)
     evaluation = evaluate(
         recognizer.pipeline,
         loader,

@@ -8,7 +8,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import hydra
@@ -16,9 +16,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from src.build.components import COMPONENTS, MAY_BE_NULL, group, settings_of, unused
 from src.build.quoting import quoted
-from src.errors import SpeechError, run_command, sentence
+from src.errors import ConfigError, SpeechError, run_command, sentence
 from src.paths import ROOT
+from src.settings import GROUPS
 
 DETAIL = "HYDRA_FULL_ERROR"
 
@@ -30,11 +32,17 @@ class _Ended(BaseException):
         self.error = error
 
 
-def run(task: Callable[[DictConfig], int], config_name: str) -> None:
+def run(task: str, config_name: str, *, check: bool = True) -> None:
     """Compose the config that the command line asks for, run ``task``, exit with its status.
 
     What a user can mend ends as one sentence and exit status 2; HYDRA_FULL_ERROR=1 shows the
     traceback instead.
+
+    Args:
+        task: ``MODULE:FUNCTION`` of the config. The module, and torch with it, is imported when
+            the config is composed and its settings are checked: a wrong word is told at once.
+        config_name: the config that ``-cn`` replaces.
+        check: whether to refuse wrong settings here.
     """
     before = os.environ.get(DETAIL)
     status = 0
@@ -48,7 +56,10 @@ def run(task: Callable[[DictConfig], int], config_name: str) -> None:
         for key in absent:  # with what a config sets of it after the group is chosen
             OmegaConf.update(config, key, None, force_add=True)
         try:
-            status = max(status, task(config))
+            if check:
+                check_settings(config)
+            module, _, name = task.partition(":")
+            status = max(status, getattr(importlib.import_module(module), name)(config))
         except (SpeechError, OSError, *mendable) as error:
             raise _Ended(error) from error
 
@@ -78,6 +89,18 @@ def run(task: Callable[[DictConfig], int], config_name: str) -> None:
     sys.exit(failed or status)
 
 
+def check_settings(config: DictConfig) -> None:
+    """Raise ConfigError for what is wrong in a config as far as no component need be built."""
+    for name in unused(config):
+        raise ConfigError(f"the config's key {name!r} is no group, and nothing refers to it")
+    for key in COMPONENTS:
+        if key in config and key not in MAY_BE_NULL:
+            group(config, key)
+    for key, cls in GROUPS.items():
+        if key in config:
+            settings_of(config, cls)
+
+
 def with_choices(words: Sequence[str]) -> list[str]:
     """``words``, and behind each experiment the groups that it chooses.
 
@@ -92,8 +115,8 @@ def with_choices(words: Sequence[str]) -> list[str]:
             path = ROOT / f"configs/experiment/{name}.yaml"
             node: Any = OmegaConf.load(path) if path.is_file() else {}
             for entry in node.get("defaults", []):
-                for group, choice in entry.items() if OmegaConf.is_dict(entry) else ():
-                    chosen = group.removeprefix("override /")
+                for choosing, choice in entry.items() if OmegaConf.is_dict(entry) else ():
+                    chosen = choosing.removeprefix("override /")
                     found += [f"{chosen}={choice}"] if chosen not in taken else []
                     taken.add(chosen)
     return found

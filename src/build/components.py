@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from src.build.quoting import unreferenced
-from src.checkpoint import COMPONENTS
 from src.errors import ConfigError, SpeechError, sentence
+from src.settings import GROUPS as SETTINGS
+from src.settings import check_value
 
+T = TypeVar("T")
 TARGET = "_target_"
-_MAIN = ("datasets", "dataloader", "decoder", "text_encoder", "transforms", "model")
-GROUPS = (*_MAIN, "loss_function", "optimizer", "lr_scheduler", "trainer", "inferencer", "writer")
+COMPONENTS = (
+    "datasets", "decoder", "text_encoder", "transforms", "model", "loss_function", "optimizer",
+    "lr_scheduler", "writer",
+)  # fmt: skip
+"""Config groups whose nodes name a ``_target_``; the others are settings."""
+MAY_BE_NULL = ("lr_scheduler",)
+_READ = ("data_dir", "noise_dir", "checkpoints")  # by the commands themselves
+GROUPS = (*COMPONENTS, *SETTINGS)
 
 
 def plain(node: Any) -> Any:
@@ -51,13 +59,23 @@ def group(config: DictConfig, key: str) -> dict[str, Any]:
     return node
 
 
+def settings_of(config: DictConfig, cls: type[T]) -> T:
+    """The settings that the group of ``cls`` holds.
+
+    Raises:
+        ConfigError: it is absent, or a key or value is wrong.
+    """
+    key: str = cls.group  # type: ignore[attr-defined]
+    return cls(**{str(name): value for name, value in group(config, key).items()})
+
+
 def unused(config: DictConfig) -> list[str]:
     """Keys beside the groups that nothing refers to; recognition may do without data_dir."""
     text = OmegaConf.to_yaml(config)
     return [
         name
         for name in map(str, config)
-        if name not in (*GROUPS, "data_dir")
+        if name not in (*GROUPS, *_READ)
         and f"${{{name}" not in text
         and f"${{oc.select:{name}" not in text
     ]
@@ -94,22 +112,25 @@ def _first_line(error: BaseException) -> str:
 
 
 def check_keys(node: Any, key: str) -> None:
-    """Raise ConfigError for a key that no constructor in ``node`` takes."""
+    """Raise ConfigError for a key that no constructor in ``node`` takes, or a value of no use."""
     if isinstance(node, list):
         for index, item in enumerate(node):
             check_keys(item, f"{key}[{index}]")
     if not isinstance(node, Mapping):
         return
     if TARGET in node:
-        parameters = inspect.signature(target(node, key)).parameters
+        made = target(node, key)
+        parameters = inspect.signature(made).parameters
         names = [name for name in parameters if name != "self"]
         variadic = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+        hints = hints_of(made)
         for name in node:
             if not variadic and name not in names and not name.startswith("_"):
                 raise ConfigError(
                     f"{key}.{name}={node[name]!r} does not exist: {node[TARGET]} takes"
                     f" {', '.join(names)}"
                 )
+            check_value(f"{key}.{name}", node[name], hints.get(name))
     for name, value in node.items():
         check_keys(value, f"{key}.{name}")
 
@@ -126,22 +147,12 @@ def target(node: Mapping[str, Any], key: str) -> type:
         raise ConfigError(f"{key}._target_={node[TARGET]!r} cannot be imported: {error}") from error
 
 
-def recipe_part(node: Mapping[str, Any] | None, key: str, **derived: Any) -> dict[str, Any]:
-    """The part of a checkpoint's recipe that a config node describes.
-
-    Raises:
-        ConfigError: its class is not one that checkpoints may name.
-    """
-    if node is None:
-        return {"name": "NoNormalization"}
-    found = target(node, key)
-    if COMPONENTS.get(found.__name__) is not found:
-        raise ConfigError(
-            f"{key}._target_={node[TARGET]} cannot be read back from a checkpoint: add the class"
-            " to COMPONENTS in src/checkpoint/recipe.py"
-        )
-    options = {name: value for name, value in node.items() if name != TARGET}
-    return {"name": found.__name__, **options, **derived}
+def hints_of(made: type) -> dict[str, Any]:
+    """The annotations of a constructor's arguments; none where they cannot be read."""
+    try:
+        return get_type_hints(made.__init__, include_extras=True)  # type: ignore[misc]
+    except (NameError, TypeError):  # of another library, imported for its checker alone
+        return {}
 
 
 def takes(node: Mapping[str, Any], key: str, name: str) -> bool:

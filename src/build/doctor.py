@@ -20,20 +20,20 @@ from src.build.components import (
     create,
     group,
     plain,
+    settings_of,
     takes,
     target,
     unused,
 )
-from src.build.loading import DataloaderSettings, corpora, from_group
+from src.build.loading import corpora
 from src.datasets import Corpus, LibriSpeechCorpus, SpokenCorpus
 from src.errors import ConfigError, SpeechError
 from src.files import plain_name
-from src.inference import InferencerSettings
 from src.paths import resolve
 from src.pipeline import Pipeline
 from src.preflight import Demand, Finding
+from src.settings import DataloaderSettings, InferencerSettings, TrainerSettings
 from src.text import TextEncoder
-from src.trainer import TrainerSettings
 from src.writer import WandbWriter
 from src.writer.wandb import effective_mode
 
@@ -111,13 +111,13 @@ def _examine_config(patient: _Patient) -> None:
     """Every group is built as a run would build it, but for the writer, which would start."""
     config, before = patient.config, len(patient.findings)
     learning = "trainer" in config
-    key, kind = ("trainer", TrainerSettings) if learning else ("inferencer", InferencerSettings)
-    patient.settings = patient.attempt(
-        f"config: {key}", lambda: from_group(kind, group(config, key), key)
+    kind: type[TrainerSettings | InferencerSettings] = (
+        TrainerSettings if learning else InferencerSettings
     )
+    patient.settings = patient.attempt(f"config: {kind.group}", lambda: settings_of(config, kind))
     patient.dataloader = patient.attempt(
         "config: dataloader",
-        lambda: DataloaderSettings.from_config(group(config, "dataloader")),
+        lambda: settings_of(config, DataloaderSettings),
     )
     if learning:
         patient.text_encoder = patient.build("text_encoder")

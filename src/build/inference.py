@@ -11,15 +11,14 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from src.build.components import group
-from src.build.loading import DataloaderSettings, corpora, from_group, no_labels
+from src.build.components import group, settings_of
+from src.build.loading import corpora, no_labels, open_loader
 from src.build.recognition import recognizer_from
 from src.datasets.corpus import MOST_NAMED, Corpus
 from src.engine import use_threads
 from src.evaluation import Evaluation
 from src.files import safe_name
 from src.inference import (
-    InferencerSettings,
     PredictionFolder,
     Recognizer,
     budget_table,
@@ -31,6 +30,7 @@ from src.inference.calibration import RawConfidence
 from src.inference.prediction_files import recall
 from src.inference.running import run_long, run_short
 from src.paths import resolve
+from src.settings import DataloaderSettings, InferencerSettings
 from src.types import Utterance
 
 log = logging.getLogger(__name__)
@@ -40,9 +40,7 @@ PREDICTIONS = "data/saved"
 
 def infer(config: DictConfig) -> int:
     """Recognise every corpus of ``datasets``; 1 if any audio could not be read, otherwise 0."""
-    settings: InferencerSettings = from_group(
-        InferencerSettings, group(config, "inferencer"), "inferencer"
-    )
+    settings = settings_of(config, InferencerSettings)
     use_threads(settings.threads)
     torch.manual_seed(settings.seed)
     recognizer = recognizer_from(
@@ -54,7 +52,7 @@ def infer(config: DictConfig) -> int:
             " inferencer.reject_below means little",
             recognizer.decoder.name,
         )
-    dataloader = DataloaderSettings.from_config(group(config, "dataloader"))
+    dataloader = settings_of(config, DataloaderSettings)
     root = resolve(PREDICTIONS) / Path(settings.save_path).expanduser()
     evaluations: dict[str, Evaluation] = {}
     parts = corpora(group(config, "datasets"))
@@ -105,7 +103,7 @@ def _recognize(
     decoders = recognizer.decoders if scored else [recognizer.decoder]
     evaluation = Evaluation.of(recognizer.decoders, budget=True)
     if short:
-        loader = dataloader.loader(short, no_labels, recognizer.sample_rate, shuffle=False)
+        loader = open_loader(dataloader, short, no_labels, recognizer.sample_rate, shuffle=False)
         evaluation = run_short(recognizer, loader, decoders, folder.write, title=corpus.name)
     if long:
         run_long(

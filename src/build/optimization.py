@@ -15,8 +15,8 @@ from src.datasets.loader import SpeechLoader
 from src.engine import Engine
 from src.errors import ConfigError
 from src.pipeline import Pipeline
-from src.trainer import TrainerSettings, epoch_ends
-from src.types import is_number
+from src.settings import TrainerSettings, is_number
+from src.trainer import epoch_ends
 
 _GROUPS = ("optimizer", "lr_scheduler")
 

@@ -15,8 +15,8 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from src.build.components import TARGET, create, group, plain, takes
-from src.build.loading import DataloaderSettings, corpora, from_group
+from src.build.components import TARGET, create, group, settings_of, takes
+from src.build.loading import corpora
 from src.datasets import BucketBatchSampler
 from src.datasets.bucketing import padding_share
 from src.engine import use_threads
@@ -26,7 +26,6 @@ from src.pipeline import Pipeline
 from src.preview import (
     PAGE,
     Examined,
-    PreviewSettings,
     claim,
     examine,
     padding_at_random,
@@ -37,8 +36,8 @@ from src.preview import (
     unknown_characters,
     write,
 )
+from src.settings import DataloaderSettings, PreviewSettings, TrainerSettings
 from src.text import TextEncoder
-from src.trainer import TrainerSettings
 from src.types import Padded
 from src.writer.histograms import durations, neutral_png, padding, speech_rates
 
@@ -55,15 +54,13 @@ def preview(config: DictConfig) -> int:
         ConfigError: the config is none of training, or the folder holds something else.
         ManifestError: a corpus is not there, or nothing of it can be learnt from.
     """
-    node = plain(config.get("preview")) or {}
-    if not isinstance(node, Mapping):
-        raise ConfigError(f"preview must be a group of keys, but is {node!r}")
-    options: PreviewSettings = from_group(PreviewSettings, node, "preview")
+    asked = config.get("preview") is not None
+    options = settings_of(config, PreviewSettings) if asked else PreviewSettings()
     if "trainer" not in config:
         raise ConfigError(
             "preview shows what training reads: name a config of training, as -cn=an4"
         )
-    settings: TrainerSettings = from_group(TrainerSettings, group(config, "trainer"), "trainer")
+    settings = settings_of(config, TrainerSettings)
     name = _config_name(config)
     folder = resolve(options.save_path or f"{PREVIEWS}/{name.replace('/', '-')}")
     claim(folder)
@@ -107,7 +104,7 @@ def _examine(
     named = group(config, "datasets")
     if not named.get(_TRAIN):
         raise ConfigError("datasets.train must name a corpus to learn from")
-    dataloader = DataloaderSettings.from_config(group(config, "dataloader"))
+    dataloader = settings_of(config, DataloaderSettings)
     found = corpora({name: _present(name, entry) for name, entry in named.items()})
     examined = []
     for name in (_TRAIN, *(name for name in found if name != _TRAIN)):

@@ -8,8 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.build.components import group, plain
-from src.build.loading import DataloaderSettings, corpora, from_group, no_labels
+from src.build.components import group, plain, settings_of
+from src.build.loading import corpora, no_labels, open_loader
 from src.build.recognition import recognizer_from
 from src.datasets.corpus import Corpus
 from src.engine import use_threads
@@ -19,11 +19,11 @@ from src.inference.robustness import (
     FixedNoise,
     Listener,
     Measured,
-    RobustnessSettings,
     measure,
 )
 from src.inference.robustness_report import claim, report, tables, write
 from src.paths import resolve
+from src.settings import DataloaderSettings, RobustnessSettings
 from src.transforms import NoiseFolder
 from src.types import Utterance
 
@@ -32,9 +32,7 @@ log = logging.getLogger(__name__)
 
 def robustness(config: DictConfig) -> int:
     """Measure, print and write; 1 if any audio could not be read, otherwise 0."""
-    settings: RobustnessSettings = from_group(
-        RobustnessSettings, group(config, "robustness"), "robustness"
-    )
+    settings = settings_of(config, RobustnessSettings)
     folder = resolve(settings.save_path)
     claim(folder, override=settings.override)
     paths = _checkpoints(config)
@@ -68,7 +66,7 @@ def _listeners(
     settings: RobustnessSettings,
 ) -> dict[str, Listener]:
     """Each recogniser with corpus and noise; recordings are read once for each sample rate."""
-    dataloader = DataloaderSettings.from_config(group(config, "dataloader"))
+    dataloader = settings_of(config, DataloaderSettings)
     noises = {
         rate: FixedNoise(
             NoiseFolder(str(config.noise_dir), part=settings.part, sample_rate=rate).clips,
@@ -79,7 +77,7 @@ def _listeners(
     return {
         name: Listener(
             each,
-            dataloader.loader(utterances, no_labels, each.sample_rate, shuffle=False),
+            open_loader(dataloader, utterances, no_labels, each.sample_rate, shuffle=False),
             noises[each.sample_rate],
         )
         for name, each in recognizers.items()

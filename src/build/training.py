@@ -12,10 +12,10 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from src import checkpoint
-from src.build.components import create, group, plain, recipe_part, unused
-from src.build.loading import from_group
+from src.build.components import TARGET, create, group, plain, settings_of, target
 from src.build.optimization import optimizer_and_schedule, planned, planned_before
 from src.build.training_data import open_training_data
+from src.checkpoint import COMPONENTS
 from src.datasets.loader import SpeechLoader
 from src.decoding import Decoder, GreedyDecoder
 from src.engine import Engine
@@ -25,6 +25,7 @@ from src.hardware import cpus, processor
 from src.paths import resolve
 from src.pipeline import Pipeline
 from src.ranks import n_ranks
+from src.settings import TrainerSettings
 from src.text import TextEncoder
 from src.trainer import (
     EpochEnd,
@@ -34,7 +35,6 @@ from src.trainer import (
     RunFolder,
     Showroom,
     Trainer,
-    TrainerSettings,
     TrainingData,
     Validator,
     freeze,
@@ -50,9 +50,7 @@ log = logging.getLogger(__name__)
 
 def train(config: DictConfig) -> int:
     """Train as ``config`` says; returns the exit status."""
-    for name in unused(config):
-        raise ConfigError(f"the config's key {name!r} is no group, and nothing refers to it")
-    settings: TrainerSettings = from_group(TrainerSettings, group(config, "trainer"), "trainer")
+    settings = settings_of(config, TrainerSettings)
     engine = Engine(settings.device, settings.precision, settings.threads)
     run_name = plain_name(str(group(config, "writer").get("run_name") or ""), "writer.run_name")
     folder = _open_folder(settings, run_name, engine)
@@ -171,6 +169,24 @@ def _as_trained(config: DictConfig, resumed: Mapping[str, Any] | None) -> dict[s
     return found
 
 
+def _recipe_part(node: Mapping[str, Any] | None, key: str, **derived: Any) -> dict[str, Any]:
+    """The part of a checkpoint's recipe that a config node describes.
+
+    Raises:
+        ConfigError: its class is not one that checkpoints may name.
+    """
+    if node is None:
+        return {"name": "NoNormalization"}
+    found = target(node, key)
+    if COMPONENTS.get(found.__name__) is not found:
+        raise ConfigError(
+            f"{key}._target_={node[TARGET]} cannot be read back from a checkpoint: add the class"
+            " to COMPONENTS in src/checkpoint/recipe.py"
+        )
+    options = {name: value for name, value in node.items() if name != TARGET}
+    return {"name": found.__name__, **options, **derived}
+
+
 def _pipeline(
     config: DictConfig, text_encoder: TextEncoder
 ) -> tuple[Pipeline, dict[str, dict[str, Any]]]:
@@ -182,9 +198,9 @@ def _pipeline(
     network = create(model, "model", **derived)
     loss = create(group(config, "loss_function"), "loss_function")
     recipe = {
-        "model": recipe_part(model, "model", **derived),
-        "features": recipe_part(transforms["features"], "transforms.features"),
-        "normalization": recipe_part(transforms.get("normalization"), "transforms.normalization"),
+        "model": _recipe_part(model, "model", **derived),
+        "features": _recipe_part(transforms["features"], "transforms.features"),
+        "normalization": _recipe_part(transforms.get("normalization"), "transforms.normalization"),
         "text_encoder": {"name": type(text_encoder).__name__, **text_encoder.settings},
     }
     return Pipeline(front_end, network, loss), recipe

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from src.build.components import group
-from src.build.loading import DataloaderSettings, corpora
+from src.build.components import group, settings_of
+from src.build.loading import corpora, open_loader
 from src.datasets import Corpus
 from src.datasets.corpus import Exclusion
 from src.datasets.loader import SpeechLoader
@@ -18,8 +18,9 @@ from src.errors import ConfigError
 from src.paths import resolve
 from src.pipeline import Pipeline
 from src.preflight import checkpoint_bytes, kept_checkpoints, quick, report, trainable
+from src.settings import DataloaderSettings, TrainerSettings
 from src.text import TextEncoder
-from src.trainer import TrainerSettings, TrainingData
+from src.trainer import TrainingData
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def open_training_data(
     named = group(config, "datasets")
     if not named.get("train"):
         raise ConfigError("datasets.train must name a corpus to learn from")
-    dataloader = DataloaderSettings.from_config(group(config, "dataloader"))
+    dataloader = settings_of(config, DataloaderSettings)
     found = corpora(named)
     if engine.is_main:
         _examine(found, settings, dataloader, pipeline, run_folder)
@@ -53,7 +54,8 @@ def open_training_data(
         kept, left_out = trainable(corpus, text_encoder, frames, sample_rate)
         if engine.is_main:
             _report(name, corpus, left_out)
-        loaders[name] = dataloader.loader(
+        loaders[name] = open_loader(
+            dataloader,
             kept,
             text_encoder.encode,
             sample_rate,

@@ -11,19 +11,19 @@ from typing import Any
 from omegaconf import DictConfig
 
 from src import checkpoint
-from src.build.components import group
+from src.build.components import group, settings_of
 from src.build.held_out import refuse_training_data
-from src.build.loading import DataloaderSettings, corpora, from_group, no_labels
+from src.build.loading import corpora, no_labels, open_loader
 from src.build.recognition import recognizer_from
 from src.decoding import LanguageModelDecoder
 from src.decoding.prior import measured_prior
 from src.engine import use_threads
 from src.errors import ConfigError, ManifestError
 from src.files import write_whole
-from src.inference import InferencerSettings
 from src.inference.emissions import emissions, identity
-from src.inference.tuning import Trial, TunerSettings, ties, tune
+from src.inference.tuning import Trial, ties, tune
 from src.paths import resolve
+from src.settings import DataloaderSettings, InferencerSettings, TunerSettings
 from src.writer.files import save_figure
 from src.writer.surface import surface
 
@@ -32,9 +32,8 @@ log = logging.getLogger(__name__)
 
 def tune_decoder(config: DictConfig) -> int:
     """Search weights on the corpora of ``datasets``, draw them, write the best; returns 0."""
-    node = dict(group(config, "inferencer"))
-    settings: InferencerSettings = from_group(InferencerSettings, node, "inferencer")
-    tuner: TunerSettings = from_group(TunerSettings, group(config, "tuner"), "tuner")
+    settings = settings_of(config, InferencerSettings)
+    tuner = settings_of(config, TunerSettings)
     use_threads(settings.threads)
     path = resolve(settings.from_pretrained)
     if tuner.write:
@@ -59,8 +58,8 @@ def _tune(
     utterances = tuple(
         utterance for corpus in corpora(named).values() for utterance in corpus.utterances
     )
-    dataloader = DataloaderSettings.from_config(group(config, "dataloader"))
-    loader = dataloader.loader(utterances, no_labels, recognizer.sample_rate, shuffle=False)
+    dataloader = settings_of(config, DataloaderSettings)
+    loader = open_loader(dataloader, utterances, no_labels, recognizer.sample_rate, shuffle=False)
     kept = resolve(tuner.emissions_dir) / f"{identity(path, utterances)}.pt"
     heard = emissions(recognizer, loader, kept, title="emissions")
     if not heard.references:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -14,9 +14,9 @@ from src.datasets.audio_store import AudioStore, FileStore, MemoryStore, Samples
 from src.datasets.collate import pad_labels, pad_waveforms
 from src.datasets.corpus_cache import open_cache
 from src.errors import AudioError, ConfigError
+from src.settings.training import CacheKind
 from src.types import Batch, Failure, Sample, Utterance
 
-CacheKind = Literal["none", "memory", "disk"]
 CACHE_KINDS: tuple[CacheKind, ...] = get_args(CacheKind)
 
 

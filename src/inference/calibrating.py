@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.decoding import words
-from src.errors import ConfigError, ManifestError
+from src.errors import ManifestError
 from src.evaluation import Recognized
 from src.inference.calibration import Calibration, log_odds
 from src.inference.recognizer import Recognizer
@@ -20,33 +20,6 @@ from src.metrics.edits import word_edits
 _STEEPEST = 100.0  # inverse temperatures lie between this and its inverse
 _STEPS = 100
 _CLOSE = 1e-10  # of a step
-
-
-@dataclass(frozen=True, slots=True)
-class CalibratorSettings:
-    """The config group ``calibrator``.
-
-    Attributes:
-        folds: of the cross-validation that chooses between temperature alone and with a bias.
-        reject_below: thresholds of confidence at which coverage and WER are told.
-        write: whether what was fitted goes into the checkpoint.
-
-    Raises:
-        ConfigError: a value is out of range.
-    """
-
-    folds: int = 5
-    reject_below: Sequence[float] = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-    write: bool = True
-
-    def __post_init__(self) -> None:
-        if isinstance(self.folds, bool) or not isinstance(self.folds, int) or self.folds < 2:
-            raise ConfigError(f"calibrator.folds must be at least 2, but is {self.folds!r}")
-        for value in self.reject_below:
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-                raise ConfigError(
-                    f"calibrator.reject_below must hold numbers from 0 to 1, but has {value!r}"
-                )
 
 
 @dataclass(frozen=True, slots=True)

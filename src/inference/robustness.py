@@ -18,11 +18,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from src.datasets.loader import SpeechLoader
-from src.errors import ConfigError
 from src.inference.recognizer import Recognizer
 from src.metrics.edits import word_edits
 from src.seeding import generator
-from src.transforms.recordings import PARTS, Clips, Part
+from src.transforms.recordings import Clips
 from src.types import Batch, Failure, Padded
 
 CLEAN = "clean"
@@ -31,52 +30,6 @@ CLEAN = "clean"
 # to the level asked for, it would be the hiss behind it. Other places are tried before.
 _PAUSE = 0.01
 _TRIALS = 32
-
-
-@dataclass(frozen=True, slots=True)
-class RobustnessSettings:
-    """The config group ``robustness``.
-
-    Attributes:
-        save_path: the folder for results; a relative path counts from the repository's root.
-        snrs: signal-to-noise ratios in dB, and "clean" for speech without noise.
-        class_snr: one of them, at which classes of noise are compared; None for none.
-        part: of the noise folder's recordings: "test", "train" or "all".
-        seed: of the noise and of the intervals.
-        device: auto, cpu, cuda or cuda:N.
-        threads: CPU threads; None leaves torch's choice.
-        override: move earlier results aside instead of refusing.
-
-    Raises:
-        ConfigError: a value is out of range.
-    """
-
-    save_path: str
-    snrs: Sequence[float | str]
-    class_snr: float | None = None
-    part: Part = "test"
-    seed: int = 1
-    device: str = "auto"
-    threads: int | None = None
-    override: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("save_path", "device"):
-            value = getattr(self, name)
-            _require(isinstance(value, str) and bool(value), name, value, "a text")
-        _require(_are_levels(self.snrs), "snrs", self.snrs, "a list of dB and 'clean', each once")
-        known = self.class_snr is None or self.class_snr in self.snrs
-        _require(known, "class_snr", self.class_snr, "one of robustness.snrs, or null")
-        _require(self.part in PARTS, "part", self.part, f"one of {', '.join(PARTS)}")
-        _require(type(self.seed) is int, "seed", self.seed, "an integer")
-        fits = self.threads is None or (type(self.threads) is int and self.threads > 0)
-        _require(fits, "threads", self.threads, "a positive integer, or null")
-        _require(type(self.override) is bool, "override", self.override, "true or false")
-
-    @property
-    def snrs_db(self) -> tuple[float | None, ...]:
-        """``snrs`` with None for clean speech."""
-        return tuple(None if isinstance(snr, str) else float(snr) for snr in self.snrs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,20 +164,3 @@ def _listen(
 def level_name(snr: float | None) -> str:
     """A level as people read it: "clean", "5 dB"."""
     return CLEAN if snr is None else f"{snr:g} dB"
-
-
-def _are_levels(values: object) -> bool:
-    """Whether ``values`` is a list of finite numbers and "clean", each at most once."""
-    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
-        return False
-    numbers = [value for value in values if value != CLEAN]
-    finite = all(
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        for value in numbers
-    )
-    return finite and len(set(values)) == len(values)
-
-
-def _require(condition: bool, name: str, value: object, allowed: str) -> None:
-    if not condition:
-        raise ConfigError(f"robustness.{name} must be {allowed}, but is {value!r}")

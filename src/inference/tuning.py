@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,70 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from tqdm import tqdm
 
 from src.decoding import LanguageModelDecoder
-from src.errors import ConfigError
 from src.inference.emissions import Emissions
 from src.metrics.edits import EditCounts, character_edits, word_edits
-from src.types import is_number
+from src.settings import TunerSettings
 
 _MANY_TIES = 0.1
 """Share of the settings that may have the lowest WER before it is reported."""
-
-
-@dataclass(frozen=True, slots=True)
-class TunerSettings:
-    """The config group ``tuner``.
-
-    Attributes:
-        lm_weight, word_score: the values of a grid beside the decoder's own.
-        prior_weight: values that are tried at its best point.
-        refinements: how often the steps of these three are halved around their best point.
-        unknown_score, beam_size: values that are tried there, one after the other.
-        search_beam_size: beams while weights are searched.
-        tolerance: the smallest beam whose WER is at most this much above the best is taken.
-        emissions_dir: where the network's output is kept.
-        write: whether the best goes into the checkpoint.
-
-    Raises:
-        ConfigError: a list is empty, or a value is out of range.
-    """
-
-    lm_weight: Sequence[float]
-    word_score: Sequence[float]
-    prior_weight: Sequence[float]
-    unknown_score: Sequence[float | None]
-    beam_size: Sequence[int]
-    refinements: int = 2
-    search_beam_size: int = 30
-    tolerance: float = 0.0005
-    emissions_dir: str = "data/emissions"
-    write: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("lm_weight", "word_score", "prior_weight", "unknown_score", "beam_size"):
-            value = getattr(self, name)
-            if isinstance(value, str) or not isinstance(value, Sequence) or not value:
-                raise ConfigError(f"tuner.{name} must be a list of values, but is {value!r}")
-            least = 0.0 if name in ("lm_weight", "prior_weight") else -math.inf
-            for each in value:
-                if name == "unknown_score" and each is None:
-                    continue
-                most = 100.0 if name == "lm_weight" else math.inf  # as the decoder has it
-                if not is_number(each) or not (least <= each < most and math.isfinite(each)):
-                    or_null = " or null" if name == "unknown_score" else ""
-                    bound = "" if least else ", 0 or more" if most == math.inf else ", 0 to 100"
-                    raise ConfigError(
-                        f"tuner.{name} must hold numbers{or_null}{bound}, but has {each!r}"
-                    )
-        if type(self.refinements) is not int or self.refinements < 0:
-            raise ConfigError(f"tuner.refinements must be 0 or more, but is {self.refinements!r}")
-        if not is_number(self.tolerance) or not self.tolerance >= 0:
-            raise ConfigError(f"tuner.tolerance must be 0 or more, but is {self.tolerance!r}")
-        for beam in (self.search_beam_size, *self.beam_size):
-            if type(beam) is not int or beam < 1:
-                raise ConfigError(
-                    "tuner.beam_size and tuner.search_beam_size must be whole numbers of at least"
-                    f" 1, but have {beam!r}"
-                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from src.checkpoint.inert import plain
 from src.errors import CheckpointError
 from src.interchange.converted import Converted
 from src.interchange.mapping import Mapper, indices
-from src.types import is_number
+from src.settings import is_number
 
 KIND = "a checkpoint of deepspeech.pytorch"
 BLANK = "_"

@@ -2,7 +2,6 @@
 
 from src.preview.folder import PAGE, Story, claim, write
 from src.preview.page import render
-from src.preview.settings import PreviewSettings
 from src.preview.statistics import Examined, examine, padding_at_random, unknown_characters
 from src.preview.steps import steps
 from src.preview.telling import read, tell
@@ -10,7 +9,6 @@ from src.preview.telling import read, tell
 __all__ = [
     "PAGE",
     "Examined",
-    "PreviewSettings",
     "Story",
     "claim",
     "examine",

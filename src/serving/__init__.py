@@ -1,6 +1,5 @@
 """A recogniser over HTTP and WebSockets, and a page to try it."""
 
 from src.serving.app import create_app
-from src.serving.settings import ServeSettings
 
-__all__ = ["ServeSettings", "create_app"]
+__all__ = ["create_app"]

@@ -24,9 +24,9 @@ from src.serving.limits import BodyLimit, same_origin
 from src.serving.live import StreamLive, live
 from src.serving.metrics import CONTENT_TYPE, ServerMetrics
 from src.serving.picture import picture
-from src.serving.settings import ServeSettings
 from src.serving.streams import Streams
 from src.serving.workers import BusyError, Workers
+from src.settings import ServeSettings
 from src.transcripts import FORMATS, Transcript
 
 _PAGE = Path(__file__).parent / "page"

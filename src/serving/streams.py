@@ -18,8 +18,8 @@ from src.serving.limits import same_origin
 from src.serving.live import Samples, live
 from src.serving.metrics import ServerMetrics
 from src.serving.picture import Picture
-from src.serving.settings import ServeSettings
 from src.serving.workers import Workers
+from src.settings import ServeSettings
 from src.transcripts import Transcript
 
 _RATES = (4000, 192000)  # Hz

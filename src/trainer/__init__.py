@@ -8,7 +8,6 @@ from src.trainer.logs import logging_to
 from src.trainer.muon import Muon
 from src.trainer.progress import Progress
 from src.trainer.run_folder import RunFolder
-from src.trainer.settings import TrainerSettings
 from src.trainer.showing import Showroom
 from src.trainer.starting import freeze, start_from
 from src.trainer.trainer import Trainer
@@ -23,7 +22,6 @@ __all__ = [
     "RunFolder",
     "Showroom",
     "Trainer",
-    "TrainerSettings",
     "TrainingData",
     "Validator",
     "epoch_ends",

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from src import checkpoint
 from src.errors import CheckpointError
+from src.settings import TrainerSettings
+from src.settings.training import parse_average
 from src.trainer.averaging import mean_weights
 from src.trainer.feed import TrainingData
 from src.trainer.keeping import Keeper
@@ -19,7 +21,6 @@ from src.trainer.monitor import Monitor
 from src.trainer.naming import EMA, MEAN, NAMES, plain_names, readable
 from src.trainer.progress import Progress
 from src.trainer.run_folder import RunFolder
-from src.trainer.settings import TrainerSettings, parse_average
 from src.trainer.showing import Showroom
 from src.trainer.validation import Validator
 from src.writer import Writer

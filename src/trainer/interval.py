@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass, field
 
-from src.errors import ConfigError
-
-_MINUTES = re.compile(r"(\d+(?:\.\d+)?) ?min(?:utes?)?")
+from src.settings.training import parse_interval
 
 
 @dataclass(slots=True)
@@ -29,18 +26,7 @@ class Interval:
         Raises:
             ConfigError: it is neither, or not positive.
         """
-        if value is None:
-            return cls()
-        if isinstance(value, str):
-            found = _MINUTES.fullmatch(value.strip())
-            if found and float(found[1]) > 0:
-                return cls(seconds=60 * float(found[1]))
-        elif value > 0:
-            return cls(steps=value)
-        raise ConfigError(
-            f"{key} must be a positive number of steps, minutes as in '10 min', or null,"
-            f" but is {value!r}"
-        )
+        return cls(*parse_interval(value, key))
 
     def due(self, step: int) -> bool:
         """Whether it is time, after ``step`` steps."""

@@ -14,10 +14,10 @@ from src import checkpoint
 from src.checkpoint.weights import printable
 from src.datasets.loader import SpeechLoader
 from src.errors import CheckpointError
+from src.settings import TrainerSettings
 from src.trainer.learner import Learner
 from src.trainer.optimizer_state import has_names
 from src.trainer.progress import Progress
-from src.trainer.settings import TrainerSettings
 
 _BEFORE = {"dataloader.sorted_epochs": 0}
 """What a checkpoint was trained with that is older than a key of the plan."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from src.errors import ConfigError
+from src.settings.training import parse_monitor
 
 
 @dataclass(slots=True)
@@ -34,14 +34,8 @@ class Monitor:
         Raises:
             ConfigError: anything else.
         """
-        if text == "off":
-            return cls("", 1, None)
-        words = text.split()
-        if len(words) != 2 or words[0] not in ("min", "max"):
-            raise ConfigError(
-                f"trainer.monitor must be 'min METRIC', 'max METRIC' or 'off', but is {text!r}"
-            )
-        return cls(words[1], 1 if words[0] == "min" else -1, patience)
+        metric, sign = parse_monitor(text)
+        return cls(metric, sign, patience if metric else None)
 
     @property
     def exhausted(self) -> bool:

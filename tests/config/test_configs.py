@@ -10,17 +10,13 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from src.build.command_line import run
+from src.build.command_line import check_settings, run
 from src.build.components import check_keys, create, group, takes
-from src.build.loading import DataloaderSettings, from_group
+from src.build.loading import open_loader
 from src.decoding import BeamSearchDecoder
 from src.errors import ConfigError
-from src.inference import InferencerSettings
-from src.inference.calibrating import CalibratorSettings
-from src.inference.robustness import RobustnessSettings
-from src.inference.tuning import TunerSettings
+from src.settings import DataloaderSettings, TrainerSettings
 from src.text import TextEncoder
-from src.trainer import TrainerSettings
 from src.types import Utterance
 from tests.toy import ROOT, config
 
@@ -54,18 +50,9 @@ def test_command_config_is_whole(name: str, tmp_path: Path) -> None:
     for part in cfg:
         if OmegaConf.is_dict(cfg[part]):
             check_keys(group(cfg, str(part)), str(part))
-    from_group(DataloaderSettings, group(cfg, "dataloader"), "dataloader")
-    if "robustness" in cfg:
-        from_group(RobustnessSettings, group(cfg, "robustness"), "robustness")
+    check_settings(cfg)
+    if "trainer" not in cfg:
         return
-    if "inferencer" in cfg:
-        from_group(InferencerSettings, group(cfg, "inferencer"), "inferencer")
-        if "tuner" in cfg:
-            from_group(TunerSettings, group(cfg, "tuner"), "tuner")
-        if "calibrator" in cfg:
-            from_group(CalibratorSettings, group(cfg, "calibrator"), "calibrator")
-        return
-    from_group(TrainerSettings, group(cfg, "trainer"), "trainer")
     encoder: TextEncoder = create(group(cfg, "text_encoder"), "text_encoder")
     front_end = create(group(cfg, "transforms"), "transforms")
     model = create(
@@ -172,9 +159,10 @@ def test_an_experiment_chooses_groups_with_every_config(
     command: str, words: list[str], group: str, choice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     composed: list[DictConfig] = []
+    monkeypatch.setattr("src.build.training.train", lambda each: composed.append(each) or 0)
     monkeypatch.setattr("sys.argv", ["train.py", f"-cn={command}", *words])
     with pytest.raises(SystemExit):
-        run(lambda config: composed.append(config) or 0, "deepspeech2")
+        run("src.build.training:train", "deepspeech2")
     assert composed[0][group] == config(command, f"{group}={choice}")[group]
 
 
@@ -210,7 +198,7 @@ def test_unknown_keys_are_named_with_what_is_allowed() -> None:
             {"features": {"_target_": "src.transforms.LogMelSpectrogram", "mels": 3}}, "transforms"
         )
     with pytest.raises(ConfigError, match=r"trainer.epochs=3 does not exist: trainer takes"):
-        from_group(TrainerSettings, {"epochs": 3}, "trainer")
+        TrainerSettings(epochs=3)  # type: ignore[call-arg]
     with pytest.raises(ConfigError, match="cannot be imported"):
         create({"_target_": "src.model.Nothing"}, "model")
     with pytest.raises(ConfigError, match=r"model cannot be built: .*n_tokens"):
@@ -225,8 +213,8 @@ def test_ranks_of_a_machine_share_its_cores(
 
     def workers(**options: int) -> int:
         settings = DataloaderSettings(max_batch_duration=10)
-        return settings.loader(
-            utterances, lambda text: [], 16000, shuffle=False, **options
+        return open_loader(
+            settings, utterances, lambda text: [], 16000, shuffle=False, **options
         ).num_workers
 
     assert workers() == 8

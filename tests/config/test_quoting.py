@@ -110,9 +110,13 @@ def test_a_checkout_whose_path_looks_like_a_reference(
     shutil.copytree(ROOT / "configs", copy / "configs")
     monkeypatch.chdir(copy)
     monkeypatch.setattr("src.build.command_line.ROOT", copy)
+    heard = "x ${y}.wav"
+    monkeypatch.setattr(
+        "src.build.inference.infer", lambda config: 7 if config.audio == heard else 1
+    )
     monkeypatch.setattr("sys.argv", ["inference.py", "audio=x ${y}.wav"])
     with pytest.raises(SystemExit) as ended:
-        run(lambda config: 7 if config.audio == "x ${y}.wav" else 1, "transcribe")
+        run("src.build.inference:infer", "transcribe")
     assert ended.value.code == 7
 
 

@@ -13,8 +13,7 @@ from scipy.optimize import minimize
 from src import checkpoint
 from src.decoding import GreedyDecoder, Word
 from src.errors import CheckpointError, ConfigError, ManifestError
-from src.inference import InferencerSettings
-from src.inference.calibrating import CalibratorSettings, Judged, fit, scale
+from src.inference.calibrating import Judged, fit, scale
 from src.inference.calibration import (
     KEY,
     Calibration,
@@ -26,6 +25,7 @@ from src.inference.calibration import (
 from src.inference.calibration_report import Measured
 from src.inference.rejection import Gate
 from src.metrics.calibration import bins, calibration_error
+from src.settings import CalibratorSettings, InferencerSettings
 from src.text import TextEncoder
 from src.types import Hypothesis
 
@@ -204,7 +204,11 @@ def test_coverage_and_wer() -> None:
 
 @pytest.mark.parametrize("value", [True, -0.1, 1.1, "0.5"])
 def test_reject_below_is_a_probability(value: Any) -> None:
-    with pytest.raises(ConfigError, match=r"inferencer\.reject_below must be null or from 0 to 1"):
+    with pytest.raises(
+        ConfigError, match=r"inferencer\.reject_below must be a number from 0 to 1 or null"
+    ):
         InferencerSettings("a.pth", "a", reject_below=value)
-    with pytest.raises(ConfigError, match=r"calibrator\.reject_below must hold numbers"):
+    with pytest.raises(
+        ConfigError, match=r"calibrator\.reject_below must be a list, each value a number"
+    ):
         CalibratorSettings(reject_below=[value])

@@ -18,11 +18,11 @@ from src.inference.robustness import (
     Heard,
     Listener,
     Measured,
-    RobustnessSettings,
     measure,
 )
 from src.inference.robustness_report import claim, report, tables, write
 from src.metrics import CorpusScore
+from src.settings import RobustnessSettings
 from src.text import TextEncoder
 from src.transforms.recordings import Clips
 from src.types import Batch, Hypothesis, Padded, Utterance
@@ -223,15 +223,15 @@ def test_files_and_what_lies_there_already(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("snrs", [], r"robustness.snrs must be a list of dB and 'clean', each once, but is \[\]"),
+        ("snrs", [], r"robustness.snrs must be a list of dB and 'clean', but is \[\]"),
         ("snrs", 5, "robustness.snrs must be a list"),
         ("snrs", ["loud"], r"but is \['loud'\]"),
-        ("snrs", [5, 5.0], "each once"),
+        ("snrs", [5, 5.0], "must hold each level once"),
         ("snrs", [math.nan], r"but is \[nan\]"),
         ("class_snr", 7, "robustness.class_snr must be one of robustness.snrs, or null, but is 7"),
         ("part", "dev", "robustness.part must be one of all, train, test, but is 'dev'"),
-        ("seed", 1.5, "robustness.seed must be an integer, but is 1.5"),
-        ("threads", 0, "robustness.threads must be a positive integer, or null, but is 0"),
+        ("seed", 1.5, "robustness.seed must be a whole number, but is 1.5"),
+        ("threads", 0, "robustness.threads must be a whole number of at least 1 or null, but is 0"),
         ("override", "yes", "robustness.override must be true or false, but is 'yes'"),
         ("save_path", None, "robustness.save_path must be a text, but is None"),
     ],

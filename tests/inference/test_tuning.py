@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from src.inference import tuning
-from src.inference.tuning import Trial, TunerSettings, ties, tune
+from src.inference.tuning import Trial, ties, tune
+from src.settings import TunerSettings
 
 SETTINGS = TunerSettings(
     lm_weight=[0.0, 0.5, 1.0],

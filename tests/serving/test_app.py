@@ -21,7 +21,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from src.errors import ConfigError
 from src.inference import Recognizer
-from src.serving import ServeSettings, create_app
+from src.serving import create_app
+from src.settings import ServeSettings
 
 HOME = "http://localhost"
 Make = Callable[..., TestClient]

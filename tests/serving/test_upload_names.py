@@ -11,7 +11,7 @@ from fastapi import HTTPException
 from hypothesis import example, given, settings
 
 from src.serving.app import Desk
-from src.serving.settings import ServeSettings
+from src.settings import ServeSettings
 from tests.test_files import NAMES
 
 

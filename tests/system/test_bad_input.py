@@ -220,9 +220,15 @@ def test_missing_folder(quick_command: Run, toy_run: Path, tmp_path: Path) -> No
         (["trainer.n_epoch=3"], ["trainer.n_epoch", "did you mean 'trainer.n_epochs'"]),
         (["datasets.seed=3"], ["no key 'datasets.seed': see the README"]),
         (["+model.wings=2"], ["model.wings=2", "rnn_layers"]),
-        (["trainer.n_epochs=-3"], ["trainer.n_epochs must be positive, but is -3"]),
+        (
+            ["trainer.n_epochs=-3"],
+            ["trainer.n_epochs must be a whole number of at least 1, but is -3"],
+        ),
         (["trainer.device=abacus"], ["device must be auto, cpu, cuda", "abacus"]),
-        (["dataloader.max_batch_duration=-3"], ["max_batch_duration must be positive", "-3"]),
+        (
+            ["dataloader.max_batch_duration=-3"],
+            ["max_batch_duration must be a number above 0, but is -3"],
+        ),
         (["transforms.features.n_mels=0"], ["n_mels", "0"]),
         (["writer.mode=loud"], ["mode must be one of online, offline, disabled", "loud"]),
         (["model=enormous"], ["enormous"]),
@@ -249,6 +255,56 @@ def test_config_keys_and_values(
     result = quick_command("train.py", "-cn=an4", *base, *words)
     refused(result, *expected)
     assert "Error executing job" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "expected"),
+    [
+        ("train.py", ["trainer.n_epoch=3"], "did you mean 'trainer.n_epochs'"),
+        (
+            "train.py",
+            ["trainer.n_epochs=ten"],
+            "must be a whole number of at least 1, but is 'ten'",
+        ),
+        ("train.py", ["+trainer.epochs=3"], "trainer.epochs=3 does not exist: trainer takes"),
+        ("train.py", ["trainer.n_epochs=null"], "trainer.n_epochs must be"),
+        ("train.py", ["dataloader.cache=ram"], "dataloader.cache must be one of none, memory"),
+        ("train.py", ["+trianer.n_epochs=3"], "'trianer' is no group"),
+        ("train.py", ["optimizer=null"], "optimizer must be a group of keys"),
+        ("train.py", ["model=enormous"], "Available options in 'model'"),
+        (
+            "train.py",
+            ["trainer.seed=0.5", "trainer.device=tpu"],
+            "seed must be a whole number, but",
+        ),
+        (
+            "train.py",
+            ["trainer.seed=0.5", "trainer.device=tpu"],
+            "; trainer.device must be auto, c",
+        ),
+        ("inference.py", ["inferencer.formats=[docx]"], "each value one of json, jsonl"),
+        ("inference.py", ["+colour=red"], "'colour' is no group"),
+        ("scripts/tune_decoder.py", ["decoder.lm=a", "tuner.write=1"], "must be true or false"),
+        ("scripts/calibrate.py", ["calibrator.folds=1"], "must be a whole number of at least 2"),
+        (
+            "scripts/robustness.py",
+            ["noise_dir=a", "robustness.snrs=[]"],
+            "a list of dB and 'clean'",
+        ),
+        ("scripts/preview.py", ["+preview.draws=0"], "preview.draws must be a whole number"),
+    ],
+)
+def test_a_wrong_word_is_told_before_torch_is_imported(
+    monkeypatch: pytest.MonkeyPatch,
+    command: Run,
+    tmp_path: Path,
+    script: str,
+    words: list[str],
+    expected: str,
+) -> None:
+    (tmp_path / "torch.py").write_text("raise SystemExit('torch is imported')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    refused(command(script, *words), expected)
 
 
 def test_nothing_is_overwritten_unasked(quick_command: Run, toy_run: Path, save_path: str) -> None:

@@ -144,7 +144,9 @@ def test_bad_input(quick_command: Run, toy_run: Path, model: Path, tmp_path: Pat
     place = f"{toy_run.parent / 'data'}" + "}"
     only_test = error("~datasets.val", f"{lone} {place}")
     assert "datasets must name a part to fit on" in only_test
-    assert "calibrator.folds must be at least 2, but is 1" in error("calibrator.folds=1")
+    assert "calibrator.folds must be a whole number of at least 2, but is 1" in error(
+        "calibrator.folds=1"
+    )
     assert "too few to calibrate" in error("datasets.val.limit=4")
     assert "calibrator.reject_below must hold numbers" in error("calibrator.reject_below=[2]")
     learnt = error("datasets.val.manifest=train.jsonl", "datasets.val.limit=20")

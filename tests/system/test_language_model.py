@@ -185,7 +185,7 @@ def test_what_cannot_be_is_said(
         (
             "scripts/tune_decoder.py",
             [f"decoder.lm={arpa}", "tuner.lm_weight=[]"],
-            "tuner.lm_weight must be a list of values",
+            "tuner.lm_weight must be a list, each value",
         ),
         ("inference.py", ["decoder.hotwords=[cab]"], "takes no such option; choose decoder=beam"),
         ("inference.py", ["decoder=beam", "decoder.hotwords=[42]"], "holds '2'"),

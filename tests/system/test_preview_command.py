@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from src.build.loading import DataloaderSettings
+from src.build.loading import open_loader
 from src.datasets import ManifestCorpus
+from src.settings import DataloaderSettings
 from src.text import TextEncoder
 from tests.browser import chromium, complaints, needs_browser
 from tests.system.conftest import ENVIRONMENT, Run
@@ -100,8 +101,13 @@ def test_the_page_holds_what_training_will_do(
 
     # the batches are those of training's own loader
     corpus = ManifestCorpus(manifest="train.jsonl", data_dir=data, limit=8)
-    loader = DataloaderSettings(max_batch_duration=8, num_workers=0).loader(
-        corpus.utterances, TextEncoder().encode, RATE, shuffle=True, seed=1
+    loader = open_loader(
+        DataloaderSettings(max_batch_duration=8, num_workers=0),
+        corpus.utterances,
+        TextEncoder().encode,
+        RATE,
+        shuffle=True,
+        seed=1,
     )
     assert train["batches"] == loader.n_batches(0)
     assert train["padding"] == pytest.approx(loader.padding(0))
@@ -181,7 +187,7 @@ def test_what_cannot_be_is_said(quick_command: Run, data: Path, tmp_path: Path) 
     assert "train-clean-100 does not exist: set data_dir" in absent
     assert not (tmp_path / "none").exists()  # nothing was downloaded
     none = [word.replace("draws=2", "draws=0") for word in words(data, place)]
-    assert "preview.draws must be at least 1, but is 0" in error(*none)
+    assert "preview.draws must be a whole number of at least 1, but is 0" in error(*none)
     assert "name a config of training" in error("-cn=inference", f"+preview.save_path={place}")
     assert "preview.colour=3 does not exist" in error(*words(data, place, "+preview.colour=3"))
     only_bad = error(*words(data, place, "datasets.train.manifest=bad.jsonl"))

@@ -225,7 +225,7 @@ def test_good_and_broken_recordings(
     [
         (
             ["inferencer.formats=[pdf]"],
-            "inferencer.formats must be a list of json, jsonl, ctm, txt",
+            "inferencer.formats must be a list, each value one of json, jsonl, ctm, txt",
         ),
         (["inferencer.formats=srt"], "inferencer.formats must be a list"),
         (["inferencer.overwrite=perhaps"], "inferencer.overwrite must be true or false"),

@@ -12,10 +12,10 @@ import pytest
 from torch import nn
 
 from src.build.components import options
-from src.build.loading import DataloaderSettings
 from src.build.training import train
 from src.errors import CheckpointError
-from src.trainer import Trainer, TrainerSettings
+from src.settings import DataloaderSettings, TrainerSettings
+from src.trainer import Trainer
 from tests.toy import config, overrides, write_corpus
 
 BASE = ("transforms=small", "trainer.n_epochs=1", "loss_function=consistent_ctc")

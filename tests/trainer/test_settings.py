@@ -7,24 +7,36 @@ import math
 import pytest
 
 from src.errors import ConfigError
+from src.settings import TrainerSettings
 from src.trainer.monitor import Monitor
-from src.trainer.settings import TrainerSettings
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_epochs": 0}, "trainer.n_epochs must be positive, but is 0"),
-        ({"n_epochs": "ten"}, "trainer.n_epochs must be a whole number, but is 'ten'"),
-        ({"n_epochs": True}, "trainer.n_epochs must be a whole number, but is True"),
+        ({"n_epochs": 0}, "trainer.n_epochs must be a whole number of at least 1, but is 0"),
+        (
+            {"n_epochs": "ten"},
+            "trainer.n_epochs must be a whole number of at least 1, but is 'ten'",
+        ),
+        ({"n_epochs": True}, "trainer.n_epochs must be a whole number of at least 1, but is True"),
         (
             {"n_epochs": 1, "epoch_len": 2.5},
-            "trainer.epoch_len must be a whole number or null, but is 2.5",
+            "trainer.epoch_len must be a whole number of at least 1 or null, but is 2.5",
         ),
-        ({"n_epochs": 1, "max_grad_norm": -1}, "trainer.max_grad_norm must be positive"),
+        (
+            {"n_epochs": 1, "max_grad_norm": -1},
+            "trainer.max_grad_norm must be a number above 0 or null",
+        ),
         ({"n_epochs": 1, "monitor": "val_WER"}, "trainer.monitor must be 'min METRIC'"),
-        ({"n_epochs": 1, "accumulate": 0}, "trainer.accumulate must be positive, but is 0"),
-        ({"n_epochs": 1, "ema": 1.0}, "trainer.ema must be null or between 0 and 1, but is 1.0"),
+        (
+            {"n_epochs": 1, "accumulate": 0},
+            "trainer.accumulate must be a whole number of at least 1, but is 0",
+        ),
+        (
+            {"n_epochs": 1, "ema": 1.0},
+            "trainer.ema must be a number between 0 and 1 or null, but is 1.0",
+        ),
         ({"n_epochs": 1, "average": "best 1"}, "trainer.average must be 'last N' or 'best N'"),
         (
             {"n_epochs": 1, "average": "best 5", "monitor": "off"},
