@@ -1,8 +1,17 @@
 """What one user's programs keep for their next run, and how they know it again.
 
-Machine code and tables for memory mapping run or crash if somebody else made or changed them. So
-they lie in a folder that nobody else may write to, behind a seal: a digest under a key of this
-user (M.-J. Saarinen, J.-P. Aumasson, RFC 7693, keyed BLAKE2b).
+The threat: a folder that others can write to, a checkout or a disk that came from somebody, and
+bytes that rot. What lies there may be anything, a pipe or a link included, and change at any
+time. It may neither run, nor be waited for, nor be learnt from; to be deleted is all that it can
+suffer. So everything kept is read behind a seal, a digest under a key of this user (M.-J. Saarinen,
+J.-P. Aumasson, RFC 7693, keyed BLAKE2b), and made anew where that does not fit:
+
+- machine code, language models, emissions and the indexes of corpora whole, when they are opened;
+- decoded audio, of which there is too much, by an utterance's digest each time it is read, the
+  digests being sealed.
+
+Who can write as this user, or read the key, can do worse elsewhere. Corpora and checkpoints are
+what the user says they are.
 """
 
 from __future__ import annotations
@@ -114,7 +123,7 @@ def read_sealed(path: Path) -> bytes | None:
     """What :func:`write_sealed` wrote; None if nothing is there, and, with a warning, if it is
     damaged or another user's."""
     try:
-        with open(path, "rb", opener=_without_waiting) as file:
+        with open(path, "rb", opener=without_waiting) as file:
             regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
             content = file.read() if regular else b""
     except FileNotFoundError:
@@ -128,8 +137,9 @@ def read_sealed(path: Path) -> bytes | None:
     return content[SEAL:]
 
 
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # where a pipe lies
+def without_waiting(path: str, flags: int) -> int:
+    """Opens a file for :func:`open`; a pipe in its place is not waited for."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def genuine(name: str, found: bytes, content: bytes | memoryview) -> bool:

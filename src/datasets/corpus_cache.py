@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -27,10 +27,10 @@ from src.errors import ManifestError
 from src.files import locked
 from src.hardware import cpus
 from src.types import Utterance
+from src.user_cache import user_folder
 
-VERSION = 1
+VERSION = 2
 
-_LOCK = "lock"
 _REMEDY = "set dataloader.cache_dir to another disk or dataloader.cache=none"
 
 _log = logging.getLogger(__name__)
@@ -46,8 +46,9 @@ def open_cache(
     """The audio of ``utterances`` as 16-bit samples, decoded first unless that was done before.
 
     Several processes may call this at once: one decodes, the others wait for it. Whatever ends
-    it early, a later call goes on from the shards that are complete; one that was damaged is
-    decoded anew. Recordings that cannot be read are remembered with the reason.
+    it early, a later call goes on from the shards that are complete; one that was damaged, or that
+    another user made, is decoded anew (:mod:`src.user_cache` says what is trusted). Recordings that
+    cannot be read are remembered with the reason.
 
     Args:
         utterances: in the order in which the result counts them.
@@ -60,24 +61,26 @@ def open_cache(
     """
     folder = cache_dir / fingerprint(utterances, sample_rate)
     plan = plan_shards([utterance.duration for utterance in utterances], sample_rate)
-    found = _indices(folder, plan)
-    if None in found:
+    parts = {number: utterances[part.start : part.stop] for number, part in enumerate(plan)}
+    found = _known(folder, parts)
+    if len(found) < len(parts):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with locked(folder / _LOCK):
-                _build(folder, utterances, plan, sample_rate, n_workers or _cores())
+            # not beside the shards, where another user could hold it
+            with locked(user_folder() / "locks" / f"{folder.name}.lock"):
+                found |= _known(folder, _without(parts, found))
+                if missing := _without(parts, found):  # or another process was faster
+                    found |= _build(folder, missing, sample_rate, n_workers or _cores())
         except OSError as error:
             raise _disk_error(error, folder) from error
-        found = _indices(folder, plan)
-    whole = [index for index in found if index is not None]
-    if len(whole) < len(plan):
-        raise ManifestError(f"{folder} changes while it is read: start again, or {_REMEDY}")
-    return Shards(folder, whole)
+    return Shards(folder, [found[number] for number in parts], utterances, sample_rate)
 
 
 def fingerprint(utterances: Sequence[Utterance], sample_rate: int) -> str:
-    """A digest of the utterances, and of the sizes and times of change of their recordings."""
-    digest = hashlib.blake2b(f"{VERSION} {sample_rate}\n".encode(), digest_size=16)
+    """A digest of the utterances, the sizes and times of change of their recordings, and the user:
+    one could not replace what is another's."""
+    user = os.geteuid() if hasattr(os, "geteuid") else ""
+    digest = hashlib.blake2b(f"{VERSION} {sample_rate} {user}\n".encode(), digest_size=16)
     files: dict[Path, str] = {}
     for utterance in utterances:
         path = utterance.audio
@@ -100,23 +103,28 @@ def _cores() -> int:
     return min(32, cpus())
 
 
-def _indices(folder: Path, plan: Sequence[range]) -> list[ShardIndex | None]:
-    return [read_index(folder, number, len(part)) for number, part in enumerate(plan)]
+Parts = Mapping[int, Sequence[Utterance]]
+"""The utterances of shards, by their numbers."""
+
+
+def _known(folder: Path, parts: Parts) -> dict[int, ShardIndex]:
+    """Those of ``parts`` that are there and genuine."""
+    found = {number: read_index(folder, number, len(part)) for number, part in parts.items()}
+    return {number: index for number, index in found.items() if index is not None}
+
+
+def _without(parts: Parts, found: Mapping[int, ShardIndex]) -> Parts:
+    return {number: part for number, part in parts.items() if number not in found}
 
 
 def _build(
     folder: Path,
-    utterances: Sequence[Utterance],
-    plan: Sequence[range],
+    parts: Parts,
     sample_rate: int,
     n_workers: int,
-) -> None:
-    """Write the shards that are missing, by threads: decoding does not hold Python's lock."""
-    missing = [number for number, index in enumerate(_indices(folder, plan)) if index is None]
-    parts = {number: utterances[plan[number].start : plan[number].stop] for number in missing}
+) -> dict[int, ShardIndex]:
+    """Write the shards of ``parts`` by threads: decoding does not hold Python's lock."""
     seconds = sum(utterance.duration for part in parts.values() for utterance in part)
-    if not missing:  # another process was faster
-        return
     _require_space(folder, round(seconds * sample_rate * BYTES_PER_SAMPLE))
     _log.info("Decoding %.2f h of audio to %s, which is done once", seconds / 3600, folder)
     total = sum(len(part) for part in parts.values())
@@ -130,20 +138,21 @@ def _build(
             with turn:  # the bar counts for one thread at a time
                 bar.update()
 
-        tasks = [
-            pool.submit(
+        tasks = {
+            number: pool.submit(
                 write_shard, folder, number, part, sample_rate, done=done, stopped=stop.is_set
             )
             for number, part in parts.items()
-        ]
+        }
         try:
-            wait(tasks, return_when=FIRST_EXCEPTION)
+            wait(tasks.values(), return_when=FIRST_EXCEPTION)
         finally:
             stop.set()  # also when Ctrl-C ends the waiting
     # The others only stopped because one of them failed: that is what has to be told.
-    faults = [error for task in tasks if (error := task.exception()) is not None]
+    faults = [error for task in tasks.values() if (error := task.exception()) is not None]
     for error in sorted(faults, key=lambda error: isinstance(error, Stopped)):
         raise error
+    return {number: task.result() for number, task in tasks.items()}
 
 
 def _require_space(folder: Path, n_bytes: int) -> None:

@@ -1,13 +1,14 @@
 """The index of a folder in LibriSpeech's layout: built once, and reused while it still fits.
 
-JSON lines. The first is a header: version, fingerprint of the folder, its path and how many
-lines follow. Then come one object for each utterance and one for each exclusion.
+JSON lines behind a seal (:mod:`src.user_cache`). The first is a header: version, fingerprint of the
+folder, and its path. Then come one object for each utterance and one for each exclusion.
 """
 
 from __future__ import annotations
 
 import gc
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,10 +22,11 @@ from src.audio.reading import AudioInfo
 from src.datasets.corpus import Exclusion, audio_fault, plain_ids
 from src.datasets.layout import TRANSCRIPT_SUFFIX, Folder, read_transcripts, walk
 from src.errors import ManifestError
-from src.files import safe_name, whole_file
+from src.files import safe_name
 from src.types import Utterance
+from src.user_cache import read_sealed, write_sealed
 
-VERSION = 1
+VERSION = 2
 _LINES = 4096  # that are parsed at a time
 
 Row = dict[str, Any]
@@ -124,9 +126,7 @@ def _scan(folders: Sequence[Folder], n_workers: int | None) -> list[Row]:
 
 def _save(file: Path, header: Row, rows: Sequence[Row]) -> None:
     try:
-        with whole_file(file, "w", durable=False, encoding="ascii") as stream:
-            for row in ({**header, "lines": len(rows)}, *rows):
-                stream.write(json.dumps(row) + "\n")
+        write_sealed(file, "".join(json.dumps(row) + "\n" for row in (header, *rows)).encode())
     except OSError as error:
         raise ManifestError(
             f"the index {file} cannot be written ({error.strerror}): set index_dir to a folder "
@@ -135,19 +135,14 @@ def _save(file: Path, header: Row, rows: Sequence[Row]) -> None:
 
 
 def _load(file: Path, mark: str, root: Path) -> Contents | None:
-    """What ``file`` holds; None if it is absent, damaged, or describes an earlier state."""
-    if not file.is_file():  # a pipe would be waited for
+    """What ``file`` holds; None if it is absent, not genuine, or describes an earlier state."""
+    content = read_sealed(file)
+    if content is None:
         return None
-    try:
-        with file.open(encoding="ascii") as stream, uncollected():
-            header = json.loads(stream.readline())
-            if (header["version"], header["fingerprint"]) != (VERSION, mark):
-                return None
-            utterances, exclusions = _contents(_rows(stream), root)
-            whole = len(utterances) + len(exclusions) == header["lines"]
-            return (utterances, exclusions) if whole else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
+    with io.TextIOWrapper(io.BytesIO(content), encoding="ascii") as stream, uncollected():
+        header = json.loads(stream.readline())
+        fits = (header["version"], header["fingerprint"]) == (VERSION, mark)
+        return _contents(_rows(stream), root) if fits else None
 
 
 def _rows(stream: TextIO) -> Iterator[list[Row]]:

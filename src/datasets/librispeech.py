@@ -13,6 +13,7 @@ from src.datasets.shares import SHARES, take_share
 from src.errors import ConfigError, ManifestError
 from src.paths import resolve
 from src.types import Utterance
+from src.user_cache import user_folder
 
 GROUPS = {
     "train_all": ("train-clean-100", "train-clean-360", "train-other-500"),
@@ -38,7 +39,7 @@ class LibriSpeechCorpus(Corpus):
         limit: how many utterances to keep, counted over all parts after the other filters.
         max_audio_length: seconds; longer utterances are left out.
         max_text_length: characters; utterances with longer transcripts are left out.
-        index_dir: where indexes of the parts are kept.
+        index_dir: where indexes of the parts are kept; None: the user's cache folder.
         download: whether a split that is missing is downloaded to ``data_dir``.
         n_workers: threads that read headers for an index; None for a number that suits.
 
@@ -57,7 +58,7 @@ class LibriSpeechCorpus(Corpus):
         limit: int | None = None,
         max_audio_length: float | None = None,
         max_text_length: int | None = None,
-        index_dir: str | Path = "data/index",
+        index_dir: str | Path | None = None,
         download: bool = True,
         n_workers: int | None = None,
     ) -> None:
@@ -65,6 +66,7 @@ class LibriSpeechCorpus(Corpus):
         if not names:
             raise ConfigError("part must name at least one split or folder, but is empty")
         root = resolve(data_dir)
+        indexes = user_folder() / "index" if index_dir is None else resolve(index_dir)
         with uncollected():
             utterances: list[Utterance] = []
             exclusions: list[Exclusion] = []
@@ -72,7 +74,7 @@ class LibriSpeechCorpus(Corpus):
                 folder = find_part(split, root, download=download)
                 shared = split in SHARES and folder.name != split
                 name = SHARES[split] if shared else split
-                index = open_index(folder, resolve(index_dir), name, n_workers=n_workers)
+                index = open_index(folder, indexes, name, n_workers=n_workers)
                 if shared:
                     index = take_share(split, *index, folder)
                 utterances.extend(index[0])

@@ -17,8 +17,10 @@ import src.datasets.index as index_module
 from src.datasets.corpus import Exclusion
 from src.datasets.index import open_index
 from src.datasets.layout import walk
+from src.datasets.librispeech import LibriSpeechCorpus
 from src.errors import ManifestError
 from src.types import Utterance
+from src.user_cache import SEAL, read_sealed, write_sealed
 
 
 def write(path: Path, seconds: float = 0.5) -> None:
@@ -87,9 +89,9 @@ def test_a_later_start_reads_the_index(root: Path, tmp_path: Path, scans: list[i
     assert open_index(root, tmp_path / "index", "part") == first
     assert len(scans) == 1
     (file,) = (tmp_path / "index").iterdir()
-    header, *rows = [json.loads(line) for line in file.read_text().splitlines()]
+    header, *rows = [json.loads(line) for line in (read_sealed(file) or b"").splitlines()]
     assert header["root"] == str(root)
-    assert header["lines"] == len(rows) == 10
+    assert len(rows) == 10
     assert not any(str(root) in json.dumps(row) for row in rows)
 
 
@@ -114,23 +116,31 @@ def test_a_change_below_the_folder_is_noticed(
     assert (after == before) is (change in ("new", "touched"))
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "other", "version"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "empty", "other", "planted", "text", "way out", "version"]
+)
 def test_a_damaged_index_is_built_anew(
     root: Path, tmp_path: Path, scans: list[int], damage: str
 ) -> None:
     expected = open_index(root, tmp_path / "index", "part")
     (file,) = (tmp_path / "index").iterdir()
-    text = file.read_text()
+    whole = file.read_bytes()
+    text = whole[SEAL:]
     broken = {
-        "cut": text[: text.rfind("\n", 0, -1) + 1],
-        "empty": "",
-        "other": "[1]\n",
-        "version": text.replace('"version": 1', '"version": 0'),
+        "cut": whole[: whole.rfind(b"\n", 0, -1) + 1],
+        "empty": b"",
+        "other": b"[1]\n",
+        "planted": text.replace(b"ONE TWO", b"ONE ONE"),
+        "text": whole.replace(b"ONE TWO", b"ONE ONE"),
+        "way out": whole.replace(b"1/10/1-10-0000.flac", b"/../../etc/hostname"),
     }
-    file.write_text(broken[damage])
+    if damage == "version":
+        write_sealed(file, text.replace(b'"version": 2', b'"version": 1'))
+    else:
+        file.write_bytes(broken[damage])
     assert open_index(root, tmp_path / "index", "part") == expected
     assert len(scans) == 2
-    assert file.read_text() == text
+    assert file.read_bytes() == whole
 
 
 def test_several_at_once_agree_and_leave_one_file(root: Path, tmp_path: Path) -> None:
@@ -191,23 +201,35 @@ def test_reading_a_large_index_is_quick(root: Path, tmp_path: Path) -> None:
     """28,000 utterances, a tenth of LibriSpeech, whose index is to be read in a few seconds."""
     open_index(root, tmp_path / "index", "part")
     (file,) = (tmp_path / "index").iterdir()
-    header, *rows = [json.loads(line) for line in file.read_text().splitlines()]
-    rows = rows[:4] * 7000
-    header["lines"] = len(rows)
-    file.write_text("".join(json.dumps(row) + "\n" for row in (header, *rows)))
+    header, *rows = (read_sealed(file) or b"").splitlines(keepends=True)
+    write_sealed(file, b"".join((header, *rows[:4] * 7000)))
     start = time.process_time()
     utterances, _ = open_index(root, tmp_path / "index", "part")
     assert len(utterances) == 28000
     assert time.process_time() - start < 2.0
 
 
+@pytest.mark.parametrize("planted", ["pipe", "link"])
 def test_a_planted_index_is_neither_read_nor_waited_for(
-    root: Path, tmp_path: Path, scans: list[int]
+    root: Path, tmp_path: Path, planted: str
 ) -> None:
     expected = open_index(root, tmp_path / "index", "a")
     (file,) = (tmp_path / "index").glob("*.jsonl")
-    header, *lines = file.read_text().splitlines()
-    for number, row in enumerate(('{"audio": 5, "id": "a"}', "[" * 100_000, "5"), start=2):
-        file.write_text("\n".join((header, row, *lines[1:])))
-        assert open_index(root, tmp_path / "index", "a") == expected
-        assert len(scans) == number
+    whole = file.read_bytes()
+    (tmp_path / "mine").write_bytes(b"mine")
+    file.unlink()
+    if planted == "pipe":
+        os.mkfifo(file)
+    else:
+        file.symlink_to(tmp_path / "mine")
+    assert open_index(root, tmp_path / "index", "a") == expected
+    assert file.read_bytes() == whole
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+
+
+def test_indexes_lie_in_the_users_folder(
+    root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("src.datasets.librispeech.user_folder", lambda: tmp_path / "cache")
+    LibriSpeechCorpus("corpus", root.parent)
+    assert len(list((tmp_path / "cache/index").iterdir())) == 1

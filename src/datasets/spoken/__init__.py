@@ -43,7 +43,7 @@ class SpokenCorpus(LibriSpeechCorpus):
         limit: int | None = None,
         max_audio_length: float | None = None,
         max_text_length: int | None = None,
-        index_dir: str | Path = "data/index",
+        index_dir: str | Path | None = None,
         n_workers: int | None = None,
     ) -> None:
         if part not in PARTS:
