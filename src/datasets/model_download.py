@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import requests
-
 from src.errors import DownloadError
-from src.files import locked, whole_file
+from src.files import whole_file
 from src.network.fetch import Expected, disk_error, fetch
+from src.network.transfer import HTML, Broken, Refused, SafeSession, transfer
+
+DRIVE = "https://drive.google.com/uc"
+_PAGE = 1 << 20  # bytes that a page has at most
 
 
 def download_model(
@@ -55,7 +58,7 @@ def download_model(
         url = _address(source)
         try:
             if urlsplit(url).hostname in ("drive.google.com", "docs.google.com"):
-                _from_google_drive(url, output, expected, timeout)
+                _from_google_drive(url, output, expected, timeout, unchecked)
             else:
                 fetch([url], output, sha256=sha256, size=size, timeout=timeout, unchecked=unchecked)
             return True
@@ -116,48 +119,85 @@ def _address(source: str) -> str:
     return f"https://huggingface.co/{owner}/{repository}/resolve/main/{file}"
 
 
-def _from_google_drive(url: str, output: Path, expected: Expected, timeout: float) -> None:
-    """gdown finds the way past Drive's question about viruses, and resumes its own partial file."""
-    import gdown
-    from gdown.exceptions import DownloadError as DriveError
-
-    file_id = _drive_id(url)
-    arrived = output.with_name(f"{output.name}.drive")
+def _from_google_drive(
+    url: str, output: Path, expected: Expected, timeout: float, unchecked: bool
+) -> None:
     by_hand = (
         f"open {url} in a browser, save the file as {output} and run this again with --sha256 to "
         "check it"
     )
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with locked(output.with_name(f"{output.name}.lock")):
-            if output.exists():  # another process was faster
-                return
-            gdown.download(
-                id=file_id,
-                output=str(arrived),
-                resume=True,
-                use_cookies=False,
-                timeout=timeout,
-                retries=2,
-            )
-            fault = _page_or_fault(arrived, expected)
-            if fault is not None:
-                arrived.unlink()
-                raise DownloadError(f"what Google Drive delivers {fault}: {by_hand}")
-            arrived.replace(output)
-    except (DriveError, requests.RequestException, KeyError) as error:
-        reasons = (error, error.__cause__)
-        if any(isinstance(one, requests.RequestException) for one in reasons):
-            raise DownloadError(
-                f"Google Drive cannot be reached: check the network and start again, or {by_hand}"
-            ) from error
+        address = _drive_address(f"{DRIVE}?id={_drive_id(url)}", timeout)
+    except Broken as error:
+        raise DownloadError(
+            f"Google Drive {error}: check the network and start again, or {by_hand}"
+        ) from error
+    except (Refused, ValueError) as error:
         # Drive refuses when the day's quota is used up, and words it in many ways.
         raise DownloadError(
             "Google Drive does not hand out the file (its quota for the day is used up, or the "
             f"file is not public): {by_hand}"
         ) from error
-    except OSError as error:
-        raise disk_error(error, output) from error
+    try:
+        fetch(
+            [address],
+            output,
+            sha256=expected.sha256,
+            size=expected.size,
+            timeout=timeout,
+            unchecked=unchecked,
+        )
+    except DownloadError as error:
+        raise DownloadError(f"{error}; or {by_hand}") from error
+
+
+def _drive_address(address: str, timeout: float) -> str:
+    """Where a file shared on Drive is: there, or where the page leads that asks about viruses.
+
+    Raises:
+        Broken, Refused: Drive cannot be asked.
+        ValueError: the page leads nowhere.
+    """
+    from gdown.download import get_url_from_gdrive_confirmation
+    from gdown.exceptions import DownloadError as DriveError
+
+    with tempfile.TemporaryDirectory() as folder, SafeSession() as session:
+        page = Path(folder) / "page.html"
+        try:
+            transfer(
+                session,
+                address,
+                page,
+                size=None,
+                validated=False,
+                timeout=timeout,
+                before_writing=_only_a_page,
+                most=_PAGE,
+            )
+        except _TooLarge:
+            return address
+        except Refused:
+            if not page.exists():
+                raise
+        content = page.read_bytes()
+    if not HTML.match(content):
+        return address
+    try:
+        found = get_url_from_gdrive_confirmation(content.decode("utf-8", "replace"))
+    except (DriveError, KeyError, AssertionError) as error:  # what it makes of other pages
+        raise ValueError("the page has no address") from error
+    if urlsplit(found).scheme not in ("https", urlsplit(address).scheme):
+        raise Refused("leads from https to an address where anybody can meddle")
+    return found
+
+
+class _TooLarge(Exception):
+    """What comes is no page."""
+
+
+def _only_a_page(n_bytes: int) -> None:
+    if n_bytes > _PAGE:
+        raise _TooLarge
 
 
 def _drive_id(url: str) -> str:
@@ -167,10 +207,3 @@ def _drive_id(url: str) -> str:
             f"{url} names no file of Google Drive: give an address with /file/d/ID or ?id=ID"
         )
     return found[1] or found[2]
-
-
-def _page_or_fault(path: Path, expected: Expected) -> str | None:
-    with path.open("rb") as file:
-        if re.match(rb"\s*<(!doctype html|html)", file.read(512), re.IGNORECASE):
-            return "is a web page"
-    return expected.fault(path)

@@ -18,7 +18,8 @@ _CHUNK = 1 << 18  # bytes
 LEAST_RATE = 1000  # bytes a second, over any stretch of the time that a read may take
 _MOST_BYTES = 16 << 30  # of a file whose length nobody says
 _PATIENCE = 4  # times the timeout, for redirects and the header together
-_HTML = re.compile(rb"\s*<(!doctype html|html|head|body)", re.IGNORECASE)
+HTML = re.compile(rb"\s*<(!doctype html|html|head|body)", re.IGNORECASE)
+"""How a web page begins."""
 _TEMPORARY = {
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.TOO_MANY_REQUESTS,
@@ -65,6 +66,7 @@ def transfer(
     validated: bool,
     timeout: float,
     before_writing: Callable[[int], None],
+    most: int | None = None,
 ) -> None:
     """Make ``part`` the whole file at ``url``, requesting only what it lacks.
 
@@ -79,6 +81,7 @@ def transfer(
         timeout: seconds for the connection and for each read; a server that sends less than
             1 kB a second over as long, or a header for four times as long, counts as silent.
         before_writing: called with the number of bytes to come, if that is known.
+        most: bytes of a file whose length nobody says; None: 16 GiB.
 
     Raises:
         Broken, Refused: ``part`` keeps what has arrived.
@@ -99,7 +102,7 @@ def transfer(
             else:
                 _check(response, part)
                 _note_validator(response, memo)
-                _receive(response, part, offset, size, timeout, before_writing)
+                _receive(response, part, offset, size, timeout, before_writing, most)
     except (requests.Timeout, urllib3.exceptions.TimeoutError):
         raise Broken(f"does not answer within {timeout:g} s") from None
     except requests.exceptions.SSLError as error:
@@ -151,9 +154,12 @@ def _check(response: requests.Response, part: Path) -> None:
         raise Broken(f"answers {status} {printable(response.reason or '')}")
     if status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
         raise Refused(f"answers {status} {printable(response.reason or '')}")
-    wants_page = part.name.removesuffix(".part").endswith((".html", ".htm"))
-    if response.headers.get("Content-Type", "").startswith("text/html") and not wants_page:
+    if response.headers.get("Content-Type", "").startswith("text/html") and not _wants_page(part):
         raise Refused("answers with a web page in place of the file")
+
+
+def _wants_page(part: Path) -> bool:
+    return part.name.removesuffix(".part").endswith((".html", ".htm"))
 
 
 def _receive(
@@ -163,6 +169,7 @@ def _receive(
     size: int | None,
     timeout: float,
     before_writing: Callable[[int], None],
+    most: int | None,
 ) -> None:
     """Write the body behind the first ``offset`` bytes, or over them if it is the whole file."""
     start, total = _extent(response)
@@ -185,11 +192,11 @@ def _receive(
             disable=None,
         ) as bar,
     ):
-        most = _MOST_BYTES if total is None else total
+        most = total or most or _MOST_BYTES
         since, before = time.monotonic(), done
         # Raw bytes: a server that calls a .tar.gz gzip-encoded must not have it unpacked here.
         while chunk := response.raw.read1(_CHUNK, decode_content=False):
-            if done == 0 and _HTML.match(chunk):
+            if done == 0 and HTML.match(chunk) and not _wants_page(part):
                 raise Refused("answers with a web page in place of the file")
             if done + len(chunk) > most:
                 raise Refused(f"sends more than the {most} bytes that a file may have")

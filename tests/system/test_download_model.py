@@ -7,19 +7,17 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import gdown
 import pytest
-import requests
-from gdown.exceptions import DownloadError as DriveError
-from gdown.exceptions import FileURLRetrievalError
 
 from src import checkpoint
+from src.datasets import model_download
 from src.datasets.model_download import download_model
 from src.errors import DownloadError, ManifestError
 from src.interchange import registry, released
+from src.network.transfer import Refused
 from tests.interchange.rebuilt import Predecessor, lived
 from tests.interchange.test_importing import predecessor_file
 from tests.loopback import Resource, Server, serve
@@ -135,53 +133,96 @@ def test_malformed_checksum(output: Path, value: str, capsys: pytest.CaptureFixt
     assert "64 hexadecimal digits" in capsys.readouterr().err
 
 
-def drive_that(body: bytes | Exception, calls: list[dict[str, object]]) -> object:
-    def download(*, id: str, output: str, **options: object) -> str:
-        calls.append({"id": id, "output": output, **options})
-        if isinstance(body, Exception):
-            raise body
-        Path(output).write_bytes(body)
-        return output
-
-    return download
+ID = "1LoU_kCzl20hM5p709teRPB0a4Jib8VK-"
+ASKS = """<!DOCTYPE html><html><body><p>Google Drive can't scan this file for viruses.</p>
+<form id="download-form" action="{}" method="get"><input type="hidden" name="id" value="x"></form>
+</body></html>"""
+QUOTA = b'<!DOCTYPE html>\n<p class="uc-error-subcaption">Too many\x1b[2J users</p>'
 
 
-def test_google_drive_by_default(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[dict[str, object]] = []
-    monkeypatch.setattr(gdown, "download", drive_that(BODY, calls))
-    assert released.main(["--output", str(output), "--sha256", SHA256]) == 0
-    assert output.read_bytes() == BODY
-    assert calls[0]["id"] == "1LoU_kCzl20hM5p709teRPB0a4Jib8VK-"
-    assert calls[0]["resume"] is True
-    assert calls[0]["output"] != str(output)  # nothing unchecked appears there
-    assert {path.name for path in output.parent.iterdir()} <= {output.name, f"{output.name}.lock"}
+@pytest.fixture
+def drive(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Google Drive, which shows a page for the released checkpoint, and has its file elsewhere."""
+    monkeypatch.setattr(model_download, "DRIVE", f"{server.url}/uc")
+    monkeypatch.setattr("src.network.fetch.time.sleep", lambda _: None)
+
+    def put(page: Resource | None, file: Resource | None = None) -> None:
+        link = ASKS.format(f"{server.url}/file").encode()
+        server.put(f"/uc?id={ID}", page or Resource(link, content_type="text/html"))
+        server.put("/file?id=x", file or Resource(BODY))
+
+    return put
 
 
 @pytest.mark.parametrize(
-    ("answer", "message"),
+    ("page", "file"),
     [
-        (FileURLRetrievalError("many\naccesses"), "quota"),
-        (DriveError("no"), "quota"),
-        (requests.ConnectionError("no"), "cannot be reached"),
-        (b"<!DOCTYPE html>quota", "web page"),
-        (BODY[::-1], SHA256),
+        (None, None),
+        (None, Resource(BODY, breaks=[80_000])),
+        (Resource(BODY), None),
+        (Resource(BODY * 6), None),
+        (Resource(BODY * 6, length=""), None),
+    ],
+    ids=["page", "broken-off", "small-file", "large-file", "file-of-unknown-length"],
+)
+def test_google_drive_by_default(
+    server: Server, output: Path, drive: Callable[..., None], page: Resource, file: Resource
+) -> None:
+    drive(page, file)
+    body = BODY if page is None else page.body
+    words = ["--output", str(output), "--sha256", hashlib.sha256(body).hexdigest()]
+    assert released.main(words) == 0
+    assert output.read_bytes() == body
+    assert {path.name for path in output.parent.iterdir()} <= {output.name, f"{output.name}.lock"}
+    if file is not None:
+        assert [request.range for request in server.requests][1:] == [None, "bytes=80000-"]
+
+
+@pytest.mark.parametrize(
+    ("page", "file", "message"),
+    [
+        (Resource(QUOTA, content_type="text/html"), None, "quota"),
+        (Resource(b"<html>\n</html>", content_type="text/html"), None, "quota"),
+        (Resource(b'<html><form id="download-form">', content_type="text/html"), None, "quota"),
+        (Resource(status=404), None, "quota"),
+        (Resource(status=503), None, "503"),
+        (Resource(BODY, stalls=True), None, "does not answer within 0.3 s"),
+        (Resource(drip="header"), None, "does not answer within 0.3 s"),
+        (Resource(b"<html>" * 100, length="", drip="body"), None, "less than 1000 bytes a second"),
+        (Resource(b"<html>" * 100, length="", endless=True), None, "quota"),
+        (None, Resource(BODY[::-1]), SHA256),
+        (None, Resource(BODY, drip="body"), "less than 1000 bytes a second"),
+        (None, Resource(BODY, length="99999999999999999"), "needs 100000000.0 GB"),
+        (None, Resource(b"<html>no", content_type="text/html"), "web page"),
     ],
 )
 def test_google_drive_refuses(
     output: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    drive: Callable[..., None],
     capsys: pytest.CaptureFixture[str],
-    answer: bytes | Exception,
+    page: Resource,
+    file: Resource,
     message: str,
 ) -> None:
-    monkeypatch.setattr(gdown, "download", drive_that(answer, []))
-    assert released.main(["--output", str(output), "--sha256", SHA256]) == 2
+    drive(page, file)
+    words = ["--output", str(output), "--sha256", SHA256, "--timeout", "0.3"]
+    assert released.main(words) == 2
     error = capsys.readouterr().err
     assert message in error
     assert "in a browser" in error
     assert str(output) in error
     assert len(error.splitlines()) == 1
+    assert "\x1b" not in error
     assert not output.exists()
+
+
+def test_google_drive_leads_from_https_to_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answered(session: object, url: str, part: Path, **options: object) -> None:
+        part.write_text(ASKS.format("http://drive.usercontent.google.com/download"))
+
+    monkeypatch.setattr(model_download, "transfer", answered)
+    with pytest.raises(Refused, match="from https"):
+        model_download._drive_address("https://drive.google.com/uc?id=x", 1.0)
 
 
 def test_address_of_google_drive_without_a_file(
