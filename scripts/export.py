@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -45,26 +46,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _export(options: argparse.Namespace) -> None:
     place = options.card or options.output.with_name(f"{options.output.name}.md")
-    if place.exists():
-        raise CheckpointError(f"{place} is there already and is kept: name another --card")
-    place.parent.mkdir(parents=True, exist_ok=True)
     results = resolve(options.results)
     rows = read(results) if results.exists() else []
-    content = export(
-        options.checkpoint, options.output, int8=options.int8, streaming=options.streaming
-    )
-    ours = {checksum(options.checkpoint), content["exported_from"]}
-    told = card(
-        content,
-        [row for row in rows if row.checkpoint_sha256 in ours],
-        name=options.output.name,
-        licence=options.licence,
-        data=options.data,
-    )
-    try:
+    digest = checksum(options.checkpoint)
+    existed = place.exists()
+
+    def write_card(content: Mapping[str, Any]) -> None:
+        told = card(
+            content,
+            [row for row in rows if row.checkpoint_sha256 in (digest, content["exported_from"])],
+            name=options.output.name,
+            licence=options.licence,
+            data=options.data,
+        )
+        # ours is the same: of an export that was killed before the model was there
+        if existed and place.read_bytes() != told.encode():
+            raise CheckpointError(f"{place} is there already and is kept: name another --card")
         write_whole(place, told)
-    except OSError:  # or the same command would find the output there, and refuse
-        options.output.unlink()
+
+    try:
+        export(
+            options.checkpoint,
+            options.output,
+            int8=options.int8,
+            streaming=options.streaming,
+            before=write_card,
+        )
+    except BaseException:
+        if not existed:
+            place.unlink(missing_ok=True)
         raise
     before, after = options.checkpoint.stat().st_size, options.output.stat().st_size
     print(

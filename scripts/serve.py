@@ -1,6 +1,7 @@
 """A page and an API to transcribe with: python scripts/serve.py --checkpoint MODEL"""
 
 import argparse
+import socket
 import sys
 from pathlib import Path
 
@@ -62,24 +63,40 @@ def main() -> None:
         idle_seconds=options.idle_seconds,
         hosts=(*ServeSettings().hosts, options.host, *options.name),
     )
-    recognizer = Recognizer.from_checkpoint(
-        options.checkpoint,
-        device=options.device,
-        decoder=GreedyDecoder if options.greedy else None,
-    )
-    app = create_app(recognizer, settings, model=options.checkpoint.stem)
-    config = uvicorn.Config(
-        app,
-        host=options.host,
-        port=options.port,
-        log_level="warning",
-        ws_max_size=1 << 20,
-        timeout_graceful_shutdown=5,
-    )
-    with config.bind_socket() as socket:
-        host, port = socket.getsockname()[:2]
+    with _listening(options.host, options.port) as listening:
+        recognizer = Recognizer.from_checkpoint(
+            options.checkpoint,
+            device=options.device,
+            decoder=GreedyDecoder if options.greedy else None,
+        )
+        app = create_app(recognizer, settings, model=options.checkpoint.stem)
+        config = uvicorn.Config(
+            app, log_level="warning", ws_max_size=1 << 20, timeout_graceful_shutdown=5
+        )
+        host, port = listening.getsockname()[:2]
         print(f"http://{host}:{port}", flush=True)
-        uvicorn.Server(config).run(sockets=[socket])
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens there.
+
+    Raises:
+        ConfigError: the address is taken, not this machine's, or not for this user.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(2048)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        raise ConfigError(
+            f"{host}:{port} cannot be listened on ({error}): name another --host or --port, or 0"
+            " for any port that is free"
+        ) from error
+    return listening
 
 
 if __name__ == "__main__":

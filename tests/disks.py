@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import subprocess
 import sys
@@ -39,6 +40,8 @@ def as_nobody() -> Iterator[None]:
     """Within, permissions count, which they do not for root."""
     if not hasattr(os, "seteuid"):
         pytest.skip("users are POSIX")
+    for encoding in ("ascii", "utf-8-sig"):  # imported when needed, which nobody may not
+        codecs.lookup(encoding)
     before = os.geteuid()
     if before == 0:
         os.seteuid(65534)

@@ -106,7 +106,8 @@ def _is_a(value: Any, kind: Any, name: str) -> bool:
     if kind in (int, float):
         if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
             return False
-        largest = _LARGEST.get(name, _LARGEST_NUMBER) if kind is int else math.inf
+        real = kind is float and isinstance(value, float)
+        largest = math.inf if real else _LARGEST.get(name, _LARGEST_NUMBER)
         return abs(value) <= largest and (kind is float or int(value) == value)
     if kind is str:
         return isinstance(value, str) and len(value) <= _LONGEST

@@ -137,6 +137,7 @@ def _decoder(
         if isinstance(error, CheckpointError):
             raise
         raise type(error)(
-            f"the decoder of {path} cannot be made: {error}; decoder=beam needs nothing else"
+            f"the decoder of {path} cannot be made: {printable(str(error), 1000)}; decoder=beam"
+            " needs nothing else"
         ) from error
     return decoder

@@ -69,6 +69,6 @@ def first_line(error: BaseException) -> str:
     return printable(next(iter(str(error).strip().splitlines()), type(error).__name__))
 
 
-def printable(text: str) -> str:
+def printable(text: str, most: int = 200) -> str:
     """The beginning of a text without control characters."""
-    return "".join(each if each.isprintable() else "?" for each in text[:200])
+    return "".join(each if each.isprintable() else "?" for each in text[:most])

@@ -26,6 +26,7 @@ class Folder:
         audio: names of the recordings, sorted.
         transcripts: names of the ``*.trans.txt``, sorted.
         signature: name, size and time of change of each of them.
+        fault: why nothing of it could be listed.
     """
 
     path: Path
@@ -33,13 +34,16 @@ class Folder:
     audio: tuple[str, ...]
     transcripts: tuple[str, ...]
     signature: str
+    fault: str = ""
 
 
 def walk(root: Path) -> Iterator[Folder]:
     """Every folder below ``root``, itself included, in sorted order; links are followed.
 
+    A folder that cannot be listed has a fault, which :func:`read_transcripts` reports.
+
     Raises:
-        ManifestError: a folder cannot be listed.
+        ManifestError: ``root`` cannot be listed.
     """
     seen: set[tuple[int, int]] = set()  # a link may lead back to where it lies
     pending = [(root, "")]
@@ -52,7 +56,10 @@ def walk(root: Path) -> Iterator[Folder]:
             seen.add((status.st_dev, status.st_ino))
             folder, subfolders = _list(path, relative)
         except OSError as error:
-            raise ManifestError(f"{path} cannot be listed: {error.strerror}") from error
+            fault = f"the folder cannot be listed: {error.strerror}"
+            if not relative:
+                raise ManifestError(f"{path}: {fault}") from error
+            folder, subfolders = Folder(path, relative, (), (), fault, fault), []
         yield folder
         pending.extend((path / name, f"{relative}{name}/") for name in reversed(subfolders))
 
@@ -101,9 +108,10 @@ def _entries(path: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
 
 
 def read_transcripts(folder: Folder) -> tuple[dict[str, str], list[Exclusion]]:
-    """The transcripts of a folder by utterance id, and the lines that are not "ID TEXT"."""
+    """The transcripts of a folder by utterance id, and what is at fault: the folder itself, or
+    lines that are not "ID TEXT"."""
     texts: dict[str, str] = {}
-    exclusions: list[Exclusion] = []
+    exclusions = [Exclusion(folder.relative, folder.fault)] if folder.fault else []
     for name in folder.transcripts:
         place = f"{folder.relative}{name}"
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from src.inference.calibration import KEY
 from src.interchange import onnx_export
 from src.network.fetch import checksum
 from src.paths import ROOT
+from src.pipeline import Pipeline
 from src.results import page
 from src.results.rows import Result, without_paths
 
@@ -23,8 +24,16 @@ log = logging.getLogger(__name__)
 _KEPT = ("arch", "recipe", "state_dict", "calibration", "weights", "epoch", "step", "metrics")
 
 
+def _nothing(_content: Mapping[str, Any]) -> None: ...
+
+
 def export(
-    source: Path, output: Path, *, int8: bool = False, streaming: bool = False
+    source: Path,
+    output: Path,
+    *,
+    int8: bool = False,
+    streaming: bool = False,
+    before: Callable[[Mapping[str, Any]], None] = _nothing,
 ) -> dict[str, Any]:
     """Write the checkpoint ``source`` to ``output``, as its ending says, for recognition alone.
 
@@ -34,6 +43,7 @@ def export(
     Args:
         int8: store large weights in 8 bits; for ONNX only.
         streaming: for recordings piece by piece instead of whole ones; for ONNX only.
+        before: is given what is about to be written.
 
     Returns:
         What was written.
@@ -49,14 +59,20 @@ def export(
     if output.suffix not in SUFFIXES:
         raise CheckpointError(f"--output must end in {', '.join(SUFFIXES)}, but is {output}")
     with alone(output):
-        return _export(source, output, int8=int8, streaming=streaming)
+        if output.exists():
+            raise CheckpointError(
+                f"{output} is there already and is kept: move it away or name another --output"
+            )
+        kept, pipeline = _prepared(source)
+        before(kept)
+        if output.suffix == onnx_file.SUFFIX:
+            onnx_export.write(kept, pipeline, output, int8=int8, streaming=streaming)
+        else:
+            checkpoint.save(kept, output)
+        return kept
 
 
-def _export(source: Path, output: Path, *, int8: bool, streaming: bool) -> dict[str, Any]:
-    if output.exists():
-        raise CheckpointError(
-            f"{output} is there already and is kept: move it away or name another --output"
-        )
+def _prepared(source: Path) -> tuple[dict[str, Any], Pipeline]:
     content = checkpoint.load(source)
     kept: dict[str, Any] = {key: content[key] for key in _KEPT if key in content}
     kept["config"] = _without_paths(content.get("config"))
@@ -69,12 +85,7 @@ def _export(source: Path, output: Path, *, int8: bool, streaming: bool) -> dict[
         kept["origin"] = content["origin"]
     if onnx_file.SESSION in content:
         raise CheckpointError(f"{source} is of ONNX already: export the checkpoint it was made of")
-    restored = checkpoint.restore(kept, source, decoder=_greedy)
-    if output.suffix == onnx_file.SUFFIX:
-        onnx_export.write(kept, restored.pipeline, output, int8=int8, streaming=streaming)
-    else:
-        checkpoint.save(kept, output)
-    return kept
+    return kept, checkpoint.restore(kept, source, decoder=_greedy).pipeline
 
 
 def card(

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from src.errors import ConfigError
 from src.files import safe_name, whole_folder
+from src.paths import move_aside
 from src.preview.steps import Step, Version
 from src.types import Utterance
 
@@ -106,14 +107,18 @@ def write(
     charts: Mapping[str, bytes],
     numbers: Mapping[str, Any],
 ) -> None:
-    """Write all of it or nothing, in the place of an earlier preview; other files stay."""
+    """Write all of it or nothing, in the place of an earlier preview; other files stay.
+
+    That one stands aside until the new one is there, and for good if this process is killed.
+    """
     with whole_folder(folder) as fresh:
         _write(fresh, page, stories, charts, numbers)
-        if folder.exists():
-            for path in folder.iterdir():
-                if not (fresh / path.name).exists():
-                    path.rename(fresh / path.name)
-            shutil.rmtree(folder)
+        before = move_aside(folder)
+    if before is not None:
+        for path in before.iterdir():
+            if not (folder / path.name).exists():
+                path.rename(folder / path.name)
+        shutil.rmtree(before)
 
 
 def _write(

@@ -88,10 +88,8 @@ def fields(content: bytes, draw: Draw) -> bytes:
     """A number in a header of a zip archive is another one, or an entry is named as another is."""
     marks = (b"PK\3\4", b"PK\1\2", b"PK\5\6", b"PK\6\6", b"PK\6\7", b"PK\7\x08")
     mark = draw.choice(marks)
-    places = (
-        [p for p in range(len(content)) if content.startswith(mark, p)] if mark in content else [0]
-    )
-    place = draw.choice(places) + draw.randrange(4, 60)
+    places = [p for p in range(len(content)) if content.startswith(mark, p)]
+    place = draw.choice(places or [0]) + draw.randrange(4, 60)
     number = draw.choice((0, 1, 8, 0xFFFF, 0xFFFFFFFF, len(content), draw.randrange(2**32)))
     changed = bytearray(content + bytes(80))
     struct.pack_into("<I", changed, place, number)
@@ -186,11 +184,13 @@ def _change(node: Any, key: Any, draw: Draw) -> None:
     elif how == 1 and isinstance(node, dict):
         node[draw.choice(("", "x", f"{key}x", "\x1b[2J", "onnx", "stream"))] = node.pop(key)
     elif how == 2 and isinstance(node, dict):
-        node[draw.choice(("x", "onnx", "stream", "name", "hotwords", "lm"))] = draw.choice(LEAVES)
+        node[draw.choice(("x", "onnx", "stream", "name", "hotwords", "lm"))] = copy.deepcopy(
+            draw.choice(LEAVES)
+        )
     elif isinstance(node[key], Tensor):
         node[key] = _tensor(node[key], draw)
     else:
-        node[key] = draw.choice(LEAVES)
+        node[key] = copy.deepcopy(draw.choice(LEAVES))
 
 
 def _tensor(given: Tensor, draw: Draw) -> Any:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from src.datasets.corpus import Exclusion
+from src.datasets.corpus import Corpus, Exclusion
 from src.datasets.directory import DirectoryCorpus, recordings_corpus
+from src.datasets.librispeech import LibriSpeechCorpus
 from src.errors import ManifestError
 from src.types import Utterance
 from tests.disks import as_nobody
@@ -22,7 +23,7 @@ def record(path: Path, text: str | None = None) -> None:
         path.with_suffix(".txt").write_text(text)
 
 
-def texts(corpus: DirectoryCorpus) -> dict[str, str | None]:
+def texts(corpus: Corpus) -> dict[str, str | None]:
     return {item.id: item.text for item in corpus}
 
 
@@ -116,6 +117,32 @@ def test_filters(tmp_path: Path) -> None:
         record(tmp_path / f"{name}.wav", name * 3 if name == "b" else name)
     corpus = DirectoryCorpus(tmp_path, limit=2, max_text_length=2)
     assert texts(corpus) == {"a": "a", "c": "c"}
+
+
+def test_a_folder_that_may_not_be_listed_is_named_and_the_rest_goes_on(public: Path) -> None:
+    for name in ("1", "2", "3"):
+        (public / name).mkdir()
+        record(public / name / f"{name}.wav")
+        (public / name / "x.trans.txt").write_text(f"{name} one\n")
+    (public / "index").mkdir()
+    (public / "index").chmod(0o777)
+    try:
+        for mode in (0, 0o444):  # which lists names that cannot be looked at
+            (public / "2").chmod(mode)
+            with as_nobody():
+                for corpus in (
+                    DirectoryCorpus(public),
+                    LibriSpeechCorpus(public.name, public.parent, index_dir=public / "index"),
+                ):
+                    assert texts(corpus) == {"1": "one", "3": "one"}
+                    (exclusion,) = corpus.exclusions
+                    assert exclusion.name == "2/"
+                    assert exclusion.reason == "the folder cannot be listed: Permission denied"
+    finally:
+        (public / "2").chmod(0o755)
+    with as_nobody():  # and the index knows that it can be listed now
+        corpus = LibriSpeechCorpus(public.name, public.parent, index_dir=public / "index")
+    assert texts(corpus) == {"1": "one", "2": "one", "3": "one"}
 
 
 def test_a_transcript_that_may_not_be_read_is_named_and_the_rest_goes_on(public: Path) -> None:

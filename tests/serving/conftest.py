@@ -12,10 +12,10 @@ import pytest
 
 from src.decoding import GreedyDecoder
 from src.inference import Recognizer
-from tests.system.conftest import ENVIRONMENT, toy_run
+from tests.system.conftest import ENVIRONMENT, command, toy_run
 from tests.toy import ROOT
 
-__all__ = ["toy_run"]
+__all__ = ["command", "toy_run"]
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import signal
+import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from src.preview import write
 from tests.disks import full_disk
 from tests.system import writers
 from tests.system.conftest import Run
@@ -48,6 +54,7 @@ AT_ONCE = [
 ]  # fmt: skip
 LATER = ["score", "export pth", "export onnx", "inference"]
 SLOW = ["train", "preview", "robustness", "calibrate", "tune_decoder"]
+KILLS = int(os.environ.get("KILLS", "12"))
 CASES = [pytest.param(name, 0, id=f"{name}, at once") for name in AT_ONCE]
 CASES += [pytest.param(name, 700, id=f"{name}, later") for name in LATER]
 CASES += [pytest.param(name, 700, id=name, marks=pytest.mark.slow) for name in SLOW]
@@ -111,3 +118,62 @@ def test_killed_before_any_of_its_writes(
     assert number > 3
     assert done.returncode == 0 or "is there already" in done.stderr
     assert writers.remains(out) == []
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", [*SLOW, "export onnx", "inference"])
+def test_killed_at_random_moments(name: str, command: Run, toy_run: Path, staged: Path) -> None:
+    """By the clock and by its writes; what is there is whole, and the same command succeeds."""
+    out = staged / "out"
+    words = writers.programs(staged, toy_run)[name]
+    draw = random.Random(name)
+    writers.fresh(staged, toy_run)
+    start = time.monotonic()
+    assert command("-c", KILLED, str(out), "0", *words).returncode == 0
+    seconds = time.monotonic() - start
+    killed = []
+    for number in range(KILLS):
+        writers.fresh(staged, toy_run)
+        before = writers.contents(out)
+        by_clock = number % 2 == 0
+        moment = draw.uniform(0.2, 1) * seconds if by_clock else draw.randint(1, 30)
+        if by_clock:
+            try:
+                command(*words, timeout=moment)  # which kills it then
+                killed.append("over before")
+            except subprocess.TimeoutExpired:
+                killed.append(f"{moment:.1f} s")
+        else:
+            done = command("-c", KILLED, str(out), str(moment), *words)
+            assert done.returncode in (0, -signal.SIGKILL), done.stderr
+            killed.append(f"write {moment}" if done.returncode else "over before")
+        assert list(writers.halves(out, before)) == [], killed
+        assert before.keys() <= writers.contents(out).keys(), killed
+        done = command(*words)
+        whole = "is there already and is kept" in done.stderr and name.startswith("export")
+        assert done.returncode == 0 or whole, (killed, done.stderr)
+        assert list(writers.halves(out, before)) == [], killed
+        assert writers.remains(out) == [], killed
+        assert len(writers.contents(out)) > len(before) or writers.contents(out) != before
+    print(f"{name}, {seconds:.0f} s, killed after: {', '.join(killed)}")
+
+
+def test_killed_before_the_new_preview_is_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "preview"
+    write(place, "first", [], {}, {})
+    (place / "mine.txt").write_text("mine")
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write(place, "second", [], {}, {})
+    (kept,) = tmp_path.iterdir()
+    assert (kept / "index.html").read_text() == "first"
+    assert (kept / "mine.txt").read_text() == "mine"
+    write(place, "third", [], {}, {})
+    assert (place / "index.html").read_text() == "third"

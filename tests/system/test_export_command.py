@@ -51,3 +51,26 @@ def test_it_hears_the_same(quick_command: Run, toy_run: Path, tmp_path: Path) ->
     assert heard[0].text
     assert heard[0] == heard[1]
     assert checkpoint.load(exported)["metrics"] == checkpoint.load(model)["metrics"]
+
+
+@pytest.mark.slow
+def test_a_card_of_an_export_that_was_killed(
+    quick_command: Run, toy_run: Path, tmp_path: Path
+) -> None:
+    """The card is written first; where the model did not follow, the same command goes on."""
+    output = tmp_path / "model.pth"
+    words = [SCRIPT, str(toy_run / "model_best.pth"), "--output", str(output)]
+    assert quick_command(*words).returncode == 0
+    model = output.read_bytes()
+    output.unlink()
+    again = quick_command(*words)
+    assert again.returncode == 0, again.stderr
+    assert output.read_bytes() == model
+    output.unlink()
+    card = output.with_name("model.pth.md")
+    card.write_text("mine")
+    refused = quick_command(*words)
+    assert refused.returncode == 2
+    assert "model.pth.md is there already and is kept" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [card.name]
+    assert card.read_text() == "mine"
