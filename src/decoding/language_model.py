@@ -106,8 +106,8 @@ def load_model(
             "a language model of words needs a space between words, but the alphabet"
             f" {text_encoder.alphabet!r} has none"
         )
-    rules = {name: rule for name, rule in text_encoder.settings.items() if name != "alphabet"}
-    model = load_ngram(path, key=text_encoder.normalize, key_name=str(rules), progress=True)
+    rules = repr(text_encoder.normalize)
+    model = load_ngram(path, key=text_encoder.normalize, key_name=rules, progress=True)
     spelled = normalized(model.words, text_encoder)
     words = None if lexicon is None else _read_lexicon(lexicon, text_encoder)
     trie = spellings(
@@ -125,8 +125,8 @@ def load_model(
 def _read_lexicon(path: Path, text_encoder: TextEncoder) -> list[str]:
     """The first word of each line; further columns, such as pronunciations, are not read."""
     try:
-        with open_text(path, "rb") as file:
-            lines = file.read().decode("utf-8").splitlines()
+        with open_text(path) as file:
+            lines = file.read().decode("utf-8-sig").splitlines()
     except FileNotFoundError:
         raise ManifestError(f"decoder.lexicon={path} does not exist") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -37,10 +37,12 @@ class TextEncoder:
         remove: str = REMOVED,
         to_space: str = SPACED,
     ) -> None:
-        self.normalize = Normalizer(case, remove, to_space)
         if len(set(alphabet)) < len(alphabet):  # bases repeat where letters are decomposed
             alphabet = unicodedata.normalize("NFC", alphabet)
         self.alphabet = alphabet
+        # a mark of the alphabet is a letter of its language, unless a list names it
+        keep = "".join(c for c in alphabet if unicodedata.category(c)[0] == "P" and not c.isascii())
+        self.normalize = Normalizer(case, remove, to_space, keep)
         if not alphabet:
             raise ConfigError("alphabet must hold at least one character, but is empty")
         for character, times in Counter(alphabet).items():

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import os
 import random
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -157,3 +160,70 @@ def test_an_ngram_without_its_first_words(tmp_path: Path) -> None:
         load_ngram(path)
     with pytest.raises(ManifestError, match="does not exist: train a model"):
         load_ngram(tmp_path / "absent.arpa")
+
+
+SMALL = """\\data\\
+ngram 1=5
+ngram 2=3
+
+\\1-grams:
+-99\t<s>\t-0.5
+-1.0\t</s>
+-1.5\t<unk>\t-0.2
+-0.8\tcome\t-0.3
+-0.7\tthe\t-0.3
+
+\\2-grams:
+-0.3\t<s> come
+-0.4\tcome <unk>
+-0.2\t<unk> the
+
+\\end\\
+"""
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: path.write_text(SMALL.replace("<unk>", "<UNK>")),
+        lambda path: path.write_text(SMALL, encoding="utf-8-sig"),
+        lambda path: path.write_text(SMALL.replace("\n", "\r\n")),
+        lambda path: path.write_bytes(gzip.compress(SMALL.encode())),
+        lambda path: path.write_bytes(bz2.compress(SMALL.encode())),
+        lambda path: path.write_bytes(lzma.compress(SMALL.encode())),
+    ],
+    ids=["<UNK>", "byte order mark", "line ends of Windows", "gzip", "bzip2", "xz"],
+)
+def test_a_model_is_read_however_it_is_written(
+    tmp_path: Path, write: Callable[[Path], object]
+) -> None:
+    plain, other = tmp_path / "plain.arpa", tmp_path / "other.arpa"  # whatever a file is called
+    plain.write_text(SMALL)
+    write(other)
+    ours, theirs = read_arpa(plain), read_arpa(other)
+    assert theirs.words == ours.words
+    for mine, its in zip(ours.orders, theirs.orders, strict=True):
+        assert (mine.ids == its.ids).all()
+        assert (mine.log10_probability == its.log10_probability).all()
+        assert (mine.log10_backoff == its.log10_backoff).all()
+
+
+def test_both_spellings_of_unknown_are_two_words(tmp_path: Path) -> None:
+    path = tmp_path / "both.arpa"
+    both = SMALL.replace("ngram 1=5", "ngram 1=6").replace("-0.8\tcome", "-3\t<UNK>\n-0.8\tcome")
+    path.write_text(both)
+    assert {"<unk>", "<UNK>"} <= set(read_arpa(path).words)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"mmap lm http://kheafield.com/code format version 5\n\0\0\0", "is a binary of KenLM"),
+        (SMALL.replace("-0.4\t", "0.4\t").encode(), r"2-gram .* is 0.4, above 0"),
+    ],
+)
+def test_what_is_no_model_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "model.arpa"
+    path.write_bytes(content)
+    with pytest.raises(ManifestError, match=message):
+        read_arpa(path)

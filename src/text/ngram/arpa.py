@@ -7,6 +7,7 @@ n-grams that nothing follows, may leave the back-off weight out.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import lzma
@@ -24,6 +25,8 @@ from src.text.ngram.files import open_text
 from src.text.ngram.tables import BEGIN, END, UNKNOWN, NGramOrder, NGramTables
 
 _BLOCK = 1 << 25
+_KENLM = b"mmap lm http"
+_OTHER_UNKNOWN = "<UNK>"  # as SRILM writes it for some vocabularies
 NO_PROBABILITY = -100.0
 """Base-10 logarithm of what a model without ``<unk>`` gives an unknown word, as in KenLM."""
 
@@ -31,7 +34,7 @@ NO_PROBABILITY = -100.0
 def read_arpa(
     path: Path, *, key: Callable[[str], str] | None = None, progress: bool = False
 ) -> NGramTables:
-    """Read a model; the name may end in ``.gz`` or ``.xz``.
+    """Read a model, which may be packed with gzip, xz or bzip2.
 
     Args:
         path: the file.
@@ -42,7 +45,7 @@ def read_arpa(
         ManifestError: the file is missing, cut off, or not in this format.
     """
     try:
-        with open_text(path, "rb") as file:
+        with open_text(path) as file:
             return _read(file, path, key, progress)
     except FileNotFoundError:
         raise ManifestError(
@@ -80,8 +83,13 @@ def _read(
                     f" header says {count}"
                 )
             if n == 1:
+                found = set(frame["0"])
+                other = UNKNOWN not in found and _OTHER_UNKNOWN in found
+                unknown = _OTHER_UNKNOWN if other else UNKNOWN
+                frame["0"] = frame["0"].replace(unknown, UNKNOWN)
                 words, frame = _vocabulary(frame, key, path)
-                index = pd.Index(words, dtype=object)
+                spelt = [unknown if word == UNKNOWN else word for word in words]
+                index = pd.Index(spelt, dtype=object)
             orders.append(_order(frame, n, len(words), path))
     if not lines.ended:
         raise ManifestError(f"{path} is cut off: its last line is not \\end\\")
@@ -91,8 +99,13 @@ def _read(
 def _header(file: IO[bytes], path: Path) -> list[int]:
     """How many n-grams of each order the file says it has."""
     for line in file:
-        if line.strip() == b"\\data\\":
+        if line.removeprefix(codecs.BOM_UTF8).strip() == b"\\data\\":
             break
+        if line.startswith(_KENLM):
+            raise ManifestError(
+                f"{path} is a binary of KenLM, which depends on the machine: give the ARPA file"
+                " that it was made from"
+            )
         if len(line) > 1000:
             raise ManifestError(f"{path} is not an ARPA file: it does not begin with \\data\\")
     else:
@@ -198,6 +211,12 @@ def _vocabulary(
 
 
 def _order(frame: pd.DataFrame, n: int, n_words: int, path: Path) -> NGramOrder:
+    highest = float(frame["p"].max()) if len(frame) else 0.0
+    if not highest <= 0:
+        raise ManifestError(
+            f"{path} has a {n}-gram whose logarithm of a probability is {highest:g}, above 0: it is"
+            " damaged, or no ARPA file"
+        )
     ids = frame[list(map(str, range(n)))].to_numpy(dtype=np.int32)
     bits = max(1, (n_words - 1).bit_length())
     if n * bits <= 63:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import lzma
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
+
+_PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ\x00": lzma.open, b"BZh": bz2.open}
+"""By their first bytes, whatever a file is called."""
 
 
-def open_text(path: Path, mode: str) -> IO[bytes]:
-    """Open a file for bytes, through gzip or xz if its name ends so."""
-    if path.suffix == ".gz":
-        return cast("IO[bytes]", gzip.open(path, mode))
-    if path.suffix == ".xz":
-        return cast("IO[bytes]", lzma.open(path, mode))
-    return cast("IO[bytes]", path.open(mode))
+def open_text(path: Path) -> IO[bytes]:
+    """Open a file to read its bytes, unpacked if it is one of gzip, xz or bzip2."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    opened = next((each for magic, each in _PACKED.items() if head.startswith(magic)), open)
+    return cast("IO[bytes]", opened(path, "rb"))
 
 
 def packing(file: IO[bytes], path: Path) -> AbstractContextManager[IO[bytes]]:

@@ -118,7 +118,7 @@ def _text_of(path: Path, number: int, line: str) -> str:
 
 def _lines(path: Path) -> Iterator[str]:
     try:
-        with open_text(path, "rb") as file, io.TextIOWrapper(file, encoding="utf-8") as lines:
+        with open_text(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig") as lines:
             yield from lines
     except UnicodeDecodeError as error:
         raise ManifestError(f"{path} is not UTF-8 text: {error.reason}") from None
