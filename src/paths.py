@@ -7,9 +7,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def at_home(path: str | Path) -> Path:
+    """``path``, its ``~/`` replaced by the user's folder; ``~name`` is a file of that name."""
+    return Path(path).expanduser() if str(path).partition("/")[0] == "~" else Path(path)
+
+
 def resolve(path: str | Path) -> Path:
     """``path`` itself when it is absolute, otherwise below the repository's root."""
-    return ROOT / Path(path).expanduser()
+    return ROOT / at_home(path)
 
 
 def typed(path: str | Path) -> Path:
@@ -17,7 +22,7 @@ def typed(path: str | Path) -> Path:
 
     A relative one counts from the current folder, and from the root if it exists only there.
     """
-    here, below_root = Path(path).expanduser().absolute(), resolve(path)
+    here, below_root = at_home(path).absolute(), resolve(path)
     return below_root if below_root.exists() and not here.exists() else here
 
 

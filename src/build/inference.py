@@ -29,7 +29,7 @@ from src.inference import (
 from src.inference.calibration import RawConfidence
 from src.inference.prediction_files import recall
 from src.inference.running import run_long, run_short
-from src.paths import resolve
+from src.paths import at_home, resolve
 from src.settings import DataloaderSettings, InferencerSettings
 from src.types import Utterance
 
@@ -53,7 +53,7 @@ def infer(config: DictConfig) -> int:
             recognizer.decoder.name,
         )
     dataloader = settings_of(config, DataloaderSettings)
-    root = resolve(PREDICTIONS) / Path(settings.save_path).expanduser()
+    root = resolve(PREDICTIONS) / at_home(settings.save_path)
     evaluations: dict[str, Evaluation] = {}
     parts = corpora(group(config, "datasets"))
     folders = _folders(parts, root)

@@ -8,7 +8,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from src.paths import resolve
+from src.paths import at_home, resolve
 
 _KEY = re.compile(r"[+\w.@/]+")
 _MEANS_MORE = re.compile(r"[^\w./-]|[^\x00-\x7f]")  # than itself, to Hydra
@@ -76,7 +76,7 @@ def _from_here(value: str) -> str:
 def _absolute(text: str) -> str | None:
     """None for what does not exist in the current folder, or counts from there anyhow."""
     plain = text[1:-1] if _IN_QUOTES.fullmatch(text) else text
-    here = Path(plain).expanduser()
+    here = at_home(plain)
     if plain in _NO_PATHS or not plain or not _exists(here) or here.absolute() == resolve(plain):
         return None
     return str(here.absolute())

@@ -1,9 +1,10 @@
-"""Sound that is no file yet: raw samples on standard input, and the microphone."""
+"""Sound that is no file yet: what stands on standard input, and the microphone."""
 
 from __future__ import annotations
 
 import contextlib
 import queue
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -19,13 +20,20 @@ from src.paths import resolve
 
 FOLDER = "data/recordings"
 _BLOCK = 1 << 16  # bytes that are read at a time
+_HEADERS = {
+    b"RIFF": "wav", b"RF64": "wav", b"fLaC": "flac", b"OggS": "ogg", b"ID3": "mp3", b"FORM": "aiff",
+    b".snd": "au", b"caff": "caf", b"NIST": "sph",
+}  # fmt: skip
+"""How recordings begin that say themselves what they are."""
 
 
 def record_stdin(rate: int, stream: BinaryIO | None = None) -> Path:
-    """Write 16-bit little-endian samples of one channel from a stream to a WAV file.
+    """Write a stream to a file: a recording with a header as it is, anything else as samples.
+
+    Samples are of 16 bits, little-endian, of one channel.
 
     Args:
-        rate: of the samples, in Hz.
+        rate: of samples without a header, in Hz.
         stream: None: standard input.
 
     Returns:
@@ -41,7 +49,15 @@ def record_stdin(rate: int, stream: BinaryIO | None = None) -> Path:
             "audio=- reads raw samples from standard input, but that is a terminal: pipe them in,"
             " as in ffmpeg -i talk.mp4 -f s16le -ac 1 -ar 16000 - | python inference.py ..."
         )
-    return _save("stdin", rate, _samples(source))
+    first = source.read(_BLOCK)
+    ending = next((end for head, end in _HEADERS.items() if first.startswith(head)), None)
+    if ending is None:
+        return _save("stdin", rate, _samples(first, source))
+    path = _new("stdin", ending)
+    with path.open("wb") as file:
+        file.write(first)
+        shutil.copyfileobj(source, file)
+    return path
 
 
 def record_microphone(rate: int, seconds: float | None = None) -> Path:
@@ -64,13 +80,12 @@ def record_microphone(rate: int, seconds: float | None = None) -> Path:
     return _save("microphone", rate, _listen(sounddevice, rate, seconds))
 
 
-def _samples(source: BinaryIO) -> Iterator[np.ndarray[Any, np.dtype[np.int16]]]:
-    left = b""
-    while block := source.read(_BLOCK):
-        block = left + block
+def _samples(block: bytes, source: BinaryIO) -> Iterator[np.ndarray[Any, np.dtype[np.int16]]]:
+    while block:
         whole = len(block) - len(block) % 2
         yield np.frombuffer(block[:whole], "<i2")
-        left = block[whole:]
+        more = source.read(_BLOCK)
+        block = block[whole:] + more if more else b""
 
 
 def _listen(
@@ -91,13 +106,17 @@ def _listen(
                 yield np.frombuffer(blocks.get(timeout=0.2), "<i2")
 
 
+def _new(name: str, ending: str) -> Path:
+    folder = resolve(FOLDER)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}-{datetime.now():%Y%m%d-%H%M%S-%f}.{ending}"
+
+
 def _save(name: str, rate: int, blocks: Iterator[np.ndarray[Any, np.dtype[np.int16]]]) -> Path:
     """Write blocks as they come, so that nothing but one of them is in memory."""
     if rate <= 0:
         raise ConfigError(f"rate must be positive, but is {rate}")
-    folder = resolve(FOLDER)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}-{datetime.now():%Y%m%d-%H%M%S-%f}.wav"
+    path = _new(name, "wav")
     count = 0
     with soundfile.SoundFile(path, "w", rate, 1, "PCM_16") as file:
         for block in blocks:

@@ -10,7 +10,7 @@ from src.datasets.directory import DirectoryCorpus, recordings_corpus
 from src.datasets.manifest import ManifestCorpus
 from src.datasets.recording import record_microphone, record_stdin
 from src.errors import ConfigError, ManifestError
-from src.paths import resolve
+from src.paths import at_home, resolve
 
 LISTS = (".txt", ".lst")
 MANIFESTS = (".json", ".jsonl")
@@ -21,8 +21,9 @@ class AudioCorpus(Corpus):
 
     Args:
         audio: a recording; a folder of recordings; a list of paths, one a line, relative to the
-            list (``.txt``, ``.lst``; ``#`` begins a comment); a manifest (``.jsonl``, ``.json``);
-            several recordings; ``-`` for raw 16-bit samples on standard input; ``microphone``.
+            list (``.txt``, ``.lst``; ``#`` begins a comment where no file is called so); a
+            manifest (``.jsonl``, ``.json``); several recordings; ``-`` for standard input, with a
+            recording or raw 16-bit samples; ``microphone``.
             A relative path counts from the repository's root.
         rate: of raw samples and of the microphone, in Hz.
         seconds: how long the microphone is listened to; None: until Ctrl-C.
@@ -62,8 +63,16 @@ def _listed(path: Path) -> list[Path]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ManifestError(f"{path} is no list of recordings: it is not UTF-8") from error
-    named = [line.partition("#")[0].strip() for line in lines]
-    found = [path.parent / Path(name).expanduser() for name in named if name]
+    found = [named for line in lines if (named := _named(line, path.parent))]
     if not found:
         raise ManifestError(f"{path} lists no recording")
     return found
+
+
+def _named(line: str, folder: Path) -> Path | None:
+    """The recording that a line names; None for a comment and an empty line."""
+    whole = line.strip()
+    if not whole or (whole.startswith("#") and not (folder / whole).exists()):
+        return None
+    found = folder / at_home(whole)
+    return found if found.exists() else folder / at_home(whole.partition(" #")[0].strip())

@@ -15,7 +15,7 @@ from src.interchange.importing import import_checkpoint
 from src.interchange.registry import REGISTRY, Model, find, read
 from src.interchange.telling import summary
 from src.network.fetch import checksum
-from src.paths import resolve, typed
+from src.paths import at_home, resolve, typed
 
 
 def original_of(output: Path) -> Path:
@@ -87,7 +87,7 @@ def _run(options: argparse.Namespace) -> None:
 
 def _provide(model: Model, options: argparse.Namespace) -> None:
     """Fetch or copy, verify, import, tell."""
-    output = (options.output or resolve(model.output)).expanduser().absolute()
+    output = at_home(options.output or resolve(model.output)).absolute()
     original = original_of(output)
     fetched = original if original.exists() else output
     own = options.url is None  # another address may have another file

@@ -1,8 +1,8 @@
 """Predictions with their references, whatever wrote them.
 
-Folders of JSON files and files of JSON lines hold both in one object; here too are NVIDIA NeMo's
-manifests with ``pred_text``. :mod:`src.metrics.tables` reads tables, and pairs of folders or files
-of which one holds the references.
+Folders of JSON files, and files of JSON lines, an array or one object hold both in one object;
+here too are NVIDIA NeMo's manifests with ``pred_text``. :mod:`src.metrics.tables` reads tables, and
+pairs of folders or files of which one holds the references.
 """
 
 from __future__ import annotations
@@ -180,9 +180,19 @@ def _sort_in(result: Predictions, name: str, place: str, value: object) -> None:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, object]]:
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if line.strip():
-            yield f"line {number}", parse(line, f"{path}, line {number},")
+    """The objects of a file: one a line, those of an array, or the only one."""
+    text = read_text(path)
+    if text.lstrip().startswith("["):
+        array = parse(text, str(path))
+        assert isinstance(array, list)
+        yield from ((f"object {number}", each) for number, each in enumerate(array, start=1))
+        return
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if path.suffix.lower() == ".json" and lines and lines[0][1].strip() == "{":
+        yield str(path), parse(text, str(path))
+        return
+    for number, line in lines:
+        yield f"line {number}", parse(line, f"{path}, line {number},")
 
 
 def files(folder: Path, suffix: str) -> list[Path]:

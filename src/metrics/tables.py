@@ -59,7 +59,11 @@ def read_table(path: Path) -> Predictions:
     if separator == "," and ";" in first and "," not in first:
         separator = ";"
     # with their ends, which belong to a cell that goes over several lines
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    table = io.StringIO(text, newline="")
+    if separator == "\t" and _is_plain(text):
+        rows = csv.reader(table, delimiter=separator, quoting=csv.QUOTE_NONE)
+    else:
+        rows = csv.reader(table, delimiter=separator, strict=True)
     result = Predictions()
     try:
         header = [name.strip() for name in next(rows, [])]
@@ -84,6 +88,12 @@ def read_table(path: Path) -> Predictions:
     if not result.entries:
         raise ManifestError(f"{path} holds no prediction that can be scored: it has no row")
     return result
+
+
+def _is_plain(text: str) -> bool:
+    """Whether every line is a row of as many columns, so that quotation marks are text."""
+    lines = [line for line in text.split("\n") if line]
+    return len({line.count("\t") for line in lines}) <= 1
 
 
 def _column(path: Path, header: Sequence[str], known: Sequence[str], what: str) -> int:

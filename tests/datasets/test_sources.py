@@ -85,6 +85,32 @@ def test_samples_on_standard_input(
     np.testing.assert_allclose(heard, samples / 32768, atol=1e-7)
 
 
+@pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "aiff", "au", "caf", "mp3"])
+def test_a_recording_on_standard_input(
+    monkeypatch: pytest.MonkeyPatch, ending: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a.{ending}"
+    soundfile.write(path, np.sin(np.arange(200_000)) / 2, 44100)
+    content = path.read_bytes()
+    if ending == "mp3":
+        content = b"ID3\x04\x00\x00\x00\x00\x00\x00" + content
+    stream = io.BytesIO(content)
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=stream))
+    (one,) = AudioCorpus("-", rate=8000)
+    assert one.duration == pytest.approx(200_000 / 44100, abs=0.05)
+    assert one.audio.read_bytes() == content
+
+
+def test_a_list_names_files_with_hashes_and_tildes(talks: Path) -> None:
+    names = ["take #3 50%.wav", "#1.wav", "~draft.wav", "a.wav"]
+    for name in names:
+        soundfile.write(talks / name, np.zeros(800), 8000)
+    (talks / "some.txt").write_text("\n".join(("# all", *names, "a.wav # again")))
+    corpus = AudioCorpus(str(talks / "some.txt"))
+    assert [each.audio.name for each in corpus] == [*names, "a.wav"]
+    assert not corpus.exclusions
+
+
 def test_the_microphone(monkeypatch: pytest.MonkeyPatch) -> None:
     class Stream:
         def __init__(self, rate: int, channels: int, dtype: str, callback: object) -> None:

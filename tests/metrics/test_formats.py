@@ -33,6 +33,23 @@ def test_nemos_manifest_with_predictions(tmp_path: Path) -> None:
     assert found.entries[0].fields["duration"] == 1.5
 
 
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+def test_an_array_or_a_single_object(tmp_path: Path, ending: str) -> None:
+    rows = [{"text": ref, "pred_text": hyp} for ref, hyp in PAIRS]
+    whole = write(tmp_path / f"a.{ending}", json.dumps(rows, indent=2))
+    assert read_objects(whole).pairs == PAIRS
+    one = write(tmp_path / "b.json", json.dumps({"id": "u", **rows[0]}, indent=2))
+    assert read_objects(one).pairs == PAIRS[:1]
+
+
+def test_quotation_marks_of_a_table_by_tabs_are_text(tmp_path: Path) -> None:
+    rows = 'id\ttext\tpred_text\n1\t"hello\thello\n2\tthe 5" disk\tthe 5 disk\n3\t"a," b\ta b\n'
+    found = read_table(write(tmp_path / "a.tsv", rows))
+    assert found.pairs == [('"hello', "hello"), ('the 5" disk', "the 5 disk"), ('"a," b', "a b")]
+    quoted = write(tmp_path / "b.tsv", 'text\tpred_text\n"one\ntwo"\tone two\n')
+    assert read_table(quoted).pairs == [("one\ntwo", "one two")]
+
+
 def test_recordings_of_one_name_in_several_folders_are_no_duplicates(tmp_path: Path) -> None:
     lines = [
         {"audio_filepath": path, "text": "a", "pred_text": "a"}
