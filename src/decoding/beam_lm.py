@@ -92,7 +92,7 @@ class LanguageModelDecoder:
             locate(lm),
             text_encoder,
             None if lexicon is None else resolve(lexicon),
-            hot=[word for phrase in self._hot.boosts for word in phrase.split()],
+            hot=[text_encoder.spelled(w) for phrase in self._hot.boosts for w in phrase.split()],
         )
         self.fused = FusedModel(model, spellings, lm_weight, word_score, unknown_score)
         self._fusion = fuse(text_encoder, self._hot, self.fused)
@@ -150,7 +150,7 @@ class LanguageModelDecoder:
 
     def language_score(self, text: str) -> float:
         """``lm_weight`` ln P(words) and what words, unknown words and hot phrases count."""
-        return self.fused.score(text) + self._hot.score(text)
+        return self.fused.score(self.text_encoder.spelled(text)) + self._hot.score(text)
 
     @torch.inference_mode()
     def __call__(self, log_probs: Padded) -> list[list[Hypothesis]]:

@@ -53,7 +53,7 @@ class FusedModel:
         return found.hexdigest()[:16]
 
     def score(self, text: str) -> float:
-        """Nats for a normalised text, as the search counts them."""
+        """Nats for a text spelled in the alphabet, as the search counts them."""
         words = text.split()
         ids = [self.spellings.ids.get(word) for word in words]
         spoken = [self.model.unknown if index is None else index for index in ids]
@@ -95,7 +95,7 @@ def load_model(
         path: the ARPA file; a cache is made of it.
         text_encoder: normalises and spells the words.
         lexicon: one word a line, whatever else stands behind it; None: the model's own words.
-        hot: normalised words that may be recognised besides.
+        hot: spelled words that may be recognised besides.
 
     Raises:
         ManifestError: a file is missing or malformed.
@@ -106,8 +106,8 @@ def load_model(
             "a language model of words needs a space between words, but the alphabet"
             f" {text_encoder.alphabet!r} has none"
         )
-    rules = repr(text_encoder.normalize)
-    model = load_ngram(path, key=text_encoder.normalize, key_name=rules, progress=True)
+    rules = repr(text_encoder if text_encoder.composes else text_encoder.normalize)
+    model = load_ngram(path, key=text_encoder.spelled, key_name=rules, progress=True)
     spelled = normalized(model.words, text_encoder)
     words = None if lexicon is None else _read_lexicon(lexicon, text_encoder)
     trie = spellings(

@@ -37,6 +37,11 @@ class Spellings:
 
 def normalized(words: Sequence[str], text_encoder: TextEncoder) -> list[str]:
     """Every word as the text encoder writes it; one that falls apart into several holds a space."""
+    found = _normalized(words, text_encoder)
+    return [text_encoder.spelled(word) for word in found] if text_encoder.composes else found
+
+
+def _normalized(words: Sequence[str], text_encoder: TextEncoder) -> list[str]:
     together = text_encoder.normalize(" ".join(words)).split(" ")
     if len(together) == len(words) and all(words):
         # one call for all is fifty times faster; it is right if no word fell apart or vanished,

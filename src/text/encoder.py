@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from src.errors import ConfigError, ManifestError
@@ -56,6 +56,11 @@ class TextEncoder:
                     f"becomes {self.normalize(character)!r}"
                 )
         self._tokens = {character: index for index, character in enumerate(alphabet, start=1)}
+        self.composes = any(
+            unicodedata.category(character).startswith("M") or "\u1160" <= character <= "\u11ff"
+            for character in alphabet
+        )
+        """Whether the alphabet contains parts of letters: marks, or later jamo of a syllable."""
 
     @property
     def n_tokens(self) -> int:
@@ -83,35 +88,70 @@ class TextEncoder:
         Raises:
             ManifestError: it holds a character outside the alphabet.
         """
+        normal = self.normalize(text)
+        if self._tokens.keys() >= set(normal):
+            return [self._tokens[character] for character in normal]
         tokens: list[int] = []
-        for character in self.normalize(text):
-            token = self._tokens.get(character)
-            parts = self._parts(character) if token is None else [token]
-            if not parts:
+        for letter in self._letters(normal):
+            if not (found := self._parts(letter)):
+                missing = next(iter(self._missing(letter)))
                 raise ManifestError(
-                    f"{character!r} in {text!r} is not in the alphabet {self.alphabet!r}"
+                    f"{missing!r} in {text!r} is not in the alphabet {self.alphabet!r}"
                 )
-            tokens += parts
+            tokens += found
         return tokens
 
-    def _parts(self, character: str) -> list[int]:
-        """The tokens that make up a character, which normalised text has composed; or none."""
-        if token := self._tokens.get(character):
+    def _letters(self, text: str) -> Iterator[str]:
+        """The characters of a normalised text; those that the alphabet lacks with their marks."""
+        if not self.composes:
+            yield from text
+            return
+        start = 0
+        for end in range(1, len(text) + 1):
+            if end == len(text) or not unicodedata.combining(text[end]):
+                yield text[start:end]
+                start = end
+
+    def _parts(self, letter: str) -> list[int]:
+        """Tokens whose characters together are canonically equivalent to ``letter``, or none.
+
+        Each mark that the alphabet contains is split off in turn: an alphabet may have any of the
+        letters with fewer marks.
+        """
+        if token := self._tokens.get(letter):
             return [token]
-        # one mark at a time, since a base may have one already; syllables have no such table
-        mapping = unicodedata.decomposition(character)
-        parts = [chr(int(code, 16)) for code in mapping.split() if not mapping.startswith("<")]
-        found = [
-            self._parts(part)
-            for part in parts or unicodedata.normalize("NFD", character)
-            if part != character
-        ]
-        return [token for tokens in found for token in tokens] if all(found) else []
+        if not self.composes:
+            return []
+        whole = unicodedata.normalize("NFD", letter)
+        for place in range(len(whole) - 1, 0, -1):
+            mark = self._tokens.get(whole[place])
+            rest = unicodedata.normalize("NFC", whole[:place] + whole[place + 1 :])
+            same = mark and unicodedata.normalize("NFD", rest + whole[place]) == whole
+            if mark and same and (found := self._parts(rest)):
+                return [*found, mark]
+        return []
+
+    def _missing(self, letter: str) -> set[str]:
+        """The characters of a letter without tokens that have none by themselves, or all."""
+        return {each for each in letter if not self._parts(each)} or set(letter)
+
+    def spelled(self, text: str) -> str:
+        """``text``, normalised, in characters of the alphabet; letters that it lacks stay."""
+        normal = self.normalize(text)
+        if self._tokens.keys() >= set(normal):
+            return normal
+        return "".join(
+            "".join(self.alphabet[token - 1] for token in self._parts(letter)) or letter
+            for letter in self._letters(normal)
+        )
 
     def unknown(self, text: str) -> set[str]:
         """The characters of ``text``, normalised, that the alphabet lacks."""
-        missing = set(self.normalize(text)) - self._tokens.keys()
-        return {character for character in missing if not self._parts(character)}
+        normal = self.normalize(text)
+        if self._tokens.keys() >= set(normal):
+            return set()
+        lacking = {letter for letter in self._letters(normal) if not self._parts(letter)}
+        return {character for letter in lacking for character in self._missing(letter)}
 
     def decode(self, labels: Iterable[int]) -> str:
         """The text of labels without blanks: the inverse of :meth:`encode`.

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -284,3 +285,24 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError, match=re.escape(message)):
             LanguageModelDecoder(ENCODER, lm=str(path), **options)
+
+
+def test_a_model_of_composed_words_meets_an_alphabet_of_their_parts(tmp_path: Path) -> None:
+    """Every score is that of the same model with a letter in the place of the mark."""
+    found = []
+    for mark in ("x", "\u0302"):
+        words = [unicodedata.normalize("NFC", word.replace("x", mark)) for word in
+                 ("e", "ex", "exx", "ee", "exe")]  # fmt: skip
+        path = tmp_path / f"{ord(mark)}.arpa"
+        write_arpa(random_tables(words, 2, seed=3), path)
+        decoder = LanguageModelDecoder(
+            TextEncoder(f"e{mark} "), lm=str(path), word_score=0.3, unknown_score=-3.0,
+            beam_size=3000, nbest=3000, beam_threshold=None, hotwords=[f"e{mark}{mark}"],
+        )  # fmt: skip
+        assert decoder.fused.spellings.n_words == len(words)
+        heard = decoder(posteriors(2, 5, seed=4))
+        found.append([[(each.labels, each.score) for each in nbest] for nbest in heard])
+        scores = [decoder.language_score(best.text) for nbest in heard for best in nbest[:50]]
+        found.append([scores])
+    assert found[0] == found[2]
+    assert found[1][0] == pytest.approx(found[3][0])

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import unicodedata
 from pathlib import Path
+from random import Random
 from typing import Literal
 
 import pytest
@@ -98,6 +99,10 @@ def test_needs_no_torch() -> None:
         ("abceê\u0301 ", "bế ê"),
         ("abce\u0302\u0301\u0323 ", "bế ệ"),
         (unicodedata.normalize("NFD", "한글") + " ", "한 글"),
+        ("가각ᆨᆫ ", "각 간"),  # a whole syllable, and one that lacks its last sound
+        ("êe\u0323 ", "ệ ê"),  # the marks in another order than the canonical one
+        ("ẹe\u0302 ", "ệ ẹ"),
+        ("qê\u0323\u0331\u0303 ", "q\u0323\u0303 ệ ê\u0331"),  # also what no code point has
     ],
 )
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
@@ -112,3 +117,31 @@ def test_a_decomposed_alphabet_meets_composed_text(
     assert encoder.unknown(f"{given}ý") == {"ý"}
     with pytest.raises(ManifestError, match="'ý' in"):
         encoder.encode("ý")
+
+
+LETTER = st.tuples(
+    st.sampled_from("aeioq한가"), st.lists(st.sampled_from("\u0302\u0323\u0331\u0303\u031b"))
+)
+
+
+@given(st.lists(LETTER, min_size=1, max_size=4), st.randoms(use_true_random=False), st.data())
+def test_canonically_equivalent_texts_get_the_same_labels(
+    letters: list[tuple[str, list[str]]], random: Random, data: st.DataObject
+) -> None:
+    """Whatever parts the alphabet has, as long as they spell the text in some way."""
+    text = " ".join(base + "".join(marks) for base, marks in letters)
+    composed = unicodedata.normalize("NFC", text)
+    parts = set(data.draw(st.sampled_from([composed, unicodedata.normalize("NFD", text)])))
+    more = data.draw(
+        st.sets(st.sampled_from(sorted({*composed, *unicodedata.normalize("NFD", text)})))
+    )
+    encoder = TextEncoder("".join(sorted(parts | more | {" "})))
+    labels = encoder.encode(text)
+    assert encoder.decode(labels) == encoder.normalize(text)
+    assert not encoder.unknown(text)
+    assert unicodedata.normalize("NFC", encoder.spelled(text)) == encoder.normalize(text)
+    for form in ("NFC", "NFD"):
+        assert encoder.encode(unicodedata.normalize(form, text)) == labels
+    marks = [[base, *random.sample(each, len(each))] for base, each in letters]
+    if all(len({unicodedata.combining(mark) for mark in each}) == len(each) for _, each in letters):
+        assert encoder.encode(" ".join(map("".join, marks))) == labels
