@@ -10,12 +10,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from src.escaping import visible
+from src.escaping import one_line, visible
 
 log = logging.getLogger(__name__)
 
 _OF_A_BAR = re.compile("\r|(\x1b\\[A)+")  # what tqdm begins with, to draw in place
 _TITLES = {"stdout": "standard output", "stderr": "standard error"}
+
+
+class LogFormatter(logging.Formatter):
+    """Shows control characters of names and foreign messages as escapes.
+
+    Only a message itself may have several lines, its arguments may not: none of them can look
+    like the next message.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, or lines."""
+        if isinstance(record.args, tuple):
+            record = logging.makeLogRecord(record.__dict__)
+            record.args = tuple(map(_on_its_line, record.args or ()))
+        return visible(super().format(record))
+
+
+def _on_its_line(argument: object) -> object:
+    return one_line(text) if "\n" in (text := str(argument)) else argument
 
 
 class Console:
@@ -98,9 +117,14 @@ def enduring(*names: str) -> Iterator[None]:
     }
     for name, console in consoles.items():
         setattr(sys, name, console)
+    last = logging.lastResort  # of a command without a log
+    if last is not None:
+        last.setFormatter(LogFormatter())
     try:
         yield
     finally:
+        if last is not None:
+            last.setFormatter(None)
         for name, stream in before.items():
             if name in names:
                 consoles[name].flush()

@@ -7,6 +7,8 @@ import io
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +17,7 @@ from tqdm import tqdm
 
 from src import preflight
 from src.console import enduring
+from src.datasets.corpus import Exclusion
 from src.errors import SpeechError, run_command
 from src.escaping import fenced, html_text, markdown_cell, one_line, sheet_cell, visible
 from src.metrics.command import main
@@ -76,6 +79,35 @@ def test_the_log_shows_escapes(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "a\\u001b[2Jb" in (tmp_path / "info.log").read_text("utf-8")
 
 
+FORGED = "a.wav\n2026-01-01 00:00:00,000 INFO src.trainer: best model  val/WER 0.00 %"
+
+
+def test_no_name_looks_like_a_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("src.test")
+    with enduring("stdout", "stderr"), logging_to(tmp_path / "info.log"):
+        log.warning("left out: %s", FORGED)
+        log.error("%s; training goes on", SpeechError(FORGED))
+        log.warning(preflight.report(FORGED, [Exclusion(FORGED, FORGED)]))
+    with enduring("stdout", "stderr"), no_handler_but_the_last():
+        log.warning("left out: %s", FORGED)  # as in a command without a log
+    shown = capsys.readouterr()
+    for lines in (shown.out, shown.err, (tmp_path / "info.log").read_text("utf-8")):
+        assert "a.wav\\u000a2026" in lines
+        assert not any(line.startswith("2026-01-01") for line in lines.splitlines())
+    assert len((tmp_path / "info.log").read_text("utf-8").splitlines()) == 4
+
+
+@contextmanager
+def no_handler_but_the_last() -> Iterator[None]:
+    """Within, nothing but Python's last resort handles messages: pytest has handlers of its own."""
+    root = logging.getLogger()
+    before, root.handlers = root.handlers, []
+    try:
+        yield
+    finally:
+        root.handlers = before
+
+
 def test_the_doctor_shows_one_line(tmp_path: Path) -> None:
     found = preflight.Finding("error", "datasets: x", "a\n  ok     b", "c\x1bd")
     assert [line.strip() for line in preflight.render([found]).splitlines()] == [
@@ -101,6 +133,7 @@ def test_reports_of_others_predictions(
         for text in (f"=id{CLEAR}", "x|y\nWER: 0 %", "<b>")
     ]
     file, page = tmp_path / "p.jsonl", tmp_path / "page.html"
+    rows[0]["speaker"] = rows[0]["pred_text"] = "g\u202eh \u2066i"
     file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
     words = ["calc_wer_cer.py", "--dir_path", str(file), "--worst", "3"]
     words += ["--html", str(page)] if form == "text" else [f"--{form}"]
@@ -119,6 +152,10 @@ def test_reports_of_others_predictions(
     elif form == "json":
         assert json.loads(shown)["utterances"] == 3
     else:
-        data = page.read_text("utf-8").split('id="data"')[1].split("</script>")[0]
-        assert "\x1b" not in data
+        data = page.read_text("utf-8").split('id="data"')[1].split(">", 1)[1]
+        data = data.split("</script>")[0]
+        # as the page's script has it; backslashes of the texts themselves are of no interest
+        read = json.dumps(json.loads(data), ensure_ascii=False).replace("\\\\", "")
+        assert all(mark not in read for mark in ("\x1b", "\\u001b", "\u202e", "\u2066"))
+        assert "gu202eh" in read
         assert "<b>" not in data

@@ -16,6 +16,7 @@ from src.build.loading import corpora, no_labels, open_loader
 from src.build.recognition import recognizer_from
 from src.datasets.corpus import MOST_NAMED, Corpus
 from src.engine import use_threads
+from src.escaping import one_line
 from src.evaluation import Evaluation
 from src.files import safe_name
 from src.inference import (
@@ -82,7 +83,7 @@ def infer(config: DictConfig) -> int:
         if text:
             print(f"{text}\n")
     for utterance, reason in failed:
-        print(f"could not be read: {utterance.audio}: {reason}")
+        print(one_line(f"could not be read: {utterance.audio}: {reason}"))
     return 1 if failed else 0
 
 
@@ -122,20 +123,22 @@ def _tell(corpus: Corpus, folder: PredictionFolder, n_earlier: int) -> None:
     if folder.unreferenced:
         print(transcript_lines(folder.unreferenced))
     if folder.gate.reject_below is not None:
-        print(f"{corpus.name}: {folder.gate.closing_line()}")
+        print(one_line(f"{corpus.name}: {folder.gate.closing_line()}"))
     left_out = [each for each in corpus.exclusions if each.utterance is None]
     for each in left_out[:MOST_NAMED]:
-        print(f"left out: {each.name}: {each.reason}")
+        print(one_line(f"left out: {each.name}: {each.reason}"))
     if len(left_out) > MOST_NAMED:
         print(f"left out: {len(left_out) - MOST_NAMED} more")
     kept = f", {n_earlier} of them from an earlier run" if n_earlier else ""
-    print(f"{corpus.name}: {len(corpus)} utterances{kept}, predictions in {folder.folder}")
+    print(
+        one_line(f"{corpus.name}: {len(corpus)} utterances{kept}, predictions in {folder.folder}")
+    )
     if folder.output != folder.folder:
-        print(f"other formats in {folder.output}")
+        print(one_line(f"other formats in {folder.output}"))
     if folder.spared:
         print(
             f"{len(folder.spared)} files that were there already were kept, among them"
-            f" {folder.spared[0]}: inferencer.overwrite=true replaces them"
+            f" {one_line(str(folder.spared[0]))}: inferencer.overwrite=true replaces them"
         )
 
 

@@ -21,6 +21,7 @@ from src.datasets import BucketBatchSampler
 from src.datasets.bucketing import padding_share
 from src.engine import use_threads
 from src.errors import ConfigError, ManifestError
+from src.escaping import one_line
 from src.paths import resolve
 from src.pipeline import Pipeline
 from src.preview import (
@@ -203,8 +204,8 @@ def _numbers(examined: Sequence[Examined], unknown: set[str]) -> dict[str, Any]:
 def _say(examined: Sequence[Examined], folder: Path) -> None:
     for each in examined:
         print(
-            f"{each.name} ({each.corpus.name}): {len(each.kept):,} utterances, {each.hours:.2f} h,"
-            f" {len(each.batches):,} batches with {100 * each.padding:.1f} % padding,"
-            f" {each.n_left_out:,} left out"
+            f"{each.name} ({one_line(each.corpus.name)}): {len(each.kept):,} utterances,"
+            f" {each.hours:.2f} h, {len(each.batches):,} batches with"
+            f" {100 * each.padding:.1f} % padding, {each.n_left_out:,} left out"
         )
-    print(f"open in a browser: {folder / PAGE}")
+    print(one_line(f"open in a browser: {folder / PAGE}"))

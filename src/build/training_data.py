@@ -95,4 +95,4 @@ def _examine(
 def _report(name: str, corpus: Corpus, left_out: tuple[Exclusion, ...]) -> None:
     exclusions = (*corpus.exclusions, *left_out)
     if exclusions:
-        log.warning("%s", report(f"datasets.{name} ({corpus.name})", exclusions))
+        log.warning(report(f"datasets.{name} ({corpus.name})", exclusions))

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from src.audio.probing import probe_all
 from src.audio.reading import AudioInfo
 from src.datasets.corpus import Corpus, Exclusion, audio_fault, plain_ids, select
-from src.datasets.layout import Folder, read_transcripts, walk
+from src.datasets.layout import Folder, hidden, read_transcripts, walk
 from src.errors import ManifestError
 from src.paths import resolve
 from src.types import Utterance
@@ -104,11 +104,12 @@ def _find(place: Path, texts: Path | None) -> tuple[list[_Recording], list[Exclu
         place, texts = place / "audio", place / "transcriptions"
     recordings: list[_Recording] = []
     exclusions: list[Exclusion] = []
-    for folder in walk(place):
+    folders = list(walk(place))
+    for folder in folders:
         found, faults = _recordings(folder, texts)
         recordings.extend(found)
         exclusions.extend(faults)
-    return recordings, exclusions
+    return recordings, [*exclusions, *hidden(folders)]
 
 
 def _recordings(folder: Folder, texts: Path | None) -> tuple[list[_Recording], list[Exclusion]]:

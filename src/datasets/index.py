@@ -20,7 +20,7 @@ from typing import Any, TextIO
 from src.audio.probing import probe_all
 from src.audio.reading import AudioInfo
 from src.datasets.corpus import Exclusion, audio_fault, plain_ids
-from src.datasets.layout import TRANSCRIPT_SUFFIX, Folder, read_transcripts, walk
+from src.datasets.layout import TRANSCRIPT_SUFFIX, Folder, hidden, read_transcripts, walk
 from src.errors import ManifestError
 from src.files import safe_name
 from src.types import Utterance
@@ -84,7 +84,8 @@ def open_index(root: Path, index_dir: Path, name: str, *, n_workers: int | None 
         rows = _scan(folders, n_workers)
         _save(file, {"version": VERSION, "fingerprint": mark, "root": str(root)}, rows)
         contents = _contents([rows], root)
-    return contents
+    utterances, exclusions = contents
+    return utterances, [*exclusions, *hidden(folders)]
 
 
 def _scan(folders: Sequence[Folder], n_workers: int | None) -> list[Row]:

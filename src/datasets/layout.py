@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import attrgetter
@@ -18,7 +18,7 @@ TRANSCRIPT_SUFFIX = ".trans.txt"
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The recordings and transcripts directly in one folder, hidden files left out.
+    """The recordings and transcripts directly in one folder.
 
     Attributes:
         path: the folder.
@@ -27,6 +27,8 @@ class Folder:
         transcripts: names of the ``*.trans.txt``, sorted.
         signature: name, size and time of change of each of them.
         fault: why nothing of it could be listed.
+        n_hidden: how many recordings, transcripts and folders are passed over, since their names
+            begin with a dot; among them the "._NAME.wav" of macOS.
     """
 
     path: Path
@@ -35,6 +37,14 @@ class Folder:
     transcripts: tuple[str, ...]
     signature: str
     fault: str = ""
+    n_hidden: int = 0
+
+
+def hidden(folders: Iterable[Folder]) -> list[Exclusion]:
+    """One exclusion for what was passed over, if anything was."""
+    count = sum(folder.n_hidden for folder in folders)
+    things = "1 file or folder" if count == 1 else f"{count} files and folders"
+    return [Exclusion(things, "the name begins with a dot")] if count else []
 
 
 def walk(root: Path) -> Iterator[Folder]:
@@ -69,14 +79,16 @@ def _list(path: Path, relative: str) -> tuple[Folder, list[str]]:
     transcripts: list[str] = []
     subfolders: list[str] = []
     signature: list[str] = []
+    n_hidden = 0
     with _entries(path) as entries:
         for entry in sorted(entries, key=attrgetter("name")):
             name = entry.name
-            if name.startswith("."):  # among them the "._NAME.wav" of macOS
+            if name.startswith("."):
+                n_hidden += _is_speech(name) or entry.is_dir()
                 continue
             if name.endswith(TRANSCRIPT_SUFFIX):
                 transcripts.append(name)
-            elif name[name.rfind(".") :].lower() in AUDIO_SUFFIXES:
+            elif _ending(name) in AUDIO_SUFFIXES:
                 audio.append(name)
             else:
                 if entry.is_dir():
@@ -87,8 +99,16 @@ def _list(path: Path, relative: str) -> tuple[Folder, list[str]]:
                 signature.append(f"{name}\t{status.st_size}\t{status.st_mtime_ns}")
             except FileNotFoundError:  # a broken link, which probing reports
                 signature.append(f"{name}\tbroken")
-    folder = Folder(path, relative, tuple(audio), tuple(transcripts), "\n".join(signature))
-    return folder, subfolders
+    names = tuple(audio), tuple(transcripts)
+    return Folder(path, relative, *names, "\n".join(signature), n_hidden=n_hidden), subfolders
+
+
+def _is_speech(name: str) -> bool:
+    return name.endswith(TRANSCRIPT_SUFFIX) or _ending(name) in AUDIO_SUFFIXES
+
+
+def _ending(name: str) -> str:
+    return name[name.rfind(".") :].lower()
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import numpy as np
 import soundfile
 
 from src.errors import ConfigError
+from src.escaping import visible
 from src.files import write_whole
 from src.metrics.alignment import align
 from src.metrics.analysis import Row, number
@@ -57,10 +58,19 @@ def as_html(found: Report, title: str, heard: Heard | None = None) -> str:
         "rows": [_row(row, chosen.get(row.name)) for row in found.rows],
         "reliability": found.reliability,
     }
-    data = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    data = json.dumps(_shown(content), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # neither "</script>" nor "<!--" in a transcript may mean anything to the page that holds it
     data = data.replace("<", "\\u003c")
     return _TEMPLATE.read_text(encoding="utf-8").replace("/*DATA*/null", data)
+
+
+def _shown(content: Any) -> Any:
+    """``content`` whose texts show control characters, and what turns the direction of a line."""
+    if isinstance(content, dict):
+        return {_shown(key): _shown(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_shown(each) for each in content]
+    return visible(content) if isinstance(content, str) else content
 
 
 def write_html(found: Report, file: str, title: str, heard: Heard | None = None) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from src.datasets.corpus import Corpus, Exclusion
 from src.errors import ManifestError
+from src.escaping import one_line
 from src.preflight.finding import Finding, Severity, few, quantity
 from src.text import TextEncoder
 from src.types import Utterance
@@ -106,12 +107,12 @@ def _objection(utterance: Utterance, text_encoder: TextEncoder, frames: int) -> 
 
 def report(name: str, exclusions: Sequence[Exclusion]) -> str:
     """One message that names every utterance that was left out, grouped by reason."""
-    lines = [f"{name}: {len(exclusions)} utterances are left out"]
+    lines = [f"{one_line(name)}: {len(exclusions)} utterances are left out"]
     by_reason: dict[str, list[str]] = {}
     for exclusion in exclusions:
         by_reason.setdefault(exclusion.reason, []).append(exclusion.name)
     for reason, names in by_reason.items():
-        lines.append(f"  {reason}: {', '.join(names)}")
+        lines.append(f"  {one_line(reason)}: {', '.join(map(one_line, names))}")
     return "\n".join(lines)
 
 

@@ -14,7 +14,7 @@ import soundfile
 from torch import Tensor
 
 from src.errors import ConfigError
-from src.files import safe_name, whole_folder
+from src.files import safe_name, whole_folder, write_whole
 from src.paths import move_aside
 from src.preview.steps import Step, Version
 from src.types import Utterance
@@ -142,10 +142,8 @@ def _write(
                     (folder / "audio" / f"{name}.flac").write_bytes(each.audio)
     for name, content in charts.items():
         (folder / "pictures" / f"{name}.png").write_bytes(content)
-    (folder / "numbers.json").write_text(
-        json.dumps(numbers, ensure_ascii=False, indent=1), encoding="utf-8"
-    )
-    (folder / PAGE).write_text(page, encoding="utf-8")
+    write_whole(folder / "numbers.json", json.dumps(numbers, ensure_ascii=False, indent=1))
+    write_whole(folder / PAGE, page)
 
 
 def _flac(waveform: Tensor, sample_rate: int) -> bytes:

@@ -10,18 +10,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from src.escaping import visible
+from src.console import LogFormatter
 
 ROOT_NAME = "src"
 IN_FILE = {"in_file": True}
 """Given as ``extra`` of a message: where a progress bar shows the same, only the file has it."""
-
-
-class _Formatter(logging.Formatter):
-    """Shows control characters of names and foreign messages as escapes."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return visible(super().format(record))
 
 
 class _BarHandler(logging.Handler):
@@ -73,11 +66,11 @@ def logging_to(path: Path | None, rank: int = 0) -> Iterator[None]:
     logger = logging.getLogger(ROOT_NAME)
     handlers: list[logging.Handler] = [] if rank else [_BarHandler()]
     for handler in handlers:
-        handler.setFormatter(_Formatter("%(message)s"))
+        handler.setFormatter(LogFormatter("%(message)s"))
     if path is not None:
         place = path.with_name(f"{path.stem}-rank{rank}{path.suffix}") if rank else path
         file = _FileHandler(place, encoding="utf-8", errors="backslashreplace", delay=bool(rank))
-        file.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        file.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         handlers.append(file)
     level, propagate = logger.level, logger.propagate
     logger.setLevel(logging.WARNING if rank else logging.INFO)

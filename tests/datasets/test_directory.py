@@ -10,6 +10,7 @@ import soundfile
 
 from src.datasets.corpus import Corpus, Exclusion
 from src.datasets.directory import DirectoryCorpus, recordings_corpus
+from src.datasets.index import open_index
 from src.datasets.librispeech import LibriSpeechCorpus
 from src.errors import ManifestError
 from src.types import Utterance
@@ -37,6 +38,18 @@ def test_transcripts_beside_the_files_or_none(tmp_path: Path) -> None:
     assert texts(corpus) == {"b": "hello there", "silence": "", "a": None}
     assert corpus.duration == 1.5
     assert corpus.exclusions == ()
+
+
+def test_what_is_hidden_is_counted(tmp_path: Path) -> None:
+    for name in ("a.wav", ".b.wav", "c/._a.wav", ".d/e.wav"):
+        record(tmp_path / name, "said")
+    (tmp_path / ".notes").touch()
+    (tmp_path / ".1.trans.txt").touch()
+    expected = Exclusion("4 files and folders", "the name begins with a dot")
+    assert DirectoryCorpus(tmp_path).exclusions == (expected,)
+    (tmp_path / "1.trans.txt").write_text("a said\n")
+    for _ in range(2):  # the second time from the index
+        assert open_index(tmp_path, tmp_path / "index", "x")[1][-1] == expected
 
 
 @pytest.mark.parametrize("suffix", ["", "sub"])

@@ -75,6 +75,7 @@ def test_what_is_found_and_what_is_left_out(root: Path, tmp_path: Path) -> None:
     assert utterances[2].audio == root / "1/11/1-11-0000.ogg"
     broken = Utterance("2-20-0001", root / "2/20/2-20-0001.flac", 0.0, text="BROKEN", speaker="2")
     assert set(exclusions) == {
+        Exclusion("1 file or folder", "the name begins with a dot"),
         Exclusion("1-11-0009", "no audio beside its transcript"),
         Exclusion("2/20/2-20.trans.txt:3", "the line holds no transcript"),
         Exclusion("2/20/2-20.trans.txt:4", "transcribed a second time"),
