@@ -9,9 +9,12 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from src.console import enduring, open_standard_streams
 
@@ -48,8 +51,9 @@ class TrainingError(SpeechError):
     """A run that cannot go on: memory is used up, or nothing is finite any more."""
 
 
-INTERRUPTED = 130
-_BROKEN_PIPE = 141  # what a shell calls a program that its reader left
+SIGNALLED = 128
+"""What shells add to the number of the signal that ended a program, for its status."""
+_BROKEN_PIPE = SIGNALLED + 13
 _DETAIL = "HYDRA_FULL_ERROR"
 _PERMISSION = "mend its permissions, or name a place that you may use"
 _FULL = "free some space, or name a place on another disk"
@@ -104,7 +108,8 @@ def run_command(
 ) -> int:
     """Run a command's ``task``, and return its exit status.
 
-    What a user can mend is printed as one sentence, with status 2.
+    What a user can mend is printed as one sentence, with status 2; a signal that ends the command
+    is named, with status 128 and its number.
 
     Args:
         mendable: errors besides ours and the system's that end in a sentence.
@@ -115,7 +120,39 @@ def run_command(
     """
     open_standard_streams()
     with enduring("stderr") if prints_result else enduring("stdout", "stderr"):
-        return _run(task, mendable, explain, detail)
+        try:
+            with _ended_by_signals():
+                return _run(task, mendable, explain, detail)
+        except KeyboardInterrupt as error:
+            number = error.args[0] if isinstance(error, _Ended) else signal.SIGINT
+            print(f"interrupted by {signal.Signals(number).name}", file=sys.stderr)
+            return SIGNALLED + number
+
+
+class _Ended(KeyboardInterrupt):
+    """Carries the number of the signal that asks for the end."""
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Within, other signals by which people end programs do as Ctrl-C does: all is put away."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for each in before:  # a second one must not disturb this
+            signal.signal(each, signal.SIG_IGN)
+        raise _Ended(number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGUSR1", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
+                before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _run(
@@ -142,9 +179,6 @@ def _run(
         print(f"error: {explain(error)}", file=sys.stderr)
         _forget_output()
         return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
 
 
 def _forget_output() -> None:

@@ -1,4 +1,4 @@
-"""Child processes that neither outlive their parent nor take its signals."""
+"""Child processes that neither outlive their parent nor take its signals; pools that end soon."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -40,6 +41,18 @@ def signals_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def cancelling(pool: Executor) -> Iterator[Executor]:
+    """Shuts ``pool`` down at the end, and cancels what it has not begun.
+
+    By itself it would finish all of its queue, hours of it, after an error or a signal.
+    """
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def serve_parent() -> None:

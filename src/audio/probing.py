@@ -11,6 +11,7 @@ from tqdm import tqdm
 from src.audio.reading import AudioInfo, probe
 from src.errors import AudioError, ConfigError
 from src.hardware import cpus
+from src.processes import cancelling
 
 _CHUNK = 32  # files for one task: a task for each would cost more than the reading
 
@@ -33,7 +34,7 @@ def probe_all(
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     results: list[AudioInfo | AudioError] = []
     with (
-        ThreadPoolExecutor(n_workers) as pool,
+        cancelling(ThreadPoolExecutor(n_workers)) as pool,
         tqdm(total=len(paths), desc=description, unit=" files", disable=None) as bar,
     ):
         for found in pool.map(_probe_chunk, chunks):

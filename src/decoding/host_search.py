@@ -19,6 +19,7 @@ from src.kernels.frames import compact, emission_frames
 from src.kernels.fusion import HOT_STATE, SPELLING_NODE, Fusion
 from src.kernels.ngram import NODE
 from src.kernels.search import search
+from src.processes import cancelling
 from src.text import TextEncoder
 from src.types import Hypothesis, Padded
 
@@ -118,7 +119,7 @@ def search_batch(
         return [decode(index) for index in range(len(rows))]
     # the longest first, lest one thread is left alone with it in the end
     order = sorted(range(len(rows)), key=lambda index: -lengths[index])
-    with ThreadPoolExecutor(threads) as pool:
+    with cancelling(ThreadPoolExecutor(threads)) as pool:
         found = dict(zip(order, pool.map(decode, order), strict=True))
     return [found[index] for index in range(len(rows))]
 

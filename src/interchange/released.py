@@ -10,7 +10,7 @@ from typing import Any
 
 from src import checkpoint
 from src.datasets.model_download import copy_model, download_model
-from src.errors import INTERRUPTED, CheckpointError, run_command
+from src.errors import SIGNALLED, CheckpointError, run_command
 from src.interchange.importing import import_checkpoint
 from src.interchange.registry import REGISTRY, Model, find, read
 from src.interchange.telling import summary
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of ``download_model.py``; returns its exit status."""
     options = arguments_of(arguments)
     status = run_command(lambda: _run(options))
-    if status == INTERRUPTED:
+    if status > SIGNALLED:
         print("what has arrived is kept and resumed next time", file=sys.stderr)
     return status
 

@@ -17,6 +17,7 @@ from src.audio.reading import probe, read_audio
 from src.errors import AudioError
 from src.hardware import cpus
 from src.preflight.finding import Finding, Severity, few, quantity
+from src.processes import cancelling
 from src.types import Utterance
 
 SILENCE_DBFS = -60.0
@@ -95,7 +96,7 @@ def listen(
     heard: list[Heard] = []
     hidden = None if show else True  # None: hidden where there is no terminal
     with (
-        ThreadPoolExecutor(workers) as pool,
+        cancelling(ThreadPoolExecutor(workers)) as pool,
         tqdm(total=len(utterances), desc=description, unit=" utterances", disable=hidden) as bar,
     ):
         for results in pool.map(hear, chunks):

@@ -98,8 +98,10 @@ def create_app(recognizer: Recognizer, settings: ServeSettings, *, model: str) -
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-        workers.close()
+        try:
+            yield
+        finally:
+            workers.close()
 
     app = FastAPI(
         title="DeepSpeech2",

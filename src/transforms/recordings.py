@@ -29,6 +29,7 @@ from src.audio.reading import AUDIO_SUFFIXES, read_audio
 from src.errors import AudioError, ConfigError
 from src.hardware import cpus
 from src.paths import resolve
+from src.processes import cancelling
 from src.seeding import derive_seed
 from src.transforms.checks import require, require_positive
 
@@ -110,7 +111,7 @@ class NoiseFolder:
             ConfigError: none is of use.
         """
         # Decoders release the interpreter lock; map keeps the order of the files.
-        with ThreadPoolExecutor(min(8, cpus())) as pool:
+        with cancelling(ThreadPoolExecutor(min(8, cpus()))) as pool:
             pairs = zip(self.files, pool.map(self._clip, self.files), strict=True)
             read = [(path, clip) for path, clip in pairs if clip is not None]
         if not read:

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,64 +20,15 @@ import pytest
 import torch
 
 from src import checkpoint
+from src.build.training import train
 from tests.engine.test_ranks import TORCHRUN
-from tests.system.conftest import ENVIRONMENT
-from tests.toy import ROOT, overrides, write_corpus
+from tests.system.ends import UNTIL, end, left_over, listener, start
+from tests.toy import config, overrides, write_corpus
 
-fcntl = pytest.importorskip("fcntl", reason="terminals are POSIX")
-termios = pytest.importorskip("termios")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="POSIX signals, /proc"),
 ]
-
-# Runs train.py as a user does, and lets something happen at a call of one of its functions.
-PROGRAM = """
-import multiprocessing, os, pkgutil, runpy, signal, sys, time
-
-def happen(event):
-    with open(os.environ["HAPPENED"], "w") as file:
-        file.write(str(time.time()))
-    if event == "error":
-        raise KeyError("a bug")
-    if event == "reader":
-        for process in multiprocessing.active_children():
-            os.kill(process.pid, signal.SIGKILL)
-            process.join()
-    elif event in ("pipe", "terminal", "nohup terminal"):
-        listener = os.environ["LISTENER"]
-        os.kill(int(listener), signal.SIGKILL)
-        while open(f"/proc/{listener}/stat").read().rpartition(")")[2].split()[0] != "Z":
-            time.sleep(0.01)
-    elif event == "log disk":
-        for number in os.listdir("/proc/self/fd"):
-            path = f"/proc/self/fd/{number}"
-            if os.path.exists(path) and os.readlink(path).endswith(("info.log", "metrics.jsonl")):
-                os.dup2(os.open("/dev/full", os.O_WRONLY), int(number))
-    elif event == "rank":
-        if os.environ["RANK"] == "1":
-            os.kill(os.getpid(), signal.SIGKILL)
-    elif event != "success":
-        os.killpg(0, getattr(signal, event.removeprefix("nohup ")))
-
-def at(place, number, event):
-    owner, _, name = place.rpartition(".")
-    owner = pkgutil.resolve_name(owner)
-    function, calls = getattr(owner, name), 0
-    def wrapped(*args, **options):
-        nonlocal calls
-        calls += 1
-        if calls == number:
-            happen(event)
-        return function(*args, **options)
-    setattr(owner, name, wrapped)
-
-if __name__ == "__main__":
-    place, number, event = sys.argv[1:4]
-    at(place, int(number), event)
-    sys.argv[:] = ["train.py", *sys.argv[4:]]
-    runpy.run_path("train.py", run_name="__main__")
-"""
 
 PHASES = {  # the call at which it happens, of the run below
     "first epoch": ("src.trainer.trainer:Trainer._step", 2),
@@ -134,78 +83,10 @@ def words(data: Path, folder: Path, *more: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> str:
-    file = tmp_path_factory.mktemp("program") / "train_until.py"
-    file.write_text(PROGRAM, encoding="utf-8")
-    return str(file)
-
-
-def start(
-    *arguments: str, output: int = subprocess.PIPE, nohup: bool = False, **environment: str
-) -> subprocess.Popen[str]:
-    def prepare() -> None:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL)
-        if os.isatty(1):  # the session's own terminal, from which it gets SIGHUP
-            fcntl.ioctl(1, termios.TIOCSCTTY, 0)
-
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env={**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT), **environment},
-        stdout=output,
-        stderr=output,
-        text=True,
-        start_new_session=True,
-        preexec_fn=prepare,
-    )
-
-
-@contextmanager
-def listener(event: str) -> Iterator[tuple[int, str]]:
-    """What a training writes into, and the process that reads it; the test itself for most."""
-    if event not in ("pipe", "terminal", "nohup terminal"):
-        yield subprocess.PIPE, ""
-        return
-    read, write = os.pipe() if event == "pipe" else os.openpty()
-    with subprocess.Popen(["tee", os.devnull], stdin=read, stdout=subprocess.DEVNULL) as process:
-        os.close(read)
-        try:
-            yield write, str(process.pid)
-        finally:
-            os.close(write)
-            process.kill()
-
-
-def left_over(session: int) -> list[str]:
-    """Processes that the program has left behind."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, _, its_session = stat.read_text().rpartition(")")[2].split()[:4]
-        except OSError:  # ended meanwhile
-            continue
-        if int(its_session) == session and state != "Z":
-            found.append(stat.parent.name)
-    return found
-
-
-def end(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """What it printed; nothing of it is left."""
-    out, error = process.communicate(timeout=400)
-    deadline = time.monotonic() + 20
-    while left_over(process.pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not left_over(process.pid)
-    return out, error
-
-
-@pytest.fixture(scope="module")
 def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run to which nothing happens."""
     folder = tmp_path_factory.mktemp("uninterrupted")
-    process = start("train.py", "-cn=an4", *words(data, folder))
-    _, error = end(process)
-    assert process.returncode == 0, error
+    assert train(config("an4", *words(data, folder))) == 0
     return folder / "toy"
 
 
@@ -235,13 +116,13 @@ def differing(one: Any, other: Any, place: str = "") -> Iterator[str]:
     [pytest.param(*case, marks=[] if case in CHOSEN else pytest.mark.exhaustive) for case in ALL],
 )
 def test_a_training_ends(
-    program: str, data: Path, uninterrupted: Path, tmp_path: Path, phase: str, event: str
+    data: Path, uninterrupted: Path, tmp_path: Path, phase: str, event: str
 ) -> None:
     happened, run = tmp_path / "happened", tmp_path / "toy"
     place, number = PHASES[phase]
     with listener(event) as (output, process_id):
         process = start(
-            *(program, place.replace(":", "."), str(number), event, "-cn=an4"),
+            *(UNTIL, place.replace(":", "."), str(number), event, "train.py", "-cn=an4"),
             *words(data, tmp_path),
             output=output,
             nohup=event.startswith("nohup"),
@@ -268,16 +149,16 @@ def test_a_training_ends(
     if STATUSES[event]:
         if (phase, event) != ("saving", "error"):
             assert checkpoint.load(run / "checkpoint-last.pth")["step"] >= 1
-        resumed = start("train.py", "-cn=an4", *words(data, tmp_path, "trainer.resume_from=auto"))
-        _, error = end(resumed)
-        assert resumed.returncode == 0, error
+        again = config("an4", *words(data, tmp_path, "trainer.resume_from=auto"))
+        assert train(again) == 0
     for name in ("checkpoint-last.pth", "checkpoint-epoch2.pth", "model_best.pth"):
         assert not list(differing(learnt(run / name), learnt(uninterrupted / name)))
 
 
-def test_ranks_end_when_one_of_them_is_killed(program: str, data: Path, tmp_path: Path) -> None:
+def test_ranks_end_when_one_of_them_is_killed(data: Path, tmp_path: Path) -> None:
     process = start(
-        *(*TORCHRUN, "2", program, "src.trainer.trainer.Trainer._step", "2", "rank", "-cn=an4"),
+        *(*TORCHRUN, "2", UNTIL, "src.trainer.trainer.Trainer._step", "2", "rank"),
+        *("train.py", "-cn=an4"),
         *words(data, tmp_path),
         HAPPENED=str(tmp_path / "happened"),
     )

@@ -21,7 +21,7 @@ from src.errors import ConfigError, SpeechError
 from src.files import locked, whole_folder
 from src.hardware import cpus
 from src.paths import move_aside
-from src.processes import serve_parent, signals_held_back
+from src.processes import cancelling, serve_parent, signals_held_back
 
 SAMPLE_RATE = 16000
 MARK = ".spoken-version"
@@ -164,7 +164,8 @@ def _in_processes(chunks: Sequence[Sequence[Line]], folder: Path, n_workers: int
         return
     # Spawned, since a fork of a process with threads or a GPU may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_workers, mp_context=context, initializer=serve_parent) as pool:
+    workers = ProcessPoolExecutor(n_workers, mp_context=context, initializer=serve_parent)
+    with cancelling(workers) as pool:
         with signals_held_back():
             numbers = pool.map(_record_chunk, chunks, folders)
         yield from numbers
