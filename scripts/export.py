@@ -11,6 +11,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from src.errors import CheckpointError, run_command
+from src.escaping import one_line
 from src.files import write_whole
 from src.interchange.exporting import card, export
 from src.network.fetch import checksum
@@ -77,10 +78,9 @@ def _export(options: argparse.Namespace) -> None:
             place.unlink(missing_ok=True)
         raise
     before, after = options.checkpoint.stat().st_size, options.output.stat().st_size
-    print(
-        f"{options.output}: {after / 1e6:.1f} MB of {before / 1e6:.1f} MB, SHA-256"
-        f" {checksum(options.output)}\n{place}: its card"
-    )
+    sizes = f"{after / 1e6:.1f} MB of {before / 1e6:.1f} MB"
+    print(one_line(f"{options.output}: {sizes}, SHA-256 {checksum(options.output)}"))
+    print(one_line(f"{place}: its card"))
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def main() -> None:
     try:
         import uvicorn
 
-        from src.serving import create_app
+        from src.serving import Server, create_app
     except ImportError as error:
         raise ConfigError(
             f"{error.name} is missing: pip install -r requirements-serve.txt"
@@ -71,11 +71,11 @@ def main() -> None:
         )
         app = create_app(recognizer, settings, model=options.checkpoint.stem)
         config = uvicorn.Config(
-            app, log_level="warning", ws_max_size=1 << 20, timeout_graceful_shutdown=5
+            app, log_level="warning", ws_max_size=1 << 20, timeout_graceful_shutdown=15
         )
         host, port = listening.getsockname()[:2]
         print(f"http://{host}:{port}", flush=True)
-        uvicorn.Server(config).run(sockets=[listening])
+        Server(config, app.state.stop).run(sockets=[listening])
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -129,11 +129,21 @@ class Recognizer:
 
     @overload
     def transcribe(
-        self, audio: Audio, *, sample_rate: int | None = None, max_segment: float = MAX_SEGMENT
+        self,
+        audio: Audio,
+        *,
+        sample_rate: int | None = None,
+        max_segment: float = MAX_SEGMENT,
+        heard: Callable[[float], None] = nobody,
     ) -> Transcript: ...
     @overload
     def transcribe(
-        self, audio: list[Any], *, sample_rate: int | None = None, max_segment: float = MAX_SEGMENT
+        self,
+        audio: list[Any],
+        *,
+        sample_rate: int | None = None,
+        max_segment: float = MAX_SEGMENT,
+        heard: Callable[[float], None] = nobody,
     ) -> list[Transcript]: ...
     @torch.no_grad()
     def transcribe(
@@ -142,6 +152,7 @@ class Recognizer:
         *,
         sample_rate: int | None = None,
         max_segment: float = MAX_SEGMENT,
+        heard: Callable[[float], None] = nobody,
     ) -> Transcript | list[Transcript]:
         """What is said in a recording, or in each of several, of which short ones go together.
 
@@ -149,26 +160,32 @@ class Recognizer:
             audio: a file of any length, rate and number of channels, or samples (S,) in [-1, 1].
             sample_rate: of samples, in Hz; None: the model's own.
             max_segment: seconds; what is longer is cut where it is quiet.
+            heard: of what is longer, is told the seconds that the network has heard, again and
+                again; what it raises ends the work.
 
         Raises:
             AudioError: a file cannot be read, or samples are none, not one channel or not finite.
         """
         if not isinstance(audio, list):
-            return self.transcribe([audio], sample_rate=sample_rate, max_segment=max_segment)[0]
+            return self.transcribe(
+                [audio], sample_rate=sample_rate, max_segment=max_segment, heard=heard
+            )[0]
         given = [Given(item, sample_rate, self.sample_rate) for item in audio]
-        heard: dict[int, Transcript] = {}
+        found: dict[int, Transcript] = {}
         short: list[int] = []
         for place, each in enumerate(given):
             if each.seconds <= max_segment:
                 short.append(place)
                 continue
-            best = self.listen(each.recording(), [self.decoder], max_segment=max_segment)
-            heard[place] = self.transcript(best[self.decoder.name], each.seconds, each.path)
+            best = self.listen(
+                each.recording(), [self.decoder], max_segment=max_segment, heard=heard
+            )
+            found[place] = self.transcript(best[self.decoder.name], each.seconds, each.path)
         limits: dict[str, Any] = {"max_batch_duration": TOGETHER, "shuffle": False}
         for batch in plan_epoch([given[p].seconds for p in short], seed=0, epoch=0, **limits):
             places = [short[index] for index in batch]
-            heard |= zip(places, self._together([given[p] for p in places]), strict=True)
-        return [heard[place] for place in range(len(given))]
+            found |= zip(places, self._together([given[p] for p in places]), strict=True)
+        return [found[place] for place in range(len(given))]
 
     def _together(self, given: Sequence[Given]) -> list[Transcript]:
         """What is said in each of several short recordings."""

@@ -1,5 +1,6 @@
 """A recogniser over HTTP and WebSockets, and a page to try it."""
 
 from src.serving.app import create_app
+from src.serving.server import Server
 
-__all__ = ["create_app"]
+__all__ = ["Server", "create_app"]

@@ -44,6 +44,15 @@ class Desk:
         self._recognizer = recognizer
         self._settings = settings
         self._metrics = metrics
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End what is being transcribed, at its next piece."""
+        self._stopped = True
+
+    def _go_on(self, seconds: float) -> None:
+        if self._stopped:
+            raise HTTPException(503, "the server is being ended")
 
     def transcribe(self, file: BinaryIO, name: str, *, drawn: bool) -> tuple[Transcript, Any]:
         """The transcript, and its spectrogram if that is wanted.
@@ -76,7 +85,7 @@ class Desk:
                 " Hz, which is more than a recording may hold",
             )
         start = time.perf_counter()
-        heard = self._recognizer.transcribe(path)
+        heard = self._recognizer.transcribe(path, heard=self._go_on)
         self._metrics.took.observe(time.perf_counter() - start)
         self._metrics.audio.inc(seconds)
         rate = self._recognizer.sample_rate
@@ -101,6 +110,7 @@ def create_app(recognizer: Recognizer, settings: ServeSettings, *, model: str) -
         try:
             yield
         finally:
+            desk.stop()
             workers.close()
 
     app = FastAPI(
@@ -110,6 +120,7 @@ def create_app(recognizer: Recognizer, settings: ServeSettings, *, model: str) -
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
     )
+    app.state.stop = desk.stop
     app.add_middleware(BodyLimit, max_bytes=settings.max_bytes)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.hosts))
     app.mount("/static", StaticFiles(directory=_PAGE), name="static")

@@ -150,6 +150,13 @@ def test_nothing_is_kept(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_long_recording_does_not_hold_up_the_end(client: TestClient) -> None:
+    client.app.state.stop()  # type: ignore[attr-defined]
+    answer = upload(client, sound(60))
+    assert answer.status_code == 503
+    assert "is being ended" in answer.text
+
+
 def test_what_is_too_much_is_refused_and_room_comes_back(
     make: Make, recording: Path, recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
