@@ -1,4 +1,7 @@
-"""Names of any kind through whole commands: nothing is changed outside of the given folder."""
+"""Names of any kind through whole commands: nothing is changed outside of the given folder.
+
+``pytest -m exhaustive tests/system/test_names.py`` tries the other half of the commands.
+"""
 
 from __future__ import annotations
 
@@ -123,7 +126,7 @@ def end(process: subprocess.Popen[str], place: Path, status: int = 0) -> str:
     return out
 
 
-@pytest.mark.parametrize("audio", ["audio", "...jsonl"])
+@pytest.mark.parametrize("audio", ["audio", pytest.param("...jsonl", marks=pytest.mark.exhaustive)])
 def test_transcribe(place: Path, toy_run: Path, names: list[str], audio: str) -> None:
     def transcribe(*more: str) -> None:
         words = (f"inferencer.from_pretrained={toy_run / 'model_best.pth'}", "inferencer.threads=1")
@@ -177,6 +180,7 @@ def test_export(
     assert sorted(path.name for path in place.iterdir()) == before
 
 
+@pytest.mark.exhaustive
 def test_serve(place: Path, toy_run: Path, names: list[str]) -> None:
     recording = (place / "train/train-000.wav").read_bytes()
     words = ["scripts/serve.py", "--port", "0", "--greedy", "--threads", "1"]
@@ -194,7 +198,14 @@ def test_serve(place: Path, toy_run: Path, names: list[str]) -> None:
 
 
 @needs_bytes
-@pytest.mark.parametrize("program", ["scripts/doctor.py", "scripts/preview.py", "train.py"])
+@pytest.mark.parametrize(
+    "program",
+    [
+        "scripts/preview.py",
+        pytest.param("scripts/doctor.py", marks=pytest.mark.exhaustive),
+        pytest.param("train.py", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_names_that_are_not_utf_8(tmp_path: Path, program: str) -> None:
     place = tmp_path / "above" / "given"
     write_corpus(place, {"val": 3})
