@@ -130,7 +130,7 @@ def test_reports_of_others_predictions(
 ) -> None:
     rows = [
         {"id": text, "text": "=a|b ```", "pred_text": f"=b {text}"}
-        for text in (f"=id{CLEAR}", "x|y\nWER: 0 %", "<b>")
+        for text in (f"=id{CLEAR}", "x|y\nWER: 0 %", "<b>```")
     ]
     file, page = tmp_path / "p.jsonl", tmp_path / "page.html"
     rows[0]["speaker"] = rows[0]["pred_text"] = "g\u202eh \u2066i"

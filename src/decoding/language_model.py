@@ -106,7 +106,7 @@ def load_model(
             "a language model of words needs a space between words, but the alphabet"
             f" {text_encoder.alphabet!r} has none"
         )
-    rules = repr(text_encoder if text_encoder.composes else text_encoder.normalize)
+    rules = f"{text_encoder.normalize!r}{text_encoder.alphabet * text_encoder.composes}"
     model = load_ngram(path, key=text_encoder.spelled, key_name=rules, progress=True)
     spelled = normalized(model.words, text_encoder)
     words = None if lexicon is None else _read_lexicon(lexicon, text_encoder)
