@@ -23,6 +23,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from benchmarks.report import report
+from src.build.command_line import VERSION
 from src.build.components import create, group
 from src.datasets import DirectoryCorpus, LibriSpeechCorpus, SpeechDataset, SpeechLoader
 from src.datasets.corpus import Corpus
@@ -83,7 +84,7 @@ def delivered(loader: SpeechLoader) -> float:
 
 def front_end() -> FrontEnd:
     """As in the config of the full training, with its augmentations."""
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+    with initialize_config_dir(str(ROOT / "configs"), **VERSION):
         config = compose("deepspeech2")
     made: FrontEnd = create(group(config, "transforms"), "transforms")
     return made

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from hydra import compose, initialize_config_dir
 
+from src.build.command_line import VERSION
 from src.build.components import create, group
 from src.engine import Engine
 from src.pipeline import Pipeline
@@ -28,7 +29,7 @@ def make_learner(
     steps: int = 1000,
 ) -> Learner:
     """The learner of the config ``deepspeech2`` with ``overrides``, augmentation included."""
-    with initialize_config_dir(str(CONFIGS), version_base=None):
+    with initialize_config_dir(str(CONFIGS), **VERSION):
         config = compose("deepspeech2", overrides=list(overrides))
     engine = Engine(device, precision, threads)
     torch.manual_seed(0)

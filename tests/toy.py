@@ -11,6 +11,8 @@ import soundfile
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from src.build.command_line import VERSION
+
 ROOT = Path(__file__).resolve().parents[1]
 RATE = 16000
 WORDS = ["ab", "ba", "cab", "abc", "bc", "ca"]
@@ -70,7 +72,7 @@ def overrides(data: Path, save_dir: Path, *more: str) -> list[str]:
 
 
 def config(name: str, *changes: str) -> DictConfig:
-    with initialize_config_dir(str(ROOT / "configs"), version_base=None):
+    with initialize_config_dir(str(ROOT / "configs"), **VERSION):
         return compose(name, overrides=list(changes))
 
 

@@ -16,13 +16,15 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.build.components import COMPONENTS, MAY_BE_NULL, group, settings_of, unused
+from src.build.components import COMPONENTS, HYDRA_1_3, MAY_BE_NULL, group, settings_of, unused
 from src.build.quoting import quoted
 from src.errors import ConfigError, SpeechError, run_command, sentence
 from src.paths import ROOT
 from src.settings import GROUPS
 
 DETAIL = "HYDRA_FULL_ERROR"
+VERSION: dict[str, Any] = {"version_base": None} if HYDRA_1_3 else {}
+"""Asks Hydra for its own version's defaults; 1.4 has no others, and warns where it is asked."""
 
 
 class _Ended(BaseException):
@@ -73,7 +75,7 @@ def run(task: str, config_name: str, *, check: bool = True) -> None:
     os.environ[DETAIL] = "1"
     _put_help_check_aside()
     sys.argv[1:] = with_choices(sys.argv[1:])
-    main = hydra.main(version_base=None, config_path=str(ROOT / "configs"), config_name=config_name)
+    main = hydra.main(**VERSION, config_path=str(ROOT / "configs"), config_name=config_name)
     try:
         failed = run_command(
             compose,
@@ -132,7 +134,7 @@ def _put_help_check_aside() -> None:
     """Let Hydra 1.3 build its parser on Python 3.14, which checks each help text at once.
 
     One of Hydra's is an object that makes its text when it is printed. The stable Hydra with this
-    is chosen over the candidates of 1.4, whose config groups warn of ``version_base``.
+    is chosen over the candidates of 1.4, which do without it.
     """
     container: Any = argparse._ActionsContainer
     main: Any = importlib.import_module("hydra.main")
@@ -168,6 +170,7 @@ def explain(error: Exception) -> str:
         return f"{unset.group(1)} has no value: give one as {unset.group(1)}=VALUE"
     # Hydra puts the sentence and what there is first, search paths and hints after it
     said = re.split(r"Config search path|Set the environment variable|See https?:", str(error))[0]
+    said = re.sub(r".*(?=Error parsing override)", "", said, flags=re.DOTALL)  # 1.4: all words
     head, *choices = re.split(r":\n(?=\t)", said, maxsplit=1)
     listed = f": {', '.join(choices[0].split())}" if choices else ""
     return " ".join(head.split()) + listed

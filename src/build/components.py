@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_type_hints
 
+import hydra.utils
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -23,6 +24,10 @@ COMPONENTS = (
 )  # fmt: skip
 """Config groups whose nodes name a ``_target_``; the others are settings."""
 MAY_BE_NULL = ("lr_scheduler",)
+HYDRA_1_3 = hydra.__version__.startswith("1.3")
+# Hydra 1.4 asks which targets may run: those of a config are its user's own
+_CHECKS = getattr(hydra.utils, "UNSAFE_DISABLE_EXECUTION_CHECKS", None)
+_ANY: dict[str, Any] = {} if _CHECKS is None else {"_execution_whitelist_": _CHECKS}
 _READ = ("data_dir", "noise_dir", "checkpoints")  # by the commands themselves
 GROUPS = (*COMPONENTS, *SETTINGS)
 
@@ -35,13 +40,16 @@ def plain(node: Any) -> Any:
 def literal(value: Any) -> Any:
     """Plain values so that ``${`` in a text is still text after ``instantiate``.
 
-    It resolves references twice: once in place, and once more when it reads what came of that.
+    Hydra 1.3 resolves references twice: once in place, and once more when it reads what came of
+    that. 1.4 does it once.
     """
     if isinstance(value, Mapping):
         return {key: literal(item) for key, item in value.items()}
     if isinstance(value, list):
         return [literal(item) for item in value]
-    return unreferenced(unreferenced(value)) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return unreferenced(unreferenced(value) if HYDRA_1_3 else value)
 
 
 def group(config: DictConfig, key: str) -> dict[str, Any]:
@@ -94,7 +102,7 @@ def create(node: Mapping[str, Any], key: str, *arguments: Any, **derived: Any) -
     """
     check_keys(node, key)
     try:
-        make = instantiate(literal(dict(node)), _partial_=True, _convert_="all")
+        make = instantiate(literal(dict(node)), _partial_=True, _convert_="all", **_ANY)
         return make(*arguments, **derived)
     except InstantiationException as error:
         cause = error.__cause__

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import OverrideParseException
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from src.build.command_line import run
+from src.build.command_line import VERSION, explain, run
 from src.build.components import create, group, plain
 from src.build.quoting import quoted
 from src.errors import ManifestError
@@ -21,7 +22,7 @@ from src.paths import ROOT
 
 
 def heard(word: str) -> object:
-    with initialize_config_dir(str(ROOT / "configs"), version_base=None):
+    with initialize_config_dir(str(ROOT / "configs"), **VERSION):
         return compose("transcribe", overrides=[word]).audio
 
 
@@ -95,7 +96,7 @@ def test_a_path_with_what_looks_like_a_reference(name: str) -> None:
 
 def test_a_reference_in_a_path_is_text_wherever_it_goes() -> None:
     word = quoted("data_dir=/data/my ${oc.env:HOME}")
-    with initialize_config_dir(str(ROOT / "configs"), version_base=None):
+    with initialize_config_dir(str(ROOT / "configs"), **VERSION):
         config = compose("deepspeech2", overrides=[word])
     part = group(config, "datasets")["train"]
     assert part["data_dir"] == "/data/my ${oc.env:HOME}"
@@ -172,3 +173,10 @@ def test_a_path_counts_from_the_current_folder_where_it_exists_there(
         assert plain(OmegaConf.create({"value": parsed.value()})) == {"value": expected}, word
     monkeypatch.chdir(ROOT)
     assert quoted("audio=README.md") == "audio=README.md"
+
+
+@pytest.mark.parametrize("before", ["", "Error when parsing index: 0, string: x out of ['x'].\n"])
+def test_a_word_that_hydra_cannot_read_is_told_alike_by_1_3_and_1_4(before: str) -> None:
+    said = "Error parsing override 'x'\nmissing EQUAL at '<EOF>'"
+    told = explain(OverrideParseException(override="x", message=before + said))
+    assert told == "Error parsing override 'x' missing EQUAL at '<EOF>'"
