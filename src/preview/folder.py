@@ -112,7 +112,11 @@ def write(
     That one stands aside until the new one is there, and for good if this process is killed.
     """
     with whole_folder(folder) as fresh:
-        _write(fresh, page, stories, charts, numbers)
+        _write_stories(fresh, stories)
+        for name, content in charts.items():
+            (fresh / "pictures" / f"{name}.png").write_bytes(content)
+        write_whole(fresh / "numbers.json", json.dumps(numbers, ensure_ascii=False, indent=1))
+        write_whole(fresh / PAGE, page)
         before = move_aside(folder)
     if before is not None:
         for path in before.iterdir():
@@ -121,13 +125,7 @@ def write(
         shutil.rmtree(before)
 
 
-def _write(
-    folder: Path,
-    page: str,
-    stories: Sequence[Story],
-    charts: Mapping[str, bytes],
-    numbers: Mapping[str, Any],
-) -> None:
+def _write_stories(folder: Path, stories: Sequence[Story]) -> None:
     for name in ("audio", "pictures"):
         (folder / name).mkdir()
     for story in stories:
@@ -140,10 +138,6 @@ def _write(
                     start = story.utterance.id if first else stem
                     name = safe_name(f"{start}-{each.label}".replace(" ", "-"))
                     (folder / "audio" / f"{name}.flac").write_bytes(each.audio)
-    for name, content in charts.items():
-        (folder / "pictures" / f"{name}.png").write_bytes(content)
-    write_whole(folder / "numbers.json", json.dumps(numbers, ensure_ascii=False, indent=1))
-    write_whole(folder / PAGE, page)
 
 
 def _flac(waveform: Tensor, sample_rate: int) -> bytes:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, final
+
+from src.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -13,6 +16,28 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
+
+
+def one_line(error: Exception) -> str:
+    """The kind of an error, and the first line of what it says."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+@contextmanager
+def importing(package: str) -> Iterator[None]:
+    """Within, a tracker is imported, which only runs that show themselves there need.
+
+    Raises:
+        ConfigError: it cannot be.
+    """
+    try:
+        yield
+    except Exception as error:  # whatever a package that is damaged raises
+        raise ConfigError(
+            f"{package} cannot be imported ({one_line(error)}): install it anew with pip install"
+            f" {package}, or set writer=none"
+        ) from error
 
 
 class Writer(Protocol):

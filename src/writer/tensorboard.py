@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from src.errors import ConfigError
 from src.escaping import markdown_cell
+from src.writer.base import importing
 from src.writer.files import rasterise
 
 if TYPE_CHECKING:
@@ -42,14 +42,8 @@ class TensorboardWriter:
         Raises:
             ConfigError: tensorboard cannot be imported.
         """
-        # Imported here, because only runs that show themselves in TensorBoard need it.
-        try:
+        with importing("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
-        except Exception as error:  # whatever a package that is damaged raises
-            raise ConfigError(
-                f"tensorboard cannot be imported ({type(error).__name__}: {error}): install it anew"
-                " with pip install tensorboard, or set writer=none"
-            ) from error
 
         purge_step = None if resume_step is None else resume_step + 1
         self._writer: Any = SummaryWriter(str(Path(run_dir) / "tensorboard"), purge_step=purge_step)

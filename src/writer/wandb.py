@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from src.errors import ConfigError
 from src.files import write_whole
+from src.writer.base import importing, one_line
 from src.writer.files import rasterise
 
 if TYPE_CHECKING:
@@ -98,13 +99,8 @@ class WandbWriter:
         self._run: Any = None
         if mode == "disabled":
             return
-        try:
+        with importing("wandb"):
             import wandb
-        except Exception as error:  # whatever a package that is damaged raises
-            raise ConfigError(
-                f"wandb cannot be imported ({_one_line(error)}): install it anew with pip install"
-                " wandb, or set writer=none"
-            ) from error
         self._wandb: Any = wandb
         run_dir = Path(run_dir)
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -152,7 +148,7 @@ class WandbWriter:
                 return "online"
             reason = "there is no API key (`wandb login` stores one)"
         except Exception as error:
-            reason = _one_line(error)
+            reason = one_line(error)
         _log.warning("W&B goes offline: %s", reason)
         return "offline"
 
@@ -168,7 +164,7 @@ class WandbWriter:
             try:
                 run = self._wandb.init(**options, mode=attempt, settings=settings)
             except Exception as error:
-                _log.warning("W&B does not start in mode %s: %s", attempt, _one_line(error))
+                _log.warning("W&B does not start in mode %s: %s", attempt, one_line(error))
                 continue
             if attempt == "online":
                 _log.info("W&B shows the run at %s", run.url)
@@ -188,10 +184,5 @@ class WandbWriter:
             action()
         except Exception as error:
             if not self._reported:
-                _log.warning("W&B failed, training goes on without it: %s", _one_line(error))
+                _log.warning("W&B failed, training goes on without it: %s", one_line(error))
             self._reported = True
-
-
-def _one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
