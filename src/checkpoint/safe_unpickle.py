@@ -12,6 +12,7 @@ import io
 import math
 import pickle
 import pickletools
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -48,13 +49,15 @@ def unpickle(
         ValueError: it is malformed, endless or too large.
     """
     machine = _Machine(storage, room)
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-        if count > MOST_OPCODES:
-            raise ValueError(f"it has more than {MOST_OPCODES:,} instructions")
-        try:
-            machine.do(opcode.name, argument)
-        except IndexError as error:
-            raise ValueError(f"its {opcode.name} has nothing to work on") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of odd escapes in texts
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+            if count > MOST_OPCODES:
+                raise ValueError(f"it has more than {MOST_OPCODES:,} instructions")
+            try:
+                machine.do(opcode.name, argument)
+            except IndexError as error:
+                raise ValueError(f"its {opcode.name} has nothing to work on") from error
     value = machine.pop()
     if _size(value, {}, inert=inert) > MOST_VALUES:
         raise ValueError(f"it unfolds to more than {MOST_VALUES:,} values")

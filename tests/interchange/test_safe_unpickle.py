@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import builtins
+import io
 import os
 import pickle
 import subprocess
+import warnings
 import zipfile
 from collections.abc import Callable
 from functools import partial
@@ -18,6 +20,7 @@ from omegaconf import OmegaConf
 
 from src import checkpoint
 from src.checkpoint.inert import Inert, plain
+from src.checkpoint.safe_unpickle import unpickle
 from src.checkpoint.torch_file import read as read_file
 from src.errors import CheckpointError
 from src.interchange import convert
@@ -139,3 +142,12 @@ def test_other_files(tmp_path: Path, content: bytes) -> None:
         read(path)
     with pytest.raises(CheckpointError, match="does not exist"):
         read(tmp_path / "none.pth")
+
+
+def test_an_odd_escape_is_no_warning_of_python_s() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        value = unpickle(
+            io.BytesIO(b"S'a\\\x05'\n."), lambda _: torch.zeros(0), room=0, inert=False
+        )
+    assert value in ("a\\\x05", b"a\\\x05")
