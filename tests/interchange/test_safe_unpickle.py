@@ -145,9 +145,7 @@ def test_other_files(tmp_path: Path, content: bytes) -> None:
 
 
 def test_an_odd_escape_is_no_warning_of_python_s() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        value = unpickle(
-            io.BytesIO(b"S'a\\\x05'\n."), lambda _: torch.zeros(0), room=0, inert=False
-        )
-    assert value in ("a\\\x05", b"a\\\x05")
+    pickled = io.BytesIO(b"S'a\\\x05'\n.")
+    warnings.simplefilter("error")  # until pytest puts its own filters back
+    with pytest.raises(ValueError, match="its instruction STRING"):
+        unpickle(pickled, lambda _: torch.zeros(0), room=0, inert=False)
