@@ -152,4 +152,4 @@ def test_each_is_refused_in_a_sentence_or_computes(step: int, tmp_path: Path) ->
             wrong.append(f"{variant!r:.200}: {found}")
     print(len(ends), dict(ends))
     assert not wrong, "\n".join([f"{len(wrong)} of {ends.total()}", *wrong])
-    assert ends["computes"] > ends.total() // 20
+    assert ends["computes"] > ends.total() // 40  # or nothing was tried

@@ -148,7 +148,9 @@ def test_bad_input(quick_command: Run, toy_run: Path, model: Path, tmp_path: Pat
         "calibrator.folds=1"
     )
     assert "too few to calibrate" in error("datasets.val.limit=4")
-    assert "calibrator.reject_below must hold numbers" in error("calibrator.reject_below=[2]")
+    assert "calibrator.reject_below must be a list, each value a number" in error(
+        "calibrator.reject_below=[2]"
+    )
     learnt = error("datasets.val.manifest=train.jsonl", "datasets.val.limit=20")
     assert f"datasets.val is what {model} has learnt from" in learnt
     silent = tmp_path / "silent.jsonl"
