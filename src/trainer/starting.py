@@ -118,7 +118,10 @@ def _last_layer(
 ) -> list[str]:
     """Put into ``taken`` the rows of the last layer whose characters are known there."""
     keys = [f"{_OUTPUT}.weight", f"{_OUTPUT}.bias"]
-    if any(key not in given or given[key].shape[1:] != own[key].shape[1:] for key in keys):
+    shapes = [tuple(getattr(given.get(key), "shape", ())) for key in keys]
+    if any(
+        not each or each[1:] != own[key].shape[1:] for each, key in zip(shapes, keys, strict=True)
+    ):
         return [f"{_OUTPUT} begins anew: it has another width"]
     alphabet = theirs.get("text_encoder", {}).get("alphabet")
     if not isinstance(alphabet, str) or any(len(given[key]) != len(alphabet) + 1 for key in keys):

@@ -68,6 +68,14 @@ def test_characters_are_taken_wherever_they_stand() -> None:
     assert "characters that are gone: 'a' \"'\"" in lines
 
 
+@pytest.mark.parametrize("value", [torch.tensor(1.0), 3, None])
+def test_a_last_layer_that_is_none_begins_anew(value: object) -> None:
+    new, old = made(1), made(2)
+    content = {**old[0].state_dict(), "network.output.bias": value}
+    lines = start_from(new[0], new[1], {"state_dict": content, "recipe": old[1]}, PATH)
+    assert "network.output begins anew: it has another width" in lines
+
+
 def test_another_number_of_features_begins_the_first_recurrence_anew() -> None:
     new, old = made(1, n_mels=32), made(2)
     fresh = new[0].network.layers[0].ahead.weight_hh_l0.detach().clone()
