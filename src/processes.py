@@ -34,13 +34,27 @@ def signals_held_back() -> Iterator[None]:
     if multiprocessing.get_start_method() != "fork":
         from multiprocessing import resource_tracker
 
-        # it would be started within, and unblocks signals when it is
-        resource_tracker.ensure_running()
+        # it would be started within, and unblocks signals when it is; those that it does not
+        # ignore by itself it inherits as ignored
+        with _ignored(*REQUESTS):
+            resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, REQUESTS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _ignored(*numbers: int) -> Iterator[None]:
+    """Within, these signals are ignored, and by what is started for good."""
+    here = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers if here}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

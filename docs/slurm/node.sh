@@ -16,14 +16,19 @@ end_points=(--nnodes "${SLURM_NNODES:-1}" --rdzv-backend c10d
 ) &
 launcher=$!
 
+to_children() {  # as pkill -P does, which not every system has
+    # shellcheck disable=SC2046
+    kill -s "$1" $(cat /proc/"$launcher"/task/*/children 2>/dev/null) 2>/dev/null
+}
+
 asked=
 trap 'asked=yes' USR1
-trap 'pkill -TERM -P "$launcher"' TERM
+trap 'to_children TERM' TERM
 
 # Until train.py is in its loop SIGUSR1 passes it by: it is sent until somebody has listened.
 while kill -0 "$launcher" 2>/dev/null; do
     if [ -n "$asked" ]; then
-        pkill -USR1 -P "$launcher"
+        to_children USR1
         sleep 5
     else
         wait "$launcher"

@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader
 
 from src.errors import ReaderError
@@ -107,6 +108,9 @@ class Readers(Iterator[Any]):
             process.join(GRACE_SECONDS)
         if self._batches is not None:
             self._batches._shutdown = True
+            if self._batches._worker_pids_set:  # or another one of the same id could not start
+                torch._C._remove_worker_pids(id(self._batches))
+                self._batches._worker_pids_set = False
             self._batches = None
         _open.discard(self)
 

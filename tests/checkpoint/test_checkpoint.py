@@ -222,6 +222,7 @@ def test_two_processes_do_not_change_one_checkpoint(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_refused_before_the_work(public: Path) -> None:
     path = public / "model.pth"
     path.write_bytes(b"model")
+    public.chmod(0o555)  # for a plain user, whose folder it is
     refused = pytest.raises(CheckpointError, match="to a folder of yours, and name the copy")
     with as_nobody(), refused:
         checkpoint.reserved(path).__enter__()

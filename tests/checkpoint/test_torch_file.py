@@ -67,7 +67,7 @@ def test_it_reads_what_torch_wrote(tmp_path: Path, options: dict[str, Any]) -> N
     assert found["milestones"][17] == 0
 
 
-@pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*is (deprecated|not supported):DeprecationWarning")
 def test_two_tables_of_contents(tmp_path: Path) -> None:
     """One reader finds a checkpoint, another one a program, which torch would run."""
 

@@ -12,13 +12,17 @@ from collections.abc import Callable
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+import torch
+from torch.utils.data import DataLoader
 
 from src.datasets.dataset import SpeechDataset
 from src.datasets.loader import SpeechLoader
+from src.datasets.readers import Readers
 from src.errors import ReaderError
 from src.types import Utterance
 from tests.toy import ROOT
@@ -114,6 +118,17 @@ def test_one_that_does_not_come_to_an_end_is_ended(
         next(stream)
         running = readers()
     assert ended(running)
+
+
+def test_one_that_is_left_is_forgotten(tmp_path: Path) -> None:
+    """Another one that gets the same id could not start otherwise."""
+    dataset = SpeechDataset(corpus(tmp_path), str.encode)
+    batches: Any = [[0], [1]]
+    found = Readers(DataLoader(dataset, batch_sampler=batches, collate_fn=list, num_workers=1))
+    key = id(found._batches)
+    found.abandon()
+    with pytest.raises(ValueError, match="Cannot find worker information"):
+        torch._C._remove_worker_pids(key)
 
 
 def test_one_that_is_killed_while_a_batch_is_awaited(tmp_path: Path) -> None:

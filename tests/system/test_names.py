@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -117,7 +118,9 @@ def end(process: subprocess.Popen[str], place: Path, status: int = 0) -> str:
     out, error = process.communicate(timeout=300)
     assert process.returncode == status, error
     assert "Traceback" not in error
-    assert (place / "changed").read_text("utf-8") == ""
+    changed = (place / "changed").read_text("utf-8").splitlines()
+    # Python 3.14 has its sockets there where TMPDIR is too long for their names
+    assert [line for line in changed if not re.search(r" '/tmp(/(tmp)?\w{8})?'$", line)] == []
     above = place.parent
     assert sorted(path.name for path in above.iterdir()) == [".json", "given", "kept.json"]
     assert sorted(path.name for path in above.parent.iterdir()) == ["above", "kept.json"]
@@ -158,6 +161,13 @@ def test_train(place: Path) -> None:
     assert (place / "runs/toy/model_best.pth").is_file()
 
 
+def _can_be_typed(name: str) -> bool:
+    try:
+        return bool(os.fsencode(name))
+    except UnicodeEncodeError:  # half a character of UTF-16
+        return False
+
+
 def test_export(
     place: Path, toy_run: Path, names: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -167,7 +177,7 @@ def test_export(
     changed: list[str] = []
     n_exported = 0
     for name in names:
-        if "/" in name or "\0" in name:
+        if "/" in name or "\0" in name or not _can_be_typed(name):
             continue
         with watched([str(folder)], changed.append):
             status = export([str(toy_run / "model_best.pth"), f"--output={folder}/{name}.pth"])
