@@ -31,13 +31,7 @@ def signals_held_back() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    if multiprocessing.get_start_method() != "fork":
-        from multiprocessing import resource_tracker
-
-        # it would be started within, and unblocks signals when it is; those that it does not
-        # ignore by itself it inherits as ignored
-        with _ignored(*REQUESTS):
-            resource_tracker.ensure_running()
+    start_tracker()  # it would be started within, and unblocks signals when it is
     before = signal.pthread_sigmask(signal.SIG_BLOCK, REQUESTS)
     try:
         yield
@@ -45,13 +39,19 @@ def signals_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-@contextmanager
-def _ignored(*numbers: int) -> Iterator[None]:
-    """Within, these signals are ignored, and by what is started for good."""
+def start_tracker() -> None:
+    """Start Python's tracker of semaphores, which inherits that :data:`REQUESTS` are ignored.
+
+    Else the first progress bar would start it, and a signal to all processes would end it.
+    """
+    if multiprocessing.get_start_method() == "fork":  # which needs none
+        return
+    from multiprocessing import resource_tracker
+
     here = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers if here}
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in REQUESTS if here}
     try:
-        yield
+        resource_tracker.ensure_running()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -24,6 +24,7 @@ from src.files import plain_name, write_whole
 from src.hardware import cpus, processor
 from src.paths import resolve
 from src.pipeline import Pipeline
+from src.processes import start_tracker
 from src.ranks import n_ranks
 from src.settings import TrainerSettings
 from src.text import TextEncoder
@@ -51,6 +52,7 @@ log = logging.getLogger(__name__)
 def train(config: DictConfig) -> int:
     """Train as ``config`` says; returns the exit status."""
     settings = settings_of(config, TrainerSettings)
+    start_tracker()
     engine = Engine(settings.device, settings.precision, settings.threads)
     run_name = plain_name(str(group(config, "writer").get("run_name") or ""), "writer.run_name")
     folder = _open_folder(settings, run_name, engine)

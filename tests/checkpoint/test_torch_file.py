@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def test_two_tables_of_contents(tmp_path: Path) -> None:
     torch.jit.save(torch.jit.script(Nothing()), program)
     struct.pack_into("<Q", file, len(file) - 34, len(program.getvalue()) - 98)
     path = put(tmp_path / "two.pth", program.getvalue() + file)
-    with zipfile.ZipFile(path) as archive:
+    with suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:  # so Python 3.14 says
         assert not any("constants.pkl" in name for name in archive.namelist())
     with pytest.warns(UserWarning, match=r"dispatching to 'torch\.jit\.load'"):
         assert isinstance(torch.load(path, weights_only=False), torch.jit.ScriptModule)
