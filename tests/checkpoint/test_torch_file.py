@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import pickletools
+import re
 import struct
 import tarfile
 import zipfile
@@ -84,7 +85,7 @@ def test_two_tables_of_contents(tmp_path: Path) -> None:
         assert not any("constants.pkl" in name for name in archive.namelist())
     with pytest.warns(UserWarning, match=r"dispatching to 'torch\.jit\.load'"):
         assert isinstance(torch.load(path, weights_only=False), torch.jit.ScriptModule)
-    assert "names another table of contents" in why(path)
+    assert re.search("names another table of contents|Corrupt zip64", why(path))
     assert "TorchScript program" in why(put(path, program.getvalue()))
 
 
