@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def _export(options: argparse.Namespace) -> None:
     results = resolve(options.results)
     rows = read(results) if results.exists() else []
     digest = checksum(options.checkpoint)
-    existed = place.exists()
+    undo = ExitStack()
 
     def write_card(content: Mapping[str, Any]) -> None:
         told = card(
@@ -60,12 +61,14 @@ def _export(options: argparse.Namespace) -> None:
             licence=options.licence,
             data=options.data,
         )
+        if not place.exists():
+            write_whole(place, told)
+            undo.callback(place.unlink, missing_ok=True)
         # ours is the same: of an export that was killed before the model was there
-        if existed and place.read_bytes() != told.encode():
+        elif place.read_bytes() != told.encode():
             raise CheckpointError(f"{place} is there already and is kept: name another --card")
-        write_whole(place, told)
 
-    try:
+    with undo:  # no card without its model, and none that another export wrote is removed
         export(
             options.checkpoint,
             options.output,
@@ -73,10 +76,7 @@ def _export(options: argparse.Namespace) -> None:
             streaming=options.streaming,
             before=write_card,
         )
-    except BaseException:
-        if not existed:
-            place.unlink(missing_ok=True)
-        raise
+        undo.pop_all()
     before, after = options.checkpoint.stat().st_size, options.output.stat().st_size
     sizes = f"{after / 1e6:.1f} MB of {before / 1e6:.1f} MB"
     print(one_line(f"{options.output}: {sizes}, SHA-256 {checksum(options.output)}"))

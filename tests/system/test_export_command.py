@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts.export import main as export
 from src import checkpoint
+from src.errors import CheckpointError
 from src.inference import Recognizer
 from src.network.fetch import checksum
 from src.results.rows import append
@@ -74,3 +76,20 @@ def test_a_card_of_an_export_that_was_killed(
     assert "model.pth.md is there already and is kept" in refused.stderr
     assert [path.name for path in tmp_path.iterdir()] == [card.name]
     assert card.read_text() == "mine"
+
+
+@pytest.mark.slow
+def test_a_refused_export_leaves_the_card_that_another_wrote(
+    toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two at the same time: the second finds the model locked when the first has its card."""
+    output = tmp_path / "model.pth"
+    card = tmp_path / "model.pth.md"
+
+    def locked(*_: object, **__: object) -> None:
+        card.write_text("of the first")
+        raise CheckpointError("another process is at it")
+
+    monkeypatch.setattr("scripts.export.export", locked)
+    assert export([str(toy_run / "model_best.pth"), f"--output={output}"]) == 2
+    assert card.read_text() == "of the first"
