@@ -16,7 +16,15 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.build.components import COMPONENTS, HYDRA_1_3, MAY_BE_NULL, group, settings_of, unused
+from src.build.components import (
+    COMPONENTS,
+    HYDRA_1_3,
+    MAY_BE_NULL,
+    check_keys,
+    group,
+    settings_of,
+    unused,
+)
 from src.build.quoting import quoted
 from src.errors import ConfigError, SpeechError, run_command, sentence
 from src.paths import ROOT
@@ -92,12 +100,12 @@ def run(task: str, config_name: str, *, check: bool = True) -> None:
 
 
 def check_settings(config: DictConfig) -> None:
-    """Raise ConfigError for what is wrong in a config as far as no component need be built."""
+    """Raise ConfigError for what is wrong in a config as far as nothing need be imported for it."""
     for name in unused(config):
         raise ConfigError(f"the config's key {name!r} is no group, and nothing refers to it")
     for key in COMPONENTS:
-        if key in config and key not in MAY_BE_NULL:
-            group(config, key)
+        if key in config and not (key in MAY_BE_NULL and config[key] is None):
+            check_keys(group(config, key), key, imported=False)
     for key, cls in GROUPS.items():
         if key in config:
             settings_of(config, cls)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
 import hydra.utils
 from hydra.errors import InstantiationException
@@ -12,6 +12,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from src.build.quoting import unreferenced
+from src.build.signatures import in_source, of_class
 from src.errors import ConfigError, SpeechError, sentence
 from src.settings import GROUPS as SETTINGS
 from src.settings import check_value
@@ -119,28 +120,31 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def check_keys(node: Any, key: str) -> None:
-    """Raise ConfigError for a key that no constructor in ``node`` takes, or a value of no use."""
+def check_keys(node: Any, key: str, *, imported: bool = True) -> None:
+    """Raise ConfigError for a key that no constructor in ``node`` takes, or a value of no use.
+
+    Args:
+        node: plain values.
+        key: where the node stands in the config.
+        imported: whether classes may be imported; else only those of this program are looked at.
+    """
     if isinstance(node, list):
         for index, item in enumerate(node):
-            check_keys(item, f"{key}[{index}]")
+            check_keys(item, f"{key}[{index}]", imported=imported)
     if not isinstance(node, Mapping):
         return
+    signature = None
     if TARGET in node:
-        made = target(node, key)
-        parameters = inspect.signature(made).parameters
-        names = [name for name in parameters if name != "self"]
-        variadic = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-        hints = hints_of(made)
-        for name in node:
-            if not variadic and name not in names and not name.startswith("_"):
-                raise ConfigError(
-                    f"{key}.{name}={node[name]!r} does not exist: {node[TARGET]} takes"
-                    f" {', '.join(names)}"
-                )
-            check_value(f"{key}.{name}", node[name], hints.get(name))
+        signature = of_class(target(node, key)) if imported else in_source(str(node[TARGET]))
     for name, value in node.items():
-        check_keys(value, f"{key}.{name}")
+        if signature and not str(name).startswith("_"):
+            if name not in signature.hints and not signature.takes_any:
+                raise ConfigError(
+                    f"{key}.{name}={value!r} does not exist: {node[TARGET]} takes"
+                    f" {', '.join(signature.hints)}"
+                )
+            check_value(f"{key}.{name}", value, signature.hints.get(name))
+        check_keys(value, f"{key}.{name}", imported=imported)
 
 
 def target(node: Mapping[str, Any], key: str) -> type:
@@ -153,14 +157,6 @@ def target(node: Mapping[str, Any], key: str) -> type:
         return get_class(node[TARGET])
     except Exception as error:  # hydra wraps whatever importing the module raised
         raise ConfigError(f"{key}._target_={node[TARGET]!r} cannot be imported: {error}") from error
-
-
-def hints_of(made: type) -> dict[str, Any]:
-    """The annotations of a constructor's arguments; none where they cannot be read."""
-    try:
-        return get_type_hints(made.__init__, include_extras=True)  # type: ignore[misc]
-    except (NameError, TypeError):  # of another library, imported for its checker alone
-        return {}
 
 
 def takes(node: Mapping[str, Any], key: str, name: str) -> bool:
