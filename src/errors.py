@@ -32,7 +32,24 @@ class ManifestError(SpeechError):
 
 
 class AudioError(SpeechError):
-    """A recording that cannot be read, is empty or is cut off."""
+    """A recording that cannot be read, is empty or is cut off.
+
+    Attributes:
+        seconds: how much of what was asked for can be read all the same, from its start on.
+    """
+
+    seconds = 0.0
+
+
+class IncompleteError(AudioError):
+    """A recording of which a part is missing; ``seconds`` of it are there."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message, seconds)
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class ReaderError(SpeechError):

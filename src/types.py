@@ -76,6 +76,7 @@ class Utterance:
         text: the transcript as the corpus writes it; None if there is none.
         offset: seconds from the start of the file.
         speaker: None if unknown.
+        channel: the one that is heard, counted from 1; None: all of them together.
     """
 
     id: str
@@ -84,6 +85,7 @@ class Utterance:
     text: str | None = None
     offset: float = 0.0
     speaker: str | None = None
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,15 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An utterance whose audio could not be read, and why."""
+    """An utterance whose audio could not be read, and why.
+
+    Attributes:
+        seconds: how much of it can be read all the same, from its start on.
+    """
 
     utterance: Utterance
     reason: str
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

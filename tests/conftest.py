@@ -24,6 +24,15 @@ def speech_data() -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def speech_cases(speech_data: Path) -> Path:
+    """Small inputs of kinds that people have; tests that need them skip where they are absent."""
+    path = speech_data.parent / "cases"
+    if not path.is_dir():
+        pytest.skip("the small cases beside the real speech are absent")
+    return path
+
+
 @pytest.fixture
 def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

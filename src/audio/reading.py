@@ -1,13 +1,14 @@
-"""Recordings as samples: any file that libsndfile reads, at the rate that is asked for."""
+"""Recordings as samples: any file that libsndfile or FFmpeg reads, at the rate asked for."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,11 @@ import soxr
 import torch
 from torch import Tensor
 
-from src.audio.truncation import is_cut_off
-from src.errors import AudioError, ConfigError
+from src.audio import ffmpeg
+from src.audio.containers import Structure, examine, shortened
+from src.audio.ffmpeg import FfmpegFile
+from src.audio.mixing import Mix, Samples, choose
+from src.errors import AudioError, ConfigError, IncompleteError
 
 _SUFFIXES = {
     "AIFF": (".aif", ".aifc", ".aiff"),
@@ -35,34 +39,68 @@ _SUFFIXES = {
 
 AUDIO_SUFFIXES = frozenset(
     suffix for name in soundfile.available_formats() for suffix in _SUFFIXES.get(name, ())
-)
-"""Endings, in lower case, of the recordings that this build of libsndfile reads."""
+) | frozenset(ffmpeg.SUFFIXES)
+"""Endings, in lower case, of the recordings that can be read."""
 
 _UNKNOWN_FRAMES = 2**62  # a FLAC stream of unknown length is announced as the largest count
-_MP3_SLACK = 1152  # one MPEG frame: without a Xing header the length is an estimate
+_FRAME = 1152  # samples of an MPEG frame, by which counts of such files may be wrong
 _ROUNDING = 0.1  # seconds that a manifest's rounded duration may reach beyond the end
 _AT_ONCE = 2**24  # samples that are decoded at a time
 _RATES = (1000, 1_000_000)  # Hz; at fewer, a small file would become hours of samples
 
 
+class File(Protocol):
+    """What libsndfile and FFmpeg have in common."""
+
+    @property
+    def frames(self) -> int: ...
+    @property
+    def subtype(self) -> str: ...
+
+    samplerate: int
+    channels: int
+    format: str
+
+    def seek(self, frame: int) -> object: ...
+    def read(self, frames: int, dtype: str, always_2d: bool) -> Samples: ...
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What a recording's header says: ``duration`` in seconds, ``sample_rate`` in Hz."""
+    """What can be read of a recording: ``duration`` in seconds, ``sample_rate`` in Hz.
+
+    Attributes:
+        fault: why that is not all; empty where it is.
+    """
 
     duration: float
     sample_rate: int
     channels: int
+    fault: str = ""
 
 
-def probe(path: Path | str) -> AudioInfo:
-    """Read the header of ``path`` and decode nothing.
+def probe(path: Path | str, *, partial: bool = False, most: float | None = None) -> AudioInfo:
+    """Look at ``path``; nothing is decoded where its header can be trusted.
+
+    Args:
+        partial: whether what is cut off is described, too.
+        most: seconds after which decoding ends, for who wants no more.
 
     Raises:
-        AudioError: the file is missing, unreadable or empty, or cut off in a way that shows
-            without decoding; a cut FLAC or MP3 file is only found by :func:`read_audio`.
+        IncompleteError: it is cut off in a way that shows without decoding; a cut FLAC file is
+            only found by :func:`read_audio`.
+        AudioError: the file is missing, unreadable or empty.
     """
-    with opened(Path(path)) as file:
-        return AudioInfo(file.frames / file.samplerate, file.samplerate, file.channels)
+    with opened(Path(path), most) as source:
+        file, fault = source.file, ""
+        try:
+            source.check_whole()
+        except IncompleteError as error:
+            if not partial:
+                raise
+            fault = str(error)
+        return AudioInfo(file.frames / file.samplerate, file.samplerate, file.channels, fault)
 
 
 def read_audio(
@@ -71,40 +109,48 @@ def read_audio(
     sample_rate: int = 16000,
     offset: float = 0.0,
     duration: float | None = None,
+    channel: int | None = None,
 ) -> Tensor:
     """Read a recording, or ``duration`` seconds of it from ``offset`` seconds on.
 
-    Channels are averaged; another rate is converted to ``sample_rate`` with soxr (high
-    quality). Up to 0.1 s less than ``duration`` is returned where the file ends earlier,
-    since durations in manifests are rounded.
+    Channels are averaged, but for those that would cancel each other; floats beyond 1 are scaled;
+    another rate is converted to ``sample_rate`` with soxr (high quality). Up to 0.1 s less than
+    ``duration`` is returned where the file ends earlier, since durations in manifests are rounded.
+
+    Args:
+        channel: the only one that is read, counted from 1.
 
     Returns:
         (S,) float32 in [-1, 1].
 
     Raises:
-        AudioError: the file is missing, unreadable, empty or cut off, or holds samples that
-            are not finite; one sentence that starts with the path.
+        IncompleteError: a part of what is asked for is missing.
+        AudioError: the file is missing, unreadable or empty, or holds samples that are not
+            finite; one sentence that starts with the path.
         ConfigError: ``sample_rate`` or ``duration`` is not positive, or ``offset`` negative.
     """
+    check_options(sample_rate, offset, duration)
+    with opened(Path(path)) as source:
+        rate = source.file.samplerate
+        start, count = source.span(offset, duration)
+        parts = list(source.decoded(start, count, at_once(source.file)))
+        mix = source.mix(parts, channel)
+        samples = mix(parts[0]) if len(parts) == 1 else np.concatenate([mix(p) for p in parts])
+    if rate != sample_rate:
+        samples = soxr.resample(samples, rate, sample_rate)
+        if not len(samples):
+            raise AudioError(f"{path} is empty: it holds no sample at {sample_rate} Hz")
+    return torch.from_numpy(np.clip(samples, -1.0, 1.0))  # the resampler overshoots
+
+
+def check_options(sample_rate: int, offset: float, duration: float | None) -> None:
+    """Raise ConfigError for what no recording can be read with."""
     if sample_rate <= 0:
         raise ConfigError(f"sample_rate must be positive, but is {sample_rate}")
     if offset < 0:
         raise ConfigError(f"offset must not be negative, but is {offset}")
     if duration is not None and duration <= 0:
         raise ConfigError(f"duration must be positive, but is {duration}")
-    path = Path(path)
-    with opened(path) as file:
-        rate = file.samplerate
-        samples = _decode(file, path, *span(file, path, offset, duration))
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{path} holds samples that are not finite")
-    if rate != sample_rate:
-        # A float file may hold anything, and what is too large is no number any more afterwards.
-        samples = soxr.resample(np.clip(samples, -1.0, 1.0, out=samples), rate, sample_rate)
-        if not len(samples):
-            raise AudioError(f"{path} is empty: it holds no sample at {sample_rate} Hz")
-    # Lossy codecs, floating-point files and the resampler overshoot.
-    return torch.from_numpy(np.clip(samples, -1.0, 1.0, out=samples))
 
 
 def from_samples(
@@ -134,29 +180,134 @@ def from_samples(
     return torch.from_numpy(np.clip(array, -1.0, 1.0))
 
 
+class Source:
+    """A recording that is open.
+
+    Attributes:
+        path: where it lies.
+        file: what decodes it.
+    """
+
+    def __init__(self, path: Path, file: File, structure: Structure) -> None:
+        self.path, self.file = path, file
+        self._structure = structure
+
+    def check_whole(self) -> None:
+        """Raise IncompleteError for a file that ends before its header says."""
+        there = self.file.frames / self.file.samplerate
+        share: float | None = self._structure.missing
+        if not isinstance(self.file, FfmpegFile):
+            share = share or shortened(str(getattr(self.file, "extra_info", "")))
+        missing = there / (1 - share) - there if share and share < 1 else 0.0
+        if isinstance(self.file, FfmpegFile):
+            missing = missing or self.file.missing
+        if missing:
+            raise IncompleteError(
+                f"{self.path} is cut off: {missing:.3f} s are missing behind the {there:.2f} s that"
+                " are there",
+                there,
+            )
+        if share is None or self._structure.cut:
+            raise IncompleteError(
+                f"{self.path} is cut off behind the {there:.2f} s that are there", there
+            )
+
+    def span(self, offset: float, duration: float | None) -> tuple[int, int]:
+        """First frame and number of frames, checked against the file's length."""
+        file = self.file
+        if duration is None:
+            self.check_whole()
+        start, end = round(offset * file.samplerate), file.frames / file.samplerate
+        if start >= file.frames:
+            raise AudioError(
+                f"{self.path} ends at {end:.2f} s, before the utterance that starts at"
+                f" {offset:.2f} s"
+            )
+        if duration is None:
+            return start, file.frames - start
+        count = max(1, round(duration * file.samplerate))
+        if start + count > file.frames + _ROUNDING * file.samplerate:
+            raise IncompleteError(
+                f"{self.path} ends at {end:.2f} s, before the utterance that ends at"
+                f" {offset + duration:.2f} s",
+                (file.frames - start) / file.samplerate,
+            )
+        return start, min(count, file.frames - start)
+
+    def decoded(self, start: int, count: int, size: int) -> Iterator[Samples]:
+        """``count`` frames from ``start`` on as (n, C), in blocks of up to ``size``.
+
+        Raises:
+            IncompleteError: there are fewer; what there is was given before.
+            AudioError: there is none, or samples are not finite.
+        """
+        left = count
+        try:
+            # to 0, too: without it libsndfile 1.2.2 leaves the pre-skip of an Opus file in
+            self.file.seek(start)
+            while left > 0:  # a damaged header announces more than any memory holds
+                block = self.file.read(min(size, left), dtype="float32", always_2d=True)
+                if not len(block):
+                    break
+                if not np.isfinite(block).all():
+                    raise AudioError(f"{self.path} holds samples that are not finite")
+                left -= len(block)
+                yield block
+        except soundfile.SoundFileError as error:  # FFmpeg decodes up to the fault, and behind it
+            self.file.close()
+            self.file = FfmpegFile(self.path)
+            if self.file.frames <= start + count - left:
+                raise self._broken_off(count - left, count) from error
+            yield from self.decoded(start + count - left, left, size)
+            return
+        inexact = isinstance(self.file, FfmpegFile) or self.file.format == "MP3"
+        if left > (_FRAME if inexact else 0) or left == count:
+            raise self._broken_off(count - left, count)
+
+    def _broken_off(self, found: int, count: int) -> AudioError:
+        rate = self.file.samplerate
+        said = (
+            f"{self.path} is damaged or cut off: of {count / rate:.2f} s only {found / rate:.2f} s"
+            " can be decoded"
+        )
+        return IncompleteError(said, found / rate) if found else AudioError(said)
+
+    def examined(self, start: int, count: int, size: int) -> Iterator[Samples]:
+        """What can be decoded, if :meth:`mix` need see it before."""
+        if self.file.channels > 1 or self._is_float:
+            with suppress(AudioError):  # which is raised when the samples are given
+                yield from self.decoded(start, count, size)
+
+    @property
+    def _is_float(self) -> bool:
+        return self.file.subtype in ("FLOAT", "DOUBLE")
+
+    def mix(self, blocks: Iterable[Samples], channel: int | None) -> Mix:
+        """How ``blocks``, or what they come from, become one channel."""
+        if channel is not None and channel > self.file.channels:
+            raise AudioError(f"{self.path} has {self.file.channels} channels, and so no {channel}.")
+        found = choose(blocks, is_float=self._is_float)
+        return found if channel is None else Mix(channel - 1, found.scale)
+
+
 @contextmanager
-def opened(path: Path) -> Iterator[soundfile.SoundFile]:
+def opened(path: Path, most: float | None = None) -> Iterator[Source]:
     """The file, if it can be read and holds something.
+
+    Args:
+        most: seconds after which FFmpeg counts no further.
 
     Raises:
         AudioError: says why not.
     """
     try:
-        file = soundfile.SoundFile(os.fsencode(path))  # a name need not be UTF-8
-    except TypeError as error:  # soundfile's answer to the ending .raw
-        raise AudioError(f"{path} is raw data without a header: convert it to WAV") from error
-    except soundfile.SoundFileError as error:
+        structure, file = _open(path, examine(path), most)
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):  # which is no fault of the file
+            raise
         raise AudioError(f"{path} {_why_not_opened(path, error)}") from error
-    with file:
-        if file.format == "RAW":  # libsndfile's guess for what has the ending .au or .snd
-            raise AudioError(f"{path} has no header that says what it holds: convert it to WAV")
-        if file.frames >= _UNKNOWN_FRAMES:
-            raise AudioError(f"{path} does not say how long it is: convert it anew into a file")
-        if is_cut_off(file, path):
-            raise AudioError(
-                f"{path} is cut off: its header announces more than the "
-                f"{file.frames / file.samplerate:.2f} s that are there"
-            )
+    source = Source(path, file, structure)
+    try:
         if not _RATES[0] <= file.samplerate <= _RATES[1]:
             raise AudioError(
                 f"{path} has {file.samplerate} samples a second, which must be from {_RATES[0]} to"
@@ -164,76 +315,39 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
             )
         if not file.frames:
             raise AudioError(f"{path} is empty: it holds no samples")
-        yield file
+        yield source
+    finally:
+        source.file.close()
 
 
-def _why_not_opened(path: Path, error: soundfile.SoundFileError) -> str:
-    try:
-        if path.is_dir():
-            return "is a folder, not a recording"
-        if not path.exists():
-            return "does not exist"
-        with path.open("rb") as stream:
-            if not stream.read(1):
-                return "is empty: the file has no bytes"
-    except OSError as reason:
-        if reason.errno in (errno.EMFILE, errno.ENFILE):  # which is no fault of the file
-            raise
-        return f"cannot be read: {reason.strerror}"
-    if "malformed" in str(error):
-        return "is damaged or cut off: libsndfile cannot make out its header"
-    return "is no audio that libsndfile can read"
+def _open(path: Path, structure: Structure, most: float | None) -> tuple[Structure, File]:
+    if not path.stat().st_size:
+        raise AudioError(f"{path} is empty: the file has no bytes")
+    if path.suffix.lower() == ".raw":
+        raise AudioError(f"{path} is raw data without a header: convert it to WAV")
+    file: Any
+    if structure.trusted and path.suffix.lower() not in ffmpeg.SUFFIXES:
+        try:
+            file = soundfile.SoundFile(os.fsencode(path))  # a name need not be UTF-8
+        except soundfile.SoundFileError as error:
+            cut = structure.cut or "malformed" in str(error)  # so it calls what is too short
+            return replace(structure, cut=cut), FfmpegFile(path, most=most)
+        if file.format == "RAW":  # libsndfile's guess for what has the ending .au or .snd
+            file.close()
+            raise AudioError(f"{path} has no header that says what it holds: convert it to WAV")
+        # of VOC files in many blocks it reads the headers as samples
+        if file.frames < _UNKNOWN_FRAMES and "multi-segment" not in file.extra_info:
+            return structure, cast(File, file)
+        file.close()
+    return structure, FfmpegFile(path, structure.starts, most)
 
 
-def span(
-    file: soundfile.SoundFile, path: Path, offset: float, duration: float | None
-) -> tuple[int, int]:
-    """First frame and number of frames, checked against the file's length."""
-    start = round(offset * file.samplerate)
-    if start >= file.frames:
-        raise AudioError(
-            f"{path} ends at {file.frames / file.samplerate:.2f} s, "
-            f"before the utterance that starts at {offset:.2f} s"
-        )
-    if duration is None:
-        return start, file.frames - start
-    count = max(1, round(duration * file.samplerate))
-    if start + count > file.frames + _ROUNDING * file.samplerate:
-        raise AudioError(
-            f"{path} ends at {file.frames / file.samplerate:.2f} s, "
-            f"before the utterance that ends at {offset + duration:.2f} s"
-        )
-    return start, min(count, file.frames - start)
+def _why_not_opened(path: Path, error: OSError) -> str:
+    if path.is_dir():
+        return "is a folder, not a recording"
+    return "does not exist" if not path.exists() else f"cannot be read: {error.strerror}"
 
 
-def at_once(file: soundfile.SoundFile) -> int:
+def at_once(file: File) -> int:
     """Frames that are decoded at a time, at most: silence may be packed a thousandfold."""
     return max(1, _AT_ONCE // int(file.channels))
-
-
-def _decode(
-    file: soundfile.SoundFile, path: Path, start: int, count: int
-) -> npt.NDArray[np.float32]:
-    """(S,) the mean of all channels, exactly ``count`` frames of them."""
-    parts: list[npt.NDArray[np.float32]] = []
-    left = count
-    try:
-        if start:
-            file.seek(start)
-        while left:  # a damaged header announces more than any memory holds
-            wanted = min(left, at_once(file))
-            part = file.read(wanted, dtype="float32")
-            parts.append(part if part.ndim == 1 else part.mean(axis=1))
-            left -= len(part)
-            if len(parts[-1]) < wanted:
-                break
-    except soundfile.SoundFileError as error:
-        raise AudioError(f"{path} is damaged or cut off: decoding broke off") from error
-    samples = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    slack = _MP3_SLACK if file.format == "MP3" else 0
-    if len(samples) + slack < count or not len(samples):
-        raise AudioError(
-            f"{path} is damaged or cut off: of {count / file.samplerate:.2f} s "
-            f"only {len(samples) / file.samplerate:.2f} s can be decoded"
-        )
-    return samples

@@ -5,19 +5,22 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
 
+from src.audio.probing import probe_all
+from src.audio.reading import AudioInfo
 from src.build.components import group, settings_of
 from src.build.loading import corpora, no_labels, open_loader
 from src.build.recognition import recognizer_from
 from src.datasets.corpus import MOST_NAMED, Corpus
 from src.engine import use_threads
 from src.escaping import one_line
-from src.evaluation import Evaluation
+from src.evaluation import Evaluation, Recognized
 from src.files import safe_name
 from src.inference import (
     PredictionFolder,
@@ -32,7 +35,7 @@ from src.inference.prediction_files import recall
 from src.inference.running import run_long, run_short
 from src.paths import at_home, resolve
 from src.settings import DataloaderSettings, InferencerSettings
-from src.types import Utterance
+from src.types import Failure, Utterance
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +60,10 @@ def infer(config: DictConfig) -> int:
     root = resolve(PREDICTIONS) / at_home(settings.save_path)
     evaluations: dict[str, Evaluation] = {}
     parts = corpora(group(config, "datasets"))
+    if settings.channels == "split":
+        parts = {name: _channels(corpus) for name, corpus in parts.items()}
     folders = _folders(parts, root)
-    failed: list[tuple[Utterance, str]] = []
+    failed: list[Failure] = []
     for name, corpus in parts.items():
         folder = PredictionFolder(
             folders[name],
@@ -72,9 +77,13 @@ def infer(config: DictConfig) -> int:
         )
         earlier = folder.finished(corpus.utterances)
         rest = [each for each in corpus.utterances if each.id not in earlier]
-        evaluation = _recognize(recognizer, corpus, rest, folder, dataloader, settings)
+        evaluation = _recognize(recognizer, corpus, rest, folder.write, dataloader, settings)
         recall(evaluation, earlier.values(), recognizer.decoder.name)
-        failed += _write_failures(corpus, evaluation, folder)
+        broken = [*evaluation.failures, *_excluded(corpus)]
+        for failure in broken:
+            folder.write_error(failure.utterance, failure.reason)
+        _hear_in_part(recognizer, corpus, broken, folder, dataloader, settings)
+        failed += broken
         folder.finish()
         evaluations[folders[name].name] = evaluation
         _tell(corpus, folder, len(earlier))
@@ -82,8 +91,10 @@ def infer(config: DictConfig) -> int:
         text = table(evaluations)
         if text:
             print(f"{text}\n")
-    for utterance, reason in failed:
-        print(one_line(f"could not be read: {utterance.audio}: {reason}"))
+    for each in failed:
+        said = "heard in part" if each.seconds else "could not be read"
+        reason = each.reason.removeprefix(f"{each.utterance.audio} ")
+        print(one_line(f"{said}: {each.utterance.audio}: {reason}"))
     return 1 if failed else 0
 
 
@@ -91,7 +102,7 @@ def _recognize(
     recognizer: Recognizer,
     corpus: Corpus,
     utterances: Sequence[Utterance],
-    folder: PredictionFolder,
+    write: Callable[[Recognized], None],
     dataloader: DataloaderSettings,
     settings: InferencerSettings,
 ) -> Evaluation:
@@ -105,14 +116,14 @@ def _recognize(
     evaluation = Evaluation.of(recognizer.decoders, budget=True)
     if short:
         loader = open_loader(dataloader, short, no_labels, recognizer.sample_rate, shuffle=False)
-        evaluation = run_short(recognizer, loader, decoders, folder.write, title=corpus.name)
+        evaluation = run_short(recognizer, loader, decoders, write, title=corpus.name)
     if long:
         run_long(
             recognizer,
             long,
             decoders,
             evaluation,
-            folder.write,
+            write,
             max_segment=longest,
             title=corpus.name,
         )
@@ -162,12 +173,41 @@ def _folders(parts: dict[str, Corpus], root: Path) -> dict[str, Path]:
     return folders
 
 
-def _write_failures(
-    corpus: Corpus, evaluation: Evaluation, folder: PredictionFolder
-) -> list[tuple[Utterance, str]]:
-    """A prediction file for each utterance that could not be read; returns which, and why."""
-    broken = [(failure.utterance, failure.reason) for failure in evaluation.failures]
-    broken += [(e.utterance, e.reason) for e in corpus.exclusions if e.utterance is not None]
-    for utterance, reason in broken:
-        folder.write_error(utterance, reason)
-    return broken
+def _excluded(corpus: Corpus) -> list[Failure]:
+    """What was left out since its recording cannot be read, or not all of it."""
+    left_out = [(each.utterance, each.reason) for each in corpus.exclusions]
+    return [Failure(each, reason, each.duration) for each, reason in left_out if each is not None]
+
+
+def _hear_in_part(
+    recognizer: Recognizer,
+    corpus: Corpus,
+    broken: Sequence[Failure],
+    folder: PredictionFolder,
+    dataloader: DataloaderSettings,
+    settings: InferencerSettings,
+) -> None:
+    """Write what is heard in the part of a recording that is there; it counts in no score."""
+    reasons = {each.utterance.id: each.reason for each in broken}
+    there = [replace(each.utterance, duration=each.seconds) for each in broken if each.seconds > 0]
+
+    def write(result: Recognized) -> None:
+        folder.write(result, reasons[result.utterance.id])
+
+    if there:
+        _recognize(recognizer, corpus, there, write, dataloader, settings)
+
+
+def _channels(corpus: Corpus) -> Corpus:
+    """The same with an utterance for each channel of each recording."""
+    paths = list(dict.fromkeys(each.audio for each in corpus))
+    infos = dict(zip(paths, probe_all(paths), strict=True))
+    found: list[Utterance] = []
+    for each in corpus:
+        info = infos[each.audio]
+        number = info.channels if isinstance(info, AudioInfo) else 1
+        found += [
+            replace(each, id=f"{each.id}-channel{channel}", channel=channel)
+            for channel in range(1, number + 1)
+        ]
+    return Corpus(corpus.name, found, corpus.exclusions)

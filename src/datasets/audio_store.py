@@ -63,6 +63,7 @@ def read(utterance: Utterance, sample_rate: int) -> Tensor:
         sample_rate=sample_rate,
         offset=utterance.offset,
         duration=utterance.duration,
+        channel=utterance.channel,
     )
 
 

@@ -30,8 +30,9 @@ class Exclusion:
         name: an utterance's id, or a file; for what is beyond ``hours`` or ``limit``, only how
             many.
         reason: why; word for word the same for all that one filter left out.
-        utterance: where its recording could not be read, what it would have been, with a
-            duration of 0 and an id that no other utterance of the corpus has; otherwise None.
+        utterance: where its recording could not be read, what it would have been, with the
+            duration of what can be read all the same, often 0, and an id that no other utterance
+            of the corpus has; otherwise None.
     """
 
     name: str

@@ -72,7 +72,7 @@ class SpeechDataset(Dataset[Sample | Failure]):
         try:
             samples = self._audio[index]
         except AudioError as error:
-            return Failure(utterance, str(error))
+            return Failure(utterance, str(error), error.seconds)
         waveform = torch.empty(len(samples))
         fill(waveform.numpy(), samples)
         return Sample(utterance, waveform, self._labels(utterance))
@@ -91,7 +91,7 @@ class SpeechDataset(Dataset[Sample | Failure]):
             try:
                 rows.append(self._audio[index])
             except AudioError as error:
-                failures.append(Failure(utterance, str(error)))
+                failures.append(Failure(utterance, str(error), error.seconds))
             else:
                 readable.append(utterance)
         return Batch(

@@ -154,7 +154,7 @@ def _utterances(recordings: list[_Recording]) -> tuple[list[Utterance], list[Exc
         if isinstance(info, AudioInfo):
             utterances.append(Utterance(id_, recording.path, info.duration, recording.text))
         else:
-            broken = Utterance(id_, recording.path, 0.0, recording.text)
+            broken = Utterance(id_, recording.path, info.seconds, recording.text)
             reason = audio_fault(info, recording.path)
             exclusions.append(Exclusion(recording.relative, reason, broken))
     return utterances, exclusions

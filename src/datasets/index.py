@@ -26,7 +26,7 @@ from src.files import safe_name
 from src.types import Utterance
 from src.user_cache import read_sealed, write_sealed
 
-VERSION = 2
+VERSION = 3
 _LINES = 4096  # that are parsed at a time
 
 Row = dict[str, Any]
@@ -119,7 +119,8 @@ def _scan(folders: Sequence[Folder], n_workers: int | None) -> list[Row]:
             rows.append({**row, "duration": info.duration})
         else:
             reason = audio_fault(info, path)
-            broken.append({"excluded": relative, "reason": reason, "utterance": row})
+            utterance = {**row, "duration": info.seconds}
+            broken.append({"excluded": relative, "reason": reason, "utterance": utterance})
     rows.extend(broken)
     rows.extend({"excluded": item.name, "reason": item.reason} for item in exclusions)
     return rows

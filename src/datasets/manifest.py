@@ -208,7 +208,8 @@ def _utterances(lines: Sequence[_Line], folder: Path) -> tuple[list[Utterance], 
         if duration is None:
             info = infos[audio]
             if not isinstance(info, AudioInfo):
-                exclusions.append(Exclusion(str(line.audio), audio_fault(info, audio), item))
+                there = replace(item, duration=max(0.0, info.seconds - line.offset))
+                exclusions.append(Exclusion(str(line.audio), audio_fault(info, audio), there))
                 continue
             duration = info.duration - line.offset
             if duration <= 0:

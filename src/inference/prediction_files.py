@@ -65,6 +65,8 @@ def transcript_of(content: Mapping[str, Any]) -> Transcript:
         id=content["id"],
         audio=content["audio_path"],
         reference=content["text"],
+        channel=content.get("channel"),
+        error=content.get("error"),
     )
 
 

@@ -164,7 +164,8 @@ class Recognizer:
                 again; what it raises ends the work.
 
         Raises:
-            AudioError: a file cannot be read, or samples are none, not one channel or not finite.
+            AudioError: nothing of a file can be read, or samples are none, not one channel or
+                not finite.
         """
         if not isinstance(audio, list):
             return self.transcribe(
@@ -177,10 +178,8 @@ class Recognizer:
             if each.seconds <= max_segment:
                 short.append(place)
                 continue
-            best = self.listen(
-                each.recording(), [self.decoder], max_segment=max_segment, heard=heard
-            )
-            found[place] = self.transcript(best[self.decoder.name], each.seconds, each.path)
+            best = self.listen(each.recording, [self.decoder], max_segment=max_segment, heard=heard)
+            found[place] = self.transcript(best[self.decoder.name], each.seconds, each)
         limits: dict[str, Any] = {"max_batch_duration": TOGETHER, "shuffle": False}
         for batch in plan_epoch([given[p].seconds for p in short], seed=0, epoch=0, **limits):
             places = [short[index] for index in batch]
@@ -192,13 +191,16 @@ class Recognizer:
         waveforms = [each.waveform() for each in given]
         heard = self.decoder(self.pipeline.emissions(Padded.stack(waveforms).to(self.device)))
         return [
-            self.transcript(nbest[0], len(waveform) / self.sample_rate, each.path)
+            self.transcript(nbest[0], len(waveform) / self.sample_rate, each)
             for each, waveform, nbest in zip(given, waveforms, heard, strict=True)
         ]
 
-    def transcript(self, best: Hypothesis, seconds: float, path: Path | None = None) -> Transcript:
+    def transcript(
+        self, best: Hypothesis, seconds: float, given: Given | None = None
+    ) -> Transcript:
         """A hypothesis of a recording of so many seconds, with its words."""
         told = self.words(best)
+        path = None if given is None else given.path
         return Transcript(
             text=best.text,
             words=told,
@@ -206,6 +208,7 @@ class Recognizer:
             duration=seconds,
             id="audio" if path is None else path.stem,
             audio=None if path is None else str(path),
+            error=None if given is None else given.fault,
         )
 
     def words(self, best: Hypothesis) -> tuple[Word, ...]:

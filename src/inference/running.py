@@ -66,7 +66,7 @@ def run_long(
             try:
                 result = _recognize_long(recognizer, utterance, decoders, max_segment, advance)
             except AudioError as error:
-                evaluation.failures.append(Failure(utterance, str(error)))
+                evaluation.failures.append(Failure(utterance, str(error), error.seconds))
                 continue
             count_result(evaluation, result, decoders, recognizer.text_encoder)
             on_result(result)
@@ -97,6 +97,7 @@ def _recognize_long(
         sample_rate=recognizer.sample_rate,
         offset=utterance.offset,
         duration=utterance.duration,
+        channel=utterance.channel,
     )
     heard = recognizer.listen(
         recording, decoders, max_segment=max_segment, heard=advance, examine=examine

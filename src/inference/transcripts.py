@@ -28,7 +28,7 @@ MADE_WITH = ".made_with"
 """Says which checkpoint and decoder made the predictions of a folder."""
 WHOLE = ("jsonl", "ctm")
 """Formats of which one file holds all recordings."""
-_PART = ("duration", "offset", "max_segment")
+_PART = ("duration", "offset", "channel", "max_segment")
 """What of a recording was heard, and in which pieces."""
 _OPTIONS = "inferencer.save_path and inferencer.output name the folders"
 _REMEDY = (
@@ -166,14 +166,20 @@ class PredictionFolder:
             "duration": round(utterance.duration, 3),
             "speaker": utterance.speaker,
         }
+        if utterance.channel is not None:
+            told["channel"] = utterance.channel
         if utterance.offset:
             told["offset"] = round(utterance.offset, 3)
         if self._max_segment is not None and utterance.duration > self._max_segment:
             told["max_segment"] = self._max_segment
         return told
 
-    def write(self, result: Recognized) -> None:
-        """Write what was heard."""
+    def write(self, result: Recognized, error: str | None = None) -> None:
+        """Write what was heard.
+
+        Args:
+            error: why a part of it could not be.
+        """
         recognizer = self._recognizer
         nbest = result.hypotheses[recognizer.decoder.name]
         best = nbest[0]
@@ -207,6 +213,8 @@ class PredictionFolder:
             content["others"] = others
         if result.budgets:
             content["causes"] = budget_notes(result.budgets)
+        if error is not None:
+            content["error"] = error
         self._write_json(content)
         self._deliver(content, keep=not self._overwrite)
 

@@ -29,12 +29,13 @@ class Columns(BaseModel):
 
 
 class Heard(BaseModel):
-    """A transcript."""
+    """A transcript; ``error`` says why a part of the recording could not be heard."""
 
     id: str
     text: str
     confidence: float
     duration: float
+    error: str | None = None
     words: list[HeardWord]
     files: dict[str, str] | None = None
     spectrogram: Columns | None = None
@@ -61,6 +62,8 @@ def answer(transcript: Transcript, *, files: bool) -> dict[str, Any]:
         "duration": transcript.duration,
         "words": [asdict(word) for word in transcript.words],
     }
+    if transcript.error is not None:
+        found["error"] = transcript.error
     if files:
         found["files"] = {name: make(transcript) for name, make in FORMATS.items()}
     return found

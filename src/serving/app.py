@@ -72,7 +72,7 @@ class Desk:
                 raise HTTPException(422, str(error).replace(str(path), name)) from error
 
     def _heard(self, path: Path, name: str, drawn: bool) -> tuple[Transcript, Any]:
-        info = probe(path)
+        info = probe(path, partial=True, most=self._settings.max_seconds)
         seconds, longest = info.duration, self._settings.max_seconds
         if seconds > longest:
             raise HTTPException(
@@ -90,8 +90,10 @@ class Desk:
         self._metrics.audio.inc(seconds)
         rate = self._recognizer.sample_rate
         spectrogram = self._recognizer.pipeline.front_end.features
-        image = picture(spectrogram, blocks(path, sample_rate=rate)) if drawn else None
-        return heard, image
+        there = blocks(path, sample_rate=rate, duration=seconds)
+        if heard.error is not None:
+            heard = replace(heard, error=heard.error.replace(str(path), name))
+        return heard, picture(spectrogram, there) if drawn else None
 
 
 def create_app(recognizer: Recognizer, settings: ServeSettings, *, model: str) -> FastAPI:

@@ -36,6 +36,8 @@ class InferencerSettings:
         formats: what is written besides JSON.
         output: the folder for these; None: that of the predictions.
         max_segment: seconds; longer recordings are heard in pieces of at most that. None: never.
+        channels: ``split`` hears each channel of a recording for itself, as those of a call;
+            ``mix`` hears all of them together.
         reject_below: predictions whose confidence is below it, from 0 to 1, are marked as
             rejected; None marks none.
     """
@@ -52,6 +54,7 @@ class InferencerSettings:
     formats: Sequence[Format] = ()
     output: Text | None = None
     max_segment: Annotated[float, Interval(ge=2)] | None = MAX_SEGMENT
+    channels: Literal["mix", "split"] = "mix"
     reject_below: Share | None = None
 
 

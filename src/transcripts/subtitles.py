@@ -7,21 +7,33 @@ from src.transcripts.transcript import Transcript
 
 
 def srt(transcript: Transcript) -> str:
-    """SubRip: numbered cues, milliseconds after a comma."""
+    """SubRip: numbered cues, milliseconds after a comma; a line says the channel, if any."""
+    spoken = [] if transcript.channel is None else [f"[channel {transcript.channel}]"]
     blocks = [
-        "\n".join((str(number), f"{_time(cue.start, ',')} --> {_time(cue.end, ',')}", *cue.lines))
+        "\n".join(
+            (
+                str(number),
+                f"{_time(cue.start, ',')} --> {_time(cue.end, ',')}",
+                *spoken,
+                *cue.lines,
+            )
+        )
         for number, cue in enumerate(cues(transcript.words, transcript.duration), 1)
     ]
     return "".join(f"{block}\n\n" for block in blocks)
 
 
 def vtt(transcript: Transcript) -> str:
-    """WebVTT (W3C): milliseconds after a point; ``&``, ``<`` and ``>`` are escaped."""
+    """WebVTT (W3C): milliseconds after a point; ``&``, ``<`` and ``>`` are escaped.
+
+    A channel is a voice.
+    """
+    voice = "" if transcript.channel is None else f"<v channel {transcript.channel}>"
     blocks = [
         "\n".join(
             (
                 f"{_time(cue.start, '.')} --> {_time(cue.end, '.')}",
-                *(_escaped(line) for line in cue.lines),
+                voice + "\n".join(_escaped(line) for line in cue.lines),
             )
         )
         for cue in cues(transcript.words, transcript.duration)

@@ -12,10 +12,16 @@ def txt(transcript: Transcript) -> str:
 
 
 def tsv(transcript: Transcript) -> str:
-    """Start and end in milliseconds, confidence and word, under a line that names them."""
-    lines = ["start\tend\tconfidence\tword"]
+    """Start and end in milliseconds, confidence and word, under a line that names them.
+
+    Where one channel was heard, its number stands in the first column.
+    """
+    head, first = "", ""
+    if transcript.channel is not None:
+        head, first = "channel\t", f"{transcript.channel}\t"
+    lines = [f"{head}start\tend\tconfidence\tword"]
     lines += [
-        f"{1000 * word.start:.0f}\t{1000 * word.end:.0f}\t{word.confidence:.4f}"
+        f"{first}{1000 * word.start:.0f}\t{1000 * word.end:.0f}\t{word.confidence:.4f}"
         f"\t{sheet_cell(word.word)}"
         for word in transcript.words
     ]
@@ -29,7 +35,7 @@ def ctm(transcript: Transcript) -> str:
     """
     name = "_".join(transcript.id.split())  # a blank would begin the next column
     return "".join(
-        f"{name} 1 {word.start:.3f} {max(word.end - word.start, 0.0):.3f} {word.word}"
-        f" {word.confidence:.4f}\n"
+        f"{name} {transcript.channel or 1} {word.start:.3f} {max(word.end - word.start, 0.0):.3f}"
+        f" {word.word} {word.confidence:.4f}\n"
         for word in transcript.words
     )

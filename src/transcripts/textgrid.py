@@ -7,6 +7,7 @@ from src.transcripts.transcript import Transcript
 
 def text_grid(transcript: Transcript) -> str:
     """One interval tier ``words`` from 0 to the end of the recording, without a gap."""
+    spoken = "" if transcript.channel is None else f" (channel {transcript.channel})"
     intervals = _intervals(transcript)
     end = intervals[-1][1]
     lines = [
@@ -20,7 +21,7 @@ def text_grid(transcript: Transcript) -> str:
         "item []:",
         "    item [1]:",
         '        class = "IntervalTier"',
-        '        name = "words"',
+        f'        name = "words{spoken}"',
         "        xmin = 0",
         f"        xmax = {end:.6f}",
         f"        intervals: size = {len(intervals)}",

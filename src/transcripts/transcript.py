@@ -21,6 +21,8 @@ class Transcript:
         id: what its files are called.
         audio: path of the recording; None for samples.
         reference: what was said, normalised; None where nobody knows.
+        channel: the one that was heard, counted from 1; None: all of them together.
+        error: why a part of the recording could not be heard; None if all was.
     """
 
     text: str
@@ -30,6 +32,8 @@ class Transcript:
     id: str = "audio"
     audio: str | None = None
     reference: str | None = None
+    channel: int | None = None
+    error: str | None = None
 
     @classmethod
     def joined(cls, parts: Sequence[Transcript]) -> Transcript:

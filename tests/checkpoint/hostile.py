@@ -8,6 +8,7 @@ that there are, and nothing but its own folder was touched.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import random
@@ -16,6 +17,7 @@ import signal
 import sys
 import tempfile
 import traceback
+import typing
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -211,10 +213,20 @@ def _watch(event: str, arguments: tuple[Any, ...], folder: Path, seen: list[str]
         own = own or place.startswith(f"{CACHE}/")  # of language models that were read
         if not own and (writes or not known):
             seen.append(f"open {place} {mode}")
+    elif event == "compile" and _of_annotation():
+        return
     elif event == "import":
         seen.append(f"import {arguments[0]}")
     elif event in WATCHED and not f"{[*arguments, ''][0]}/".startswith((f"{folder}/", CACHE)):
         seen.append(f"{event} {str(arguments)[:100]}")
+
+
+def _of_annotation() -> bool:
+    """Whether typing evaluates an annotation of ours; no file is read into one."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename != typing.__file__:
+        frame = frame.f_back
+    return frame is not None
 
 
 def main(words: list[str]) -> int:

@@ -97,7 +97,7 @@ def test_what_cannot_be_read_is_left_out_by_name(tmp_path: Path) -> None:
         Exclusion("c.wav", f"its transcript {tmp_path / 'c.txt'} is not UTF-8"),
         Exclusion(
             "sub/b.wav",
-            "is no audio that libsndfile can read",
+            "is no audio that libsndfile or FFmpeg can read",
             Utterance("b", tmp_path / "sub/b.wav", 0.0, "said"),
         ),
     )
@@ -120,7 +120,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     broken = DirectoryCorpus(tmp_path / "notes.txt")  # recognition reports it by its name
     assert not len(broken)
     (exclusion,) = broken.exclusions
-    assert "is no audio that libsndfile can read" in exclusion.reason
+    assert "is no audio that libsndfile or FFmpeg can read" in exclusion.reason
     assert exclusion.utterance is not None
     assert exclusion.utterance.audio == tmp_path / "notes.txt"
 

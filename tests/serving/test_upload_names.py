@@ -27,7 +27,7 @@ def test_no_name_of_an_upload_leads_out_of_its_folder(
     (place / "kept.wav").write_bytes(b"kept")
     read: list[Path] = []
 
-    def probed(path: Path) -> None:
+    def probed(path: Path, **options: object) -> None:
         assert path.read_bytes() == b"sent"
         read.append(path)
         raise HTTPException(422)
