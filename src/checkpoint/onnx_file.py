@@ -5,6 +5,7 @@ Everything that is no weight stands in the file's metadata, as in the other form
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,9 @@ def check_ports(
     given = {each.name for each in session.get_outputs()}
     if taken != set(inputs) or not given >= set(outputs):
         raise CheckpointError(
-            f"{path} is damaged: its graph takes {sorted(taken)} to {sorted(given)}, but"
-            f" {sorted(inputs)} to {sorted(outputs)} was to be expected"
+            f"{path} is damaged: its graph takes {reprlib.repr(sorted(taken))} to"
+            f" {reprlib.repr(sorted(given))}, but {sorted(inputs)} to {sorted(outputs)} was to be"
+            " expected"
         )
 
 

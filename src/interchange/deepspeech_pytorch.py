@@ -61,7 +61,7 @@ def convert(content: Mapping[str, Any], weights: Mapping[str, Any]) -> Converted
     recipe = {
         "model": network,
         "features": features,
-        "normalization": {"name": "UtteranceNormalization", "per_feature": False},
+        "normalization": {"name": "UtteranceNormalization", "per_feature": False, "level": None},
         "text_encoder": {"name": "TextEncoder", "alphabet": alphabet, "case": case},
         "decoder": {"name": "BeamSearchDecoder", "beam_size": 10},
     }

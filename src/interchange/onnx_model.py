@@ -19,13 +19,15 @@ from src.transforms import (
     Spectrogram,
     UtteranceNormalization,
 )
+from src.transforms.normalization import SILENCE
 
 
 def features(graph: Graph, front_end: FrontEnd) -> tuple[str, str]:
     """Nodes from waveforms (B, S) to features (B, F, T) and their lengths (B,)."""
-    spectrogram = front_end.features
-    values, frames, mask = _spectra(graph, spectrogram)
-    normalization = front_end.normalization
+    spectrogram, normalization = front_end.features, front_end.normalization
+    level = getattr(normalization, "level", None)
+    samples = "waveforms" if level is None else _leveled(graph, level)
+    values, frames, mask = _spectra(graph, spectrogram, samples)
     if isinstance(normalization, UtteranceNormalization):
         values = _by_utterance(graph, values, frames, mask, normalization, spectrogram.n_features)
     elif isinstance(normalization, GlobalNormalization):
@@ -55,15 +57,28 @@ def network(graph: Graph, model: DeepSpeech2, values: str, frames: str) -> tuple
     return graph.node("LogSoftmax", logits, axis=2), frames
 
 
-def _spectra(graph: Graph, spectrogram: Spectrogram) -> tuple[str, str, str]:
+def _leveled(graph: Graph, level: float) -> str:
+    """Waveforms (B, S) as :func:`src.transforms.normalization.leveled` scales them."""
+    mask = graph.node("Squeeze", _mask(graph, "waveforms", 1, "lengths", (0, 1, 2)), [2])
+    data = graph.node("Mul", "waveforms", mask)
+    wide = graph.node("Cast", data, to=11)  # double
+    energy = graph.node("ReduceSum", graph.node("Mul", wide, wide), [1])
+    count = graph.node("Cast", graph.node("Max", "lengths", [1]), to=11)
+    power = graph.node("Cast", graph.node("Div", energy, graph.node("Unsqueeze", count, [1])), to=1)
+    power = graph.node("Max", power, SILENCE)
+    gain = graph.node("Sqrt", graph.node("Div", 10 ** (level / 10), power))
+    return graph.node("Mul", data, gain)
+
+
+def _spectra(graph: Graph, spectrogram: Spectrogram, waveforms: str) -> tuple[str, str, str]:
     """Log spectra (B, F, T), how many frames they have (B,), and a mask (B, 1, T)."""
     n_fft, hop, margin = spectrogram.n_fft, spectrogram.hop_length, spectrogram.n_fft // 2
-    size = graph.node("Shape", "waveforms", start=1, end=2)
+    size = graph.node("Shape", waveforms, start=1, end=2)
     last = graph.node("Squeeze", graph.node("Add", size, [margin]), [0])
     # beyond its ends an utterance is continued by its mirror image
     ends = graph.node("Unsqueeze", "lengths", [1])
     index = layers.folded(graph, graph.node("Range", -margin, last, 1), ends)
-    samples = graph.node("GatherElements", "waveforms", index, axis=1)
+    samples = graph.node("GatherElements", waveforms, index, axis=1)
     x = layers.log_spectra(graph, spectrogram, graph.node("Unsqueeze", samples, [1]))
     frames = _divided(graph, "lengths", 2 * margin - n_fft, hop)
     frames = graph.node("Mul", frames, graph.node("Min", "lengths", [1]))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from src.transforms.base import FeatureTransform, WaveformTransform
 from src.transforms.features import Spectrogram
-from src.transforms.normalization import GlobalNormalization, NoNormalization
+from src.transforms.normalization import GlobalNormalization, NoNormalization, leveled
 from src.types import Padded
 
 
@@ -22,7 +22,8 @@ class FrontEnd(nn.Module):
 
     Args:
         features: a :class:`LogMelSpectrogram` or :class:`LogSpectrogram`.
-        normalization: a module that maps features (B, T, F) to features; None leaves them.
+        normalization: a module that maps features (B, T, F) to features; None leaves them. If it
+            has a ``level``, waveforms are brought to it before anything else.
         waveform_transforms: applied to waveforms, in order.
         feature_transforms: applied to normalised features, in order.
     """
@@ -113,10 +114,14 @@ class FrontEnd(nn.Module):
             self.normalization.fit(self._features(batch, None) for batch in batches)
 
     def _features(self, waveforms: Padded, generator: torch.Generator | None) -> Padded:
-        if generator is not None:
-            waveforms = self.augment(waveforms, generator)
         with _float32(waveforms):
-            features = self.features(Padded(waveforms.data.float(), waveforms.lengths))
+            waveforms = Padded(waveforms.data.float(), waveforms.lengths)
+            level = getattr(self.normalization, "level", None)
+            if level is not None:
+                waveforms = leveled(waveforms, level)
+            if generator is not None:
+                waveforms = self.augment(waveforms, generator)
+            features = self.features(waveforms)
         assert isinstance(features, Padded)
         return features
 

@@ -12,12 +12,27 @@ from src.errors import ConfigError
 from src.transforms.checks import require, require_positive
 from src.types import Padded
 
+SILENCE = 1e-10
+"""The power of -100 dB."""
+
 
 class NoNormalization(nn.Module):
     """Leaves features as they are."""
 
     def forward(self, features: Padded) -> Padded:
         return features
+
+
+def leveled(waveforms: Padded, level: float) -> Padded:
+    """Waveforms (B, S) scaled so that the root mean square of each is ``level`` dB of full scale.
+
+    What is quieter than -100 dB is taken for that: silence stays silence.
+    """
+    data = waveforms.masked().data
+    energy = data.double().square().sum(1)  # so that the padding's length makes no difference
+    power = (energy / waveforms.lengths.clamp_min(1)).clamp_min(SILENCE)
+    gain = (10 ** (level / 10) / power).sqrt().to(data.dtype)
+    return Padded(data * gain[:, None], waveforms.lengths)
 
 
 class UtteranceNormalization(nn.Module):
@@ -28,15 +43,22 @@ class UtteranceNormalization(nn.Module):
     Args:
         eps: keeps the quotient finite.
         per_feature: a mean and a deviation for each feature, or one pair for the utterance.
+        level: dB of full scale to which :class:`~src.transforms.FrontEnd` brings waveforms first,
+            or a quiet recording's features would sink into the offset under the logarithm; -25 is
+            that of LibriSpeech. None leaves them.
 
     Raises:
-        ConfigError: ``eps`` is not positive.
+        ConfigError: ``eps`` is not positive, or ``level`` not between -100 and 0.
     """
 
-    def __init__(self, *, eps: float = 1e-5, per_feature: bool = True) -> None:
+    def __init__(
+        self, *, eps: float = 1e-5, per_feature: bool = True, level: float | None = -25.0
+    ) -> None:
         super().__init__()
         require_positive("eps", eps)
+        require(level is None or -100 < level <= 0, "level", level, "from -100 to 0 dB, or null")
         self.eps = eps
+        self.level = level
         self.axes = [1] if per_feature else [1, 2]
 
     def forward(self, features: Padded) -> Padded:

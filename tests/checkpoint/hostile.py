@@ -213,7 +213,7 @@ def _watch(event: str, arguments: tuple[Any, ...], folder: Path, seen: list[str]
         own = own or place.startswith(f"{CACHE}/")  # of language models that were read
         if not own and (writes or not known):
             seen.append(f"open {place} {mode}")
-    elif event == "compile" and _of_annotation():
+    elif event in ("compile", "exec") and _of_annotation():
         return
     elif event == "import":
         seen.append(f"import {arguments[0]}")

@@ -24,6 +24,7 @@ from src.transforms import (
     SpeedPerturbation,
     UtteranceNormalization,
 )
+from src.transforms.normalization import leveled
 from src.types import Padded
 
 
@@ -51,11 +52,36 @@ def test_augments_only_with_a_generator() -> None:
     front_end = FrontEnd(features, normalization, recipe(), [SpecAugment()])
     batch = batch_of(16000, 9000)
     plain = front_end(batch)
-    assert torch.equal(plain.data, normalization(features(batch)).data)
+    assert torch.equal(plain.data, normalization(features(leveled(batch, -25.0))).data)
     first, again, other = (front_end(batch, generator("cpu", seed)) for seed in (1, 1, 2))
     assert torch.equal(first.data, again.data)
     assert first.data.shape != other.data.shape or not torch.equal(first.data, other.data)
     assert not torch.equal(first.lengths, plain.lengths)
+
+
+@pytest.mark.parametrize("decibels", [-90, -60, -40, -20, 20, 60])
+def test_the_level_of_a_recording_does_not_matter(decibels: int) -> None:
+    front_end = FrontEnd(LogMelSpectrogram(n_mels=40), UtteranceNormalization())
+    batch = batch_of(16000, 9000)
+    quiet = Padded(batch.data * 10 ** (decibels / 20), batch.lengths)
+    torch.testing.assert_close(front_end(quiet).data, front_end(batch).data, rtol=0, atol=2e-3)
+    if decibels <= -60:
+        plain = FrontEnd(LogMelSpectrogram(n_mels=40), UtteranceNormalization(level=None))
+        assert not torch.allclose(plain(quiet).data, plain(batch).data, atol=2e-2)
+
+
+def test_a_level_is_an_utterances_own() -> None:
+    """The same alone and in a batch, whatever stands beside it; silence stays silence."""
+    batch = batch_of(16000, 9000, 400)
+    batch.data[2] = 0
+    together = leveled(batch, -25.0)
+    for row, length in enumerate(batch.lengths.tolist()):
+        alone = leveled(
+            Padded(batch.data[row : row + 1, :length], batch.lengths[row : row + 1]), -25.0
+        )
+        assert torch.equal(alone.data[0], together.data[row, :length])
+    powers = together.data.square().sum(1) / together.lengths
+    torch.testing.assert_close(10 * powers.log10(), torch.tensor([-25.0, -25.0, -torch.inf]))
 
 
 def test_augment_gives_the_waveforms_behind_the_features() -> None:
