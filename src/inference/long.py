@@ -23,7 +23,9 @@ from src.loss.ctc import BLANK
 from src.pipeline import Pipeline
 from src.types import Hypothesis, Padded
 
-MAX_SEGMENT = 40.0  # seconds that the network hears at a time, if nobody says otherwise
+MAX_SEGMENT = 40.0  # seconds beyond which a recording is long, if nobody says otherwise
+PIECE = 15.0  # seconds of a long one that the network hears at a time, at most: in more, speakers
+# whose levels differ would share one mean and one deviation
 MARGIN = 1.0  # seconds of the neighbours that are heard with each piece
 TOGETHER = 120.0  # seconds of audio that the network hears at a time
 PART = 10.0  # seconds of frames that are decoded at a time, at most
@@ -221,7 +223,7 @@ def listen(
     Args:
         recording: called twice.
         pipeline: on its device.
-        max_segment: seconds that the network hears at a time, at most.
+        max_segment: seconds that the network hears at a time, at most, or ``PIECE`` if that is less.
         heard: is told the seconds that were heard, again and again.
         examine: is shown the parts that were decoded.
 
@@ -233,7 +235,7 @@ def listen(
     device = next(pipeline.network.parameters()).device
     log_probs = long_emissions(
         recording(),
-        cut(recording(), Levels(rate, step), max_segment),
+        cut(recording(), Levels(rate, step), min(max_segment, PIECE)),
         lambda waveforms: pipeline.emissions(waveforms.to(device)),
         sample_rate=rate,
         step=step,

@@ -66,7 +66,8 @@ def test_nothing_is_lost_or_doubled(recognizer: Recognizer, talk: tuple[Path, Pl
     assert whole.duration > 20.0
     expected = " ".join(each.text for each in alone)
     losses = [errors(expected, each.text) for each in (whole, at_once)]
-    assert losses[0] <= losses[1] < 0.05  # the network itself misses spaces where talks were joined
+    assert losses[1] < 0.05  # the network itself misses spaces where talks were joined
+    assert losses[0] < losses[1] + 0.01  # a letter of three hundred
     starts = np.array([word.start for word in whole.words])
     assert np.all(np.diff(starts) >= 0)
     distances = [

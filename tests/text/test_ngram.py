@@ -138,6 +138,7 @@ GOOD = (
         (GOOD[: GOOD.index("\\2-grams")], r"cut off"),
         (GOOD.replace("<s> </s>", "<s> word"), "'word', which is no 1-gram of it"),
         (GOOD.replace("-0.5\t", "x\t"), "a line that is no 2-gram"),
+        (GOOD.replace("\t-0.1\n", "\t-0.1\t-0.2\t-0.3\n"), "a line that is no 1-gram"),
         (GOOD.replace("-1\t<unk>", "-1\t</s>"), "1-gram '</s>' twice"),
     ],
 )

@@ -12,6 +12,7 @@ import csv
 import io
 import lzma
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -163,19 +164,20 @@ def _parse(block: bytes, n: int, path: Path) -> pd.DataFrame:
     if not block.strip():
         return pd.DataFrame({name: np.zeros(0, dtype=kinds[name]) for name in names})
     try:
-        return pd.read_csv(
-            io.BytesIO(block),
-            sep=r"\s+",
-            header=None,
-            names=names,
-            index_col=False,
-            dtype=kinds,
-            keep_default_na=False,
-            na_values={"b": [""]},
-            quoting=csv.QUOTE_NONE,
-            encoding="utf-8",
-        )
-    except ValueError as error:
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+            return pd.read_csv(
+                io.BytesIO(block),
+                sep=r"\s+",
+                header=None,
+                names=names,
+                index_col=False,
+                dtype=kinds,
+                keep_default_na=False,
+                na_values={"b": [""]},
+                quoting=csv.QUOTE_NONE,
+                encoding="utf-8",
+            )
+    except (ValueError, pd.errors.ParserWarning) as error:  # the warning: columns would be lost
         raise ManifestError(f"{path} has a line that is no {n}-gram: {error}") from error
 
 
