@@ -75,9 +75,9 @@ def check_ports(
     given = {each.name for each in session.get_outputs()}
     if taken != set(inputs) or not given >= set(outputs):
         raise CheckpointError(
-            f"{path} is damaged: its graph takes {reprlib.repr(sorted(taken))} to"
-            f" {reprlib.repr(sorted(given))}, but {sorted(inputs)} to {sorted(outputs)} was to be"
-            " expected"
+            "{} is damaged: its graph takes {} to {}, but {} to {} was to be expected".format(
+                path, *(reprlib.repr(sorted(each)) for each in (taken, given, inputs, outputs))
+            )
         )
 
 

@@ -223,7 +223,7 @@ def listen(
     Args:
         recording: called twice.
         pipeline: on its device.
-        max_segment: seconds that the network hears at a time, at most, or ``PIECE`` if that is less.
+        max_segment: seconds that the network hears at a time, at most; never more than ``PIECE``.
         heard: is told the seconds that were heard, again and again.
         examine: is shown the parts that were decoded.
 
