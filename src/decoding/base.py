@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
 from src.text import TextEncoder
 from src.types import Hypothesis, Padded
+
+T = TypeVar("T")
 
 
 class Decoder(Protocol):
@@ -69,6 +71,23 @@ def make_hypothesis(
         frames=tuple(frames),
         confidences=tuple(min(1.0, math.exp(value)) for value in log_confidences),
     )
+
+
+def distinct(
+    text_encoder: TextEncoder, found: Iterable[tuple[Sequence[int], T]], nbest: int
+) -> Iterator[tuple[Sequence[int], T]]:
+    """The first ``nbest`` labels, best first, that are different texts.
+
+    Labels that differ in spaces at an end or beside another space are the same text.
+    """
+    seen: set[str] = set()
+    for labels, more in found:
+        text = " ".join(text_encoder.decode(labels).split())
+        if text not in seen:
+            seen.add(text)
+            yield labels, more
+        if len(seen) == nbest:
+            return
 
 
 def check_tokens(log_probs: Padded, text_encoder: TextEncoder) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from src.decoding.base import make_hypothesis
+from src.decoding.base import distinct, make_hypothesis
 from src.decoding.frames import BLANK, Frames, prepare
 from src.decoding.host_search import SearchOptions
 from src.decoding.prefix_search import prefix_beam_search
@@ -29,14 +29,40 @@ def search_on_device(
     scores, labels = prefix_beam_search(
         frames.data, beam_size=options.beam_size, beam_threshold=options.beam_threshold
     )
-    scores = (scores[:, : options.nbest] + frames.skipped[:, None]).cpu()
-    labels = labels[:, : options.nbest].cpu()
-    ranks = [_rank(frames, scores[:, n], labels[:, n], text_encoder) for n in range(options.nbest)]
+    count = 1 if options.nbest == 1 else options.beam_size  # many are the same text
+    scores = (scores[:, :count] + frames.skipped[:, None]).cpu()
+    labels = labels[:, :count].cpu()
+    chosen = _distinct(scores, labels, options.nbest, text_encoder)
+    n_ranks = max((len(each) for each in chosen), default=1)
+    # a beam that never lived fills up the rows with fewer texts
+    filled = [each + (n_ranks - len(each)) * [-1] for each in chosen]
+    index = torch.tensor(filled, dtype=torch.long).reshape(len(chosen), n_ranks)
+    lives = index >= 0
+    index = index.clamp_min(0)
+    scores = scores.gather(1, index).masked_fill(~lives, -torch.inf)
+    labels = labels.gather(1, index[..., None].expand(-1, -1, labels.shape[2]))
+    ranks = [_rank(frames, scores[:, n], labels[:, n], text_encoder) for n in range(n_ranks)]
     return [
         # The first always stands; beams that never lived are no hypotheses.
         [first, *(other for other in others if other.score > -torch.inf)]
         for first, *others in zip(*ranks, strict=True)
     ]
+
+
+def _distinct(
+    scores: Tensor, labels: Tensor, nbest: int, text_encoder: TextEncoder
+) -> list[list[int]]:
+    """For each utterance the beams of its first ``nbest`` texts, at least one: from (B, K) scores
+    and (B, K, T) labels with blanks."""
+    found = []
+    for row, beams in zip(scores, labels, strict=True):
+        alive = (
+            (beam[beam != BLANK].tolist(), place)
+            for place, (score, beam) in enumerate(zip(row.tolist(), beams, strict=True))
+            if score > -torch.inf
+        )
+        found.append([place for _, place in distinct(text_encoder, alive, nbest)] or [0])
+    return found
 
 
 def _rank(

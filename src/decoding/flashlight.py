@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.decoding.base import check_tokens
+from src.decoding.base import check_tokens, distinct
 from src.decoding.flashlight_search import WordSearch, label_search
 from src.decoding.host_search import describe
 from src.errors import ConfigError
@@ -21,7 +22,7 @@ from src.types import Hypothesis, Padded
 NEVER = -1e4
 """Stands for the logarithm of 0: flashlight's sum of two infinite ones is not a number."""
 
-Found = tuple[tuple[int, ...], float]
+Found = tuple[Sequence[int], float]
 """Labels without blanks, and the score."""
 
 
@@ -155,16 +156,15 @@ class FlashlightDecoder:
         if self._of_words:
             data = torch.cat([data, self._certain_space()])
         data = data.contiguous()
-        found: dict[tuple[int, ...], float] = {}
-        for result in self._search.decode(data.data_ptr(), *data.shape):
-            # One token stands before the first frame.
-            runs = (token for token, _ in groupby(result.tokens[1 : len(frames) + 1]))
-            found.setdefault(
-                tuple(token for token in runs if token != self.text_encoder.blank), result.score
-            )
-            if len(found) == self.nbest:
-                break
-        return list(found.items()) or [((), -math.inf)]
+        results = self._search.decode(data.data_ptr(), *data.shape)
+        found = (
+            (self._labels(result.tokens[1 : len(frames) + 1]), result.score) for result in results
+        )
+        return list(distinct(self.text_encoder, found, self.nbest)) or [((), -math.inf)]
+
+    def _labels(self, tokens: Sequence[int]) -> tuple[int, ...]:
+        """Labels of a path, of which one token stands before the first frame."""
+        return tuple(token for token, _ in groupby(tokens) if token != self.text_encoder.blank)
 
     def _certain_space(self) -> Tensor:
         """A (1, V) frame that ends the last word.

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from src.decoding.base import make_hypothesis
+from src.decoding.base import distinct, make_hypothesis
 from src.errors import ConfigError
 from src.kernels import cache_folder
 from src.kernels.frames import compact, emission_frames
@@ -32,7 +32,7 @@ class SearchOptions:
 
     Attributes:
         beam_size: prefixes to keep in each frame.
-        nbest: hypotheses to return, at most ``beam_size``.
+        nbest: hypotheses of different texts to return, at most ``beam_size``.
         beam_size_token: consider only so many best labels in a frame; None: all.
         beam_threshold: drop prefixes that are worse than the best by more than this many nats;
             None: none.
@@ -142,13 +142,14 @@ def _decode(
         frames,
         options.beam_size,
         math.inf if options.beam_threshold is None else float(options.beam_threshold),
-        options.nbest,
+        1 if options.nbest == 1 else options.beam_size,  # many are the same text
         fusion,
     )
     rows = zip(scores.tolist(), lengths.tolist(), labels, strict=True)
+    found = ((row[:count].tolist(), (row[:count], score)) for score, count, row in rows)
     hypotheses = [
-        describe(frames, positions, row[:count], score + skipped, text_encoder)
-        for score, count, row in rows
+        describe(frames, positions, row, score + skipped, text_encoder)
+        for _, (row, score) in distinct(text_encoder, found, options.nbest)
     ]
     return hypotheses or [Hypothesis("", -math.inf)]
 

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 from torch import Tensor
+
+from src.text import TextEncoder
 
 
 def collapse(alignment: tuple[int, ...]) -> tuple[int, ...]:
     """Labels of an alignment: repeats merged, blanks (0) dropped."""
     return tuple(token for token, _ in itertools.groupby(alignment) if token != 0)
+
+
+def first_of_each_text(
+    ranked: Sequence[tuple[tuple[int, ...], float]], encoder: TextEncoder
+) -> list[tuple[tuple[int, ...], float]]:
+    """Of labels, best first, those whose text no better ones have."""
+    found: dict[str, tuple[tuple[int, ...], float]] = {}
+    for labels, score in ranked:
+        found.setdefault(" ".join(encoder.decode(labels).split()), (labels, score))
+    return list(found.values())
 
 
 def all_transcripts(frames: Tensor) -> dict[tuple[int, ...], float]:

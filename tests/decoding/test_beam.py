@@ -245,3 +245,17 @@ def test_no_synchronisation_within_the_search() -> None:
         prefix_beam_search(frames, beam_size=10, beam_threshold=5.0)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_no_text_is_there_twice(search: Search) -> None:
+    """Labels with spaces at an end, or two in a row, are the text of those without."""
+    batch = posteriors(8, 12, 4, seed=3)
+    decoder = TextEncoder("ab ")
+    wide = search(decoder, beam_size=60, nbest=60)(batch)
+    few = search(decoder, beam_size=60, nbest=5)(batch)
+    for every, some in zip(wide, few, strict=True):
+        texts = [each.text for each in every]
+        assert len(texts) == len(set(texts)) < 60
+        assert all(text == " ".join(text.split()) for text in texts)
+        assert [each.text for each in some] == texts[:5]
+        assert [each.score for each in every] == sorted((e.score for e in every), reverse=True)
