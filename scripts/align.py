@@ -15,12 +15,12 @@ from src.paths import typed
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("audio", type=typed, metavar="AUDIO", help="any file libsndfile reads")
+    parser.add_argument("audio", type=typed, metavar="AUDIO", help="any recording")
     parser.add_argument("--text", required=True, help="what is said in it, all of it")
     parser.add_argument(
         "--checkpoint",
         type=typed,
-        default=Path("models/pretrained/model_best.pth"),
+        default=Path("models/english.pth"),
         metavar="PATH",
         help="the model (default: %(default)s)",
     )

@@ -86,7 +86,8 @@ def check_regular(path: Path) -> None:
     raise CheckpointError(
         f"{path} is {'a folder' if path.is_dir() else 'no regular file'}: name a checkpoint"
         if exists
-        else f"{path} does not exist: train a model, run download_model.py, or name another file"
+        else f"{path} does not exist: train a model, run download_model.py, or name another file,"
+        " as the small English model that comes along, models/english.pth"
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from src.decoding import fired
 from src.errors import ConfigError, named_by
@@ -23,6 +24,8 @@ from src.inference.rejection import Gate
 from src.paths import move_aside
 from src.transcripts import FORMATS
 from src.types import Hypothesis, Utterance
+
+log = logging.getLogger(__name__)
 
 MADE_WITH = ".made_with"
 """Says which checkpoint and decoder made the predictions of a folder."""
@@ -49,7 +52,8 @@ class PredictionFolder:
         formats: more files for each utterance, keys of ``FORMATS``, or one for all of ``WHOLE``.
         output: the folder for these; None: ``folder``.
         overwrite: make and write again what is there.
-        override: move earlier predictions aside.
+        override: move earlier predictions aside; ``changed``: those of another checkpoint, decoder
+            or recording.
         reject_below: predictions of less confidence are marked as rejected; None marks none.
         max_segment: seconds of the pieces in which what is longer is heard; None: never in pieces.
 
@@ -60,8 +64,8 @@ class PredictionFolder:
 
     Raises:
         ConfigError: another process writes into the folder; or it holds predictions of another
-            checkpoint or decoder, and neither ``overwrite`` nor ``override`` is asked for; or
-            JSON files that are no predictions of this program.
+            checkpoint, decoder or recording, and neither ``overwrite`` nor ``override`` is asked
+            for; or JSON files that are no predictions of this program.
         OSError: the folder cannot be written.
     """
 
@@ -73,7 +77,7 @@ class PredictionFolder:
         formats: Sequence[str] = (),
         output: Path | None = None,
         overwrite: bool = False,
-        override: bool = False,
+        override: bool | Literal["changed"] = False,
         reject_below: float | None = None,
         max_segment: float | None = None,
     ) -> None:
@@ -84,6 +88,7 @@ class PredictionFolder:
         self._recognizer = recognizer
         self._formats = [name for name in formats if name != "json"]
         self._overwrite = overwrite
+        self._sets_aside = override == "changed" and not overwrite
         self._max_segment = max_segment
         self._written: set[str] = set()
         self._index = PredictionIndex(folder)
@@ -94,7 +99,7 @@ class PredictionFolder:
                 f"another process writes predictions into {folder}: wait until it ends, or choose"
                 " another inferencer.save_path",
             )
-        if override:
+        if override is True:
             move_aside(folder)
         self._claim()
 
@@ -108,6 +113,9 @@ class PredictionFolder:
         wanted = self._recognizer.fingerprint
         used = any(self.folder.iterdir())
         same = mark.is_file() and _agree(json.loads(mark.read_text(encoding="utf-8")), wanted)
+        if used and not same and self._sets_aside and mark.is_file():
+            self._set_aside()
+            return
         if used and not same:
             if not self._overwrite:
                 raise ConfigError(
@@ -117,6 +125,11 @@ class PredictionFolder:
             self._index.discard(own=mark.is_file())
         write_whole(mark, json.dumps(wanted, ensure_ascii=False))
 
+    def _set_aside(self) -> None:
+        """Keep what is there under another name, and begin anew."""
+        log.info("%s was kept as %s", self.folder, move_aside(self.folder))
+        self._claim()
+
     def finished(self, utterances: Sequence[Utterance]) -> dict[str, dict[str, Any]]:
         """What an earlier run has heard of ``utterances``, by id; errors are tried again.
 
@@ -125,13 +138,15 @@ class PredictionFolder:
         """
         if self._overwrite:
             return {}
+        if self._sets_aside and any(map(self._is_anothers, utterances)):
+            self._set_aside()
         found = {}
         for utterance in utterances:
             path = self.folder / prediction_file(utterance.id)
             content = read_prediction(path)
             if content is None or "error" in content:
                 continue
-            if Path(content.get("audio_path", "")).resolve() != utterance.audio.resolve():
+            if self._is_anothers(utterance):
                 raise ConfigError(
                     f"{path} holds what was heard in {content.get('audio_path')}, not in"
                     f" {utterance.audio}: {_REMEDY}"
@@ -142,6 +157,13 @@ class PredictionFolder:
                 self._judge_again(content, utterance)
                 self._deliver(content, keep=True)
         return found
+
+    def _is_anothers(self, utterance: Utterance) -> bool:
+        """Whether the file of this name holds what was heard in another recording."""
+        content = read_prediction(self.folder / prediction_file(utterance.id))
+        if content is None or "error" in content:
+            return False
+        return Path(content.get("audio_path", "")).resolve() != utterance.audio.resolve()
 
     def _judge_again(self, content: dict[str, Any], utterance: Utterance) -> None:
         """Whether an earlier prediction is rejected now, by today's reference; its file says so."""

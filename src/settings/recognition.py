@@ -31,7 +31,8 @@ class InferencerSettings:
         device: auto, cpu, cuda or cuda:N.
         seed: of everything that is random; recognition is deterministic without it.
         threads: CPU threads; None leaves torch's choice.
-        override: move earlier predictions of the same place aside.
+        override: move earlier predictions of the same place aside; ``changed``: only if they are of
+            another model, decoder or recording.
         overwrite: recognise again what is there already, and replace it.
         formats: what is written besides JSON.
         output: the folder for these; None: that of the predictions.
@@ -49,7 +50,7 @@ class InferencerSettings:
     device: Device = "auto"
     seed: int = 1
     threads: Count | None = None
-    override: bool = False
+    override: bool | Literal["changed"] = False
     overwrite: bool = False
     formats: Sequence[Format] = ()
     output: Text | None = None

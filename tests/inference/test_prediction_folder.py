@@ -257,3 +257,30 @@ def test_a_recording_of_dots_has_a_folder_of_its_own(tmp_path: Path) -> None:
     assert all(folder.parent == tmp_path / "saved" for folder in folders.values())
     assert all(folder.name == safe_name(folder.name) for folder in folders.values())
     assert (folders["one"].name, folders["two"].name) == ("one", "two")
+
+
+def test_what_another_model_or_recording_gave_is_set_aside_if_so_asked(tmp_path: Path) -> None:
+    """As a second `-cn=transcribe` does: it works, and nothing that was heard is lost."""
+    place = tmp_path / "talk"
+    changed = {"override": "changed"}
+    heard(opened(place, **changed), utterance("a"), text="first")
+    assert opened(place, **changed).finished([utterance("a")])["a"]["pred_text"] == "first"
+    assert [path.name for path in tmp_path.glob("[!.]*")] == ["talk"]
+    other = opened(place, "other", **changed)  # another model
+    assert other.finished([utterance("a")]) == {}
+    heard(other, utterance("a"), text="second")
+    elsewhere = utterance("a", audio=Path("elsewhere/a.wav"))
+    third = opened(place, "other", **changed)
+    assert third.finished([elsewhere]) == {}
+    heard(third, elsewhere, text="third")
+    kept = {
+        p.parent.name: json.loads(p.read_text())["pred_text"] for p in tmp_path.glob("*/a.json")
+    }
+    assert kept == {"talk.old-1": "first", "talk.old-2": "second", "talk": "third"}
+
+
+def test_a_folder_of_other_things_is_never_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "notes.json").write_text("{}")
+    with pytest.raises(ConfigError, match="holds predictions already, of another model"):
+        opened(tmp_path, override="changed")
+    assert (tmp_path / "notes.json").exists()

@@ -105,14 +105,16 @@ def test_another_decoder_is_refused_and_what_helps(
     folder = tmp_path / "saved/transcribe/talks"
     assert transcribe(recordings, "decoder=greedy")[0] == 0
     before = contents(folder)
-    status, _, error = transcribe(recordings, "decoder=beam")
+    status, _, error = transcribe(recordings, "decoder=beam", "inferencer.override=false")
     assert status == 2
     assert "of another model or decoder" in error
     assert contents(folder) == before
+    assert transcribe(recordings, "decoder=beam")[0] == 0  # as it is, what was there is kept
+    assert contents(tmp_path / "saved/transcribe/talks.old-1") == before
     assert transcribe(recordings, "decoder=beam", "inferencer.overwrite=true")[0] == 0
     assert {json.loads(text)["decoder"] for text in contents(folder).values()} == {"BeamSearch"}
     assert transcribe(recordings, "decoder=greedy", "inferencer.override=true")[0] == 0
-    old = contents(tmp_path / "saved/transcribe/talks.old-1")
+    old = contents(tmp_path / "saved/transcribe/talks.old-2")
     assert {json.loads(text)["decoder"] for text in old.values()} == {"BeamSearch"}
 
 
@@ -125,12 +127,14 @@ def test_another_recording_of_the_same_name_does_not_take_its_place(
     folder = tmp_path / "saved/transcribe/val-000"
     assert transcribe(one)[0] == 0
     before = contents(folder)
-    status, _, error = transcribe(other)
+    status, _, error = transcribe(other, "inferencer.override=false")
     assert status == 2
     assert f"holds what was heard in {one}, not in {other}: choose another" in error
     assert contents(folder) == before
     assert transcribe(other, "inferencer.overwrite=true")[0] == 0
     assert json.loads((folder / "val-000.json").read_text())["audio_path"] == str(other)
+    assert transcribe(one)[0] == 0
+    assert contents(folder) == before
 
 
 def test_formats_are_made_from_what_is_there(
