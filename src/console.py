@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from tqdm import tqdm
+
 from src.escaping import one_line, visible
 
 log = logging.getLogger(__name__)
@@ -82,6 +84,15 @@ class Console:
         if self.fault is None:
             self.fault = error
             log.warning("%s is gone (%s): the work goes on without it", self._name, error)
+
+
+def announce(logger: logging.Logger, message: str, *values: object) -> None:
+    """Log what people should read while they wait, on a line of its own beside a progress bar.
+
+    As a warning, which is shown where nothing is set up for logging, too.
+    """
+    with tqdm.external_write_mode(file=sys.stderr):
+        logger.warning(message, *values)
 
 
 def open_standard_streams() -> None:

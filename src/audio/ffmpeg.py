@@ -14,6 +14,7 @@ import numpy as np
 
 from src.audio.containers import begins_like_a_recording
 from src.audio.mixing import Samples
+from src.console import announce
 from src.errors import AudioError
 
 log = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ def _examined(
         stream = container.streams.audio[0]
         others = len(container.streams) - 1
         if others:
-            log.info("%s: of its %d tracks the first with sound is heard", path, others + 1)
+            announce(log, "%s: of its %d tracks the first with sound is heard", path, others + 1)
         announced = 0.0
         if _COUNTING.intersection(container.format.name.split(",")):
             if stream.duration and stream.time_base:

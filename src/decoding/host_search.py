@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from src.console import announce
 from src.decoding.base import distinct, make_hypothesis
 from src.errors import ConfigError
 from src.kernels import cache_folder
@@ -184,6 +185,6 @@ def describe(
 def _compile() -> None:
     """Compile what is not in Numba's cache, and say so, for it takes a while."""
     if not list(cache_folder().rglob("search.search-*.nbc")):
-        _log.info("compiling the beam search for this machine, which is done once")
+        announce(_log, "compiling the beam search for this machine, which is done once")
     frames, _, _ = compact(np.zeros((1, 2), np.float32), 1, 2, math.inf)
     search(frames, 1, math.inf, 1, no_fusion(2))

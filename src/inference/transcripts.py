@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from src.console import announce
 from src.decoding import fired
 from src.errors import ConfigError, named_by
 from src.evaluation import Recognized
@@ -127,7 +128,7 @@ class PredictionFolder:
 
     def _set_aside(self) -> None:
         """Keep what is there under another name, and begin anew."""
-        log.info("%s was kept as %s", self.folder, move_aside(self.folder))
+        announce(log, "%s was kept as %s", self.folder, move_aside(self.folder))
         self._claim()
 
     def finished(self, utterances: Sequence[Utterance]) -> dict[str, dict[str, Any]]:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from src.console import announce
 from src.kernels import cache_folder
 from src.kernels.gru import advance, retreat
 
@@ -215,7 +216,7 @@ def _pool() -> ThreadPoolExecutor:
 def prepare() -> None:
     """Compile what is not in Numba's cache, and say so, for it takes a while."""
     if not list(cache_folder().rglob("gru.retreat-*.nbc")):
-        _log.info("compiling the recurrent layers for this machine, which is done once")
+        announce(_log, "compiling the recurrent layers for this machine, which is done once")
     gates, states = np.zeros((1, 1, 3), np.float32), np.zeros((1, 1, 1), np.float32)
     weight, lengths = np.zeros((3, 1), np.float32), np.ones(1, np.int64)
     advance(gates, weight, gates[0, 0], states, states, states[0], lengths, False)
