@@ -35,6 +35,7 @@ _BEGINNINGS = tuple(
     (text, place, re.compile(pattern, re.DOTALL))
     for text, place, pattern in (
         (b"RIFF", 0, rb"RIFF....WAVE"),
+        (b"RIFF", 0, rb"RIFF....AVI "),
         (b"RF64", 0, rb"RF64....WAVE"),
         (b"riff", 0, rb"riff\x2e\x91\xcf\x11"),
         (b"FORM", 0, rb"FORM....AIF[FC]"),
@@ -103,11 +104,9 @@ def examine(path: Path) -> Structure:
     return Structure()
 
 
-def begins_like_a_recording(path: Path) -> bool:
+def begins_like_a_recording(head: bytes) -> bool:
     """Whether the first bytes are those of a container that is known here."""
-    with path.open("rb") as file:
-        head = file.read(256)
-    return head[:5] == _OGG or any(pattern.match(head) for *_, pattern in _BEGINNINGS)
+    return head.startswith((_OGG, b"ID3")) or any(each.match(head) for *_, each in _BEGINNINGS)
 
 
 def _beginnings(data: mmap.mmap) -> tuple[int, ...]:

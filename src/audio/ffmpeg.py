@@ -214,7 +214,9 @@ def _opened(path: Path, start: int, end: int | None) -> Any:
             metadata_errors="ignore",
         )
     except (av.error.FFmpegError, ValueError) as error:
-        if begins_like_a_recording(path):
+        with path.open("rb") as file:
+            known = begins_like_a_recording(file.read(256))
+        if known:
             said = "is damaged or cut off: neither libsndfile nor FFmpeg can make out its header"
         else:
             said = "is no audio that libsndfile or FFmpeg can read"

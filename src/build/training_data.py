@@ -11,10 +11,11 @@ from omegaconf import DictConfig
 from src.build.components import group, settings_of
 from src.build.loading import corpora, open_loader
 from src.datasets import Corpus
-from src.datasets.corpus import Exclusion
+from src.datasets.corpus import MOST_NAMED, Exclusion
 from src.datasets.loader import SpeechLoader
 from src.engine import Engine
 from src.errors import ConfigError
+from src.escaping import one_line
 from src.paths import resolve
 from src.pipeline import Pipeline
 from src.preflight import checkpoint_bytes, kept_checkpoints, quick, report, trainable
@@ -53,7 +54,7 @@ def open_training_data(
         frames = pipeline.output_frames if name == "train" else pipeline.plain_frames
         kept, left_out = trainable(corpus, text_encoder, frames, sample_rate)
         if engine.is_main:
-            _report(name, corpus, left_out)
+            _report(name, corpus, left_out, text_encoder)
         loaders[name] = open_loader(
             dataloader,
             kept,
@@ -92,7 +93,13 @@ def _examine(
             log.warning("%s", finding)
 
 
-def _report(name: str, corpus: Corpus, left_out: tuple[Exclusion, ...]) -> None:
+def _report(
+    name: str, corpus: Corpus, left_out: tuple[Exclusion, ...], text_encoder: TextEncoder
+) -> None:
     exclusions = (*corpus.exclusions, *left_out)
     if exclusions:
         log.warning(report(f"datasets.{name} ({corpus.name})", exclusions))
+    dropped = text_encoder.normalize.dropped(each.text or "" for each in corpus)
+    if dropped:
+        named = ", ".join(f"{mark!r} {count}" for mark, count in dropped.most_common(MOST_NAMED))
+        log.info("datasets.%s: taken out of its transcripts: %s", name, one_line(named))

@@ -15,16 +15,12 @@ from typing import Any, BinaryIO
 import numpy as np
 import soundfile
 
+from src.audio.containers import begins_like_a_recording
 from src.errors import AudioError, ConfigError
 from src.paths import resolve
 
 FOLDER = "data/recordings"
 _BLOCK = 1 << 16  # bytes that are read at a time
-_HEADERS = {
-    b"RIFF": "wav", b"RF64": "wav", b"fLaC": "flac", b"OggS": "ogg", b"ID3": "mp3", b"FORM": "aiff",
-    b".snd": "au", b"caff": "caf", b"NIST": "sph",
-}  # fmt: skip
-"""How recordings begin that say themselves what they are."""
 
 
 def record_stdin(rate: int, stream: BinaryIO | None = None) -> Path:
@@ -50,10 +46,9 @@ def record_stdin(rate: int, stream: BinaryIO | None = None) -> Path:
             " as in ffmpeg -i talk.mp4 -f s16le -ac 1 -ar 16000 - | python inference.py ..."
         )
     first = source.read(_BLOCK)
-    ending = next((end for head, end in _HEADERS.items() if first.startswith(head)), None)
-    if ending is None:
+    if not begins_like_a_recording(first):
         return _save("stdin", rate, _samples(first, source))
-    path = _new("stdin", ending)
+    path = _new("stdin", "audio")  # readers go by its content
     with path.open("wb") as file:
         file.write(first)
         shutil.copyfileobj(source, file)

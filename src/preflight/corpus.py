@@ -25,7 +25,8 @@ _ASKED_FOR = re.compile(r"\b(limit|max_\w+_length)=")  # reasons that name a set
 REMEDIES = {
     "transcripts": "Add the transcripts, or drop these recordings from the corpus.",
     "unknown characters": (
-        "Correct the transcripts, or set text_encoder.alphabet, remove or to_space to fit them."
+        "Correct the transcripts, or set text_encoder.alphabet, remove or to_space to fit them;"
+        " text_encoder.spell_out=en makes words of digits."
     ),
     "empty transcripts": "Correct the transcripts, or drop these recordings from the corpus.",
     "alignment": (
@@ -90,8 +91,11 @@ def _objection(utterance: Utterance, text_encoder: TextEncoder, frames: int) -> 
     unknown = text_encoder.unknown(utterance.text)
     if unknown:
         characters = " ".join(repr(character) for character in sorted(unknown))
+        digits = any(character.isdigit() for character in unknown)
+        hint = " (text_encoder.spell_out=en makes words of digits)" if digits else ""
         return Objection(
-            "unknown characters", f"its transcript holds {characters}, which the alphabet lacks"
+            "unknown characters",
+            f"its transcript holds {characters}, which the alphabet lacks{hint}",
         )
     labels = text_encoder.encode(utterance.text)
     if not labels:

@@ -20,7 +20,7 @@ class TextEncoder:
     Args:
         alphabet: the characters, each once, as they stand in normalised text. A letter with marks
             may also be in its parts, as a base and combining marks, or as the jamo of a syllable.
-        case, remove, to_space: see :class:`Normalizer`.
+        case, remove, to_space, spell_out: see :class:`Normalizer`.
 
     Raises:
         ConfigError: the alphabet is empty, repeats a character, or holds a control character or
@@ -36,13 +36,14 @@ class TextEncoder:
         case: str = "lower",
         remove: str = REMOVED,
         to_space: str = SPACED,
+        spell_out: str | None = None,
     ) -> None:
         if len(set(alphabet)) < len(alphabet):  # bases repeat where letters are decomposed
             alphabet = unicodedata.normalize("NFC", alphabet)
         self.alphabet = alphabet
         # a mark of the alphabet is a letter of its language, unless a list names it
         keep = "".join(c for c in alphabet if unicodedata.category(c)[0] == "P" and not c.isascii())
-        self.normalize = Normalizer(case, remove, to_space, keep)
+        self.normalize = Normalizer(case, remove, to_space, keep, spell_out)
         if not alphabet:
             raise ConfigError("alphabet must hold at least one character, but is empty")
         for character, times in Counter(alphabet).items():
@@ -75,12 +76,15 @@ class TextEncoder:
     @property
     def settings(self) -> dict[str, str]:
         """The constructor's arguments: ``TextEncoder(**settings)`` is equal to this one."""
-        return {
+        settings = {
             "alphabet": self.alphabet,
             "case": self.normalize.case,
             "remove": self.normalize.remove,
             "to_space": self.normalize.to_space,
         }
+        if self.normalize.spell_out is not None:
+            settings["spell_out"] = self.normalize.spell_out
+        return settings
 
     def encode(self, text: str) -> list[int]:
         """The tokens of ``text``, normalised.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from src.errors import ConfigError
+from src.text.spelling_out import speaker, spelled_out
 
 REMOVED = '.,!?;:"()[]…'
 SPACED = "-–—…"  # noqa: RUF001 - the dashes are meant
@@ -56,9 +58,10 @@ class Normalizer:
         remove: characters that vanish.
         to_space: characters that separate words.
         keep: characters beyond ASCII that stay although their kind vanishes.
+        spell_out: a language, as ``en``, whose words numbers become before anything else.
 
     Raises:
-        ConfigError: ``case`` is none of these.
+        ConfigError: ``case`` is none of these, or numbers cannot be spelt out in that language.
 
     >>> Normalizer()("Well-known — isn\u2019t it?")
     "well known isn't it"
@@ -68,11 +71,14 @@ class Normalizer:
     remove: str = REMOVED
     to_space: str = SPACED
     keep: str = ""
+    spell_out: str | None = None
     _table: dict[int, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.case not in CASES:
             raise ConfigError(f"case must be one of {', '.join(CASES)}, but is {self.case!r}")
+        if self.spell_out is not None:
+            speaker(self.spell_out)
         table = _Table(self._beyond_ascii)
         table |= {ord(mark): mark for mark in self.keep}
         apostrophe = " " if "'" in self.to_space else "" if "'" in self.remove else "'"
@@ -103,12 +109,22 @@ class Normalizer:
 
     def __call__(self, text: str) -> str:
         """The normalised text."""
+        if self.spell_out is not None:
+            text = spelled_out(text, self.spell_out)
         # Removing a character can bring together what NFKC then composes, and a change of case
         # can produce an apostrophe: another pass settles it.
         settled = None
         while settled != text:
             settled, text = text, self._pass(text)
         return text
+
+    def dropped(self, texts: Iterable[str]) -> Counter[str]:
+        """How often each character vanishes from ``texts``, white space not counted."""
+        counts: Counter[str] = Counter()
+        for text in texts:
+            counts.update(text)
+        gone = [c for c in counts if not c.isspace() and self._table[ord(c)] in ("", " ")]
+        return Counter({character: counts[character] for character in gone})
 
     def _pass(self, text: str) -> str:
         text = text.translate(self._table)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import unicodedata
+from collections import Counter
 from pathlib import Path
 from random import Random
 from typing import Literal
@@ -12,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.errors import ConfigError, ManifestError
-from src.text import DEFAULT_ALPHABET, TextEncoder
+from src.text import DEFAULT_ALPHABET, TextEncoder, spelling_out
+from src.text.normalization import Normalizer
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
 
@@ -145,3 +147,54 @@ def test_canonically_equivalent_texts_get_the_same_labels(
     marks = [[base, *random.sample(each, len(each))] for base, each in letters]
     if all(len({unicodedata.combining(mark) for mark in each}) == len(each) for _, each in letters):
         assert encoder.encode(" ".join(map("".join, marks))) == labels
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "said"),
+    [
+        ("en", "In 1999, he paid $", "in nineteen ninety nine he paid $"),
+        ("en", "1,250 at 12.25", "one thousand two hundred and fifty at twelve point two five"),
+        ("en", "the 21st of 2 mp3s, 007", "the twenty first of two mp three s seven"),
+        ("en", "3.141 and 1,000,000", "three point one four one and one million"),
+        ("de", "um 1999 2.000,5", "um neunzehnhundertneunundneunzig zweitausend komma fünf"),
+        ("fr", "21 fois", "vingt et un fois"),
+        ("ru", "21 раз", "двадцать один раз"),
+        ("ar", "٢١", "واحد و عشرون"),
+        ("ja", "1999", "千九百九十九"),
+    ],
+)  # fmt: skip
+def test_numbers_are_spelt_out_by_the_rules_of_a_language(
+    language: str, text: str, said: str
+) -> None:
+    pytest.importorskip("num2words")
+    normalize = Normalizer(spell_out=language)
+    assert normalize(text) == said
+    assert normalize(said) == said
+    assert not any(character.isdigit() for character in said)
+
+
+def test_spelling_out_belongs_to_the_alphabet() -> None:
+    pytest.importorskip("num2words")
+    encoder = TextEncoder(spell_out="en")
+    assert TextEncoder(**encoder.settings) == encoder != TextEncoder()
+    assert encoder.decode(encoder.encode("Room 101")) == "room one hundred and one"
+    assert "spell_out" not in TextEncoder().settings  # older checkpoints have none
+    with pytest.raises(ConfigError, match=r"spell_out must be one of .*de, .*, but is 'xx'"):
+        TextEncoder(spell_out="xx")
+
+
+def test_without_the_library_one_sentence_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "num2words", None)
+    spelling_out.speaker.cache_clear()
+    with pytest.raises(ConfigError, match="needs num2words: pip install num2words"):
+        TextEncoder(spell_out="en")
+    spelling_out.speaker.cache_clear()
+
+
+def test_what_normalisation_takes_out_is_counted() -> None:
+    texts = ["«Well-known», isn't it?", "¿Sí? … yes."]
+    assert Normalizer().dropped(texts) == Counter(
+        {"«": 1, "»": 1, "-": 1, ",": 1, "?": 2, "¿": 1, "…": 1, ".": 1}
+    )
