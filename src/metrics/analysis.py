@@ -21,6 +21,8 @@ from src.metrics.score import CorpusScore
 _DRAWS = (1_000, 10_000)  # of a bootstrap, at least and at most
 _WORK = 5_000_000  # drawn utterances altogether that are a matter of a second
 _GROUPS = 12  # so many values of a number are shown as they are, more in ranges
+_NAMES = ("id", "speaker", "chapter", "channel", "session", "book", "recording", "room", "device")
+"""Fields whose numbers are names, as are those that end with ``_id``: never put in ranges."""
 _DURATIONS = (0.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0)  # s
 
 
@@ -150,10 +152,11 @@ def slices(rows: Sequence[Row], field: str) -> list[Slice]:
 
 
 def _labels(values: Sequence[Any], field: str) -> Callable[[Any], str]:
-    """How a value is called."""
+    """What a value is called: numbers of many values go into ranges, names never do."""
     numbers = [each for each in map(number, values) if each is not None]
     known = sum(value is not None and value != "" for value in values)
-    if len(numbers) < known or len(set(numbers)) <= _GROUPS:
+    named = field.lower() in _NAMES or field.lower().endswith("_id")
+    if named or len(numbers) < known or len(set(numbers)) <= _GROUPS:
         return lambda value: "unknown" if value is None or value == "" else str(value)
     edges = np.array(_DURATIONS if field == "duration" else _quarters(numbers))
     return lambda value: _range(number(value), edges)

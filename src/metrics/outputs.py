@@ -223,7 +223,7 @@ def _compared(found: Comparison) -> str:
     return (
         f"Compared on {found.utterances} utterances: WER {100 * found.first:.2f} % and"
         f" {100 * found.second:.2f} %, difference {100 * found.difference.value:+.2f} %"
-        f" (95 % interval {low:+.2f} to {high:+.2f}), p = {test.p_value:.3g} ({how} matched-pairs"
+        f" (95 % interval {low:+.2f} to {high:+.2f}), p {test.shown} ({how} matched-pairs"
         f" permutation test); the second is better in {test.better} utterances and worse in"
         f" {test.worse}{alone}"
     )

@@ -9,6 +9,7 @@ Hypotheses, 1989; Gillick and Cox, ICASSP 1989, for pairing by segments).
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 _EXACT = 200_000_000  # additions that are done at most
 _DRAWS = 100_000
+_LEAST = sys.float_info.min  # to which exact values are rounded up: none is 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class PairedTest:
 
     Attributes:
         difference: errors of the second system less those of the first.
-        p_value: how likely a difference at least that far from 0 is by chance, two-sided.
+        p_value: how likely a difference at least that far from 0 is by chance, two-sided; above 0.
         exact: whether all tosses were counted.
         better, worse: utterances in which the second made fewer, or more, errors.
     """
@@ -35,6 +37,13 @@ class PairedTest:
     exact: bool
     better: int
     worse: int
+
+    @property
+    def shown(self) -> str:
+        """``= 0.0123``, or below which bound it is where no draw reached the difference."""
+        if not self.exact and self.p_value < 1 / _DRAWS:
+            return f"< {1 / _DRAWS:.0e}"
+        return "< 1e-300" if self.p_value <= _LEAST else f"= {self.p_value:.3g}"
 
 
 def paired_test(
@@ -62,7 +71,7 @@ def _counted(sizes: Counter[int], reach: int, total: int) -> float:
             moved[: len(shares) - size] += 0.5 * shares[size:]
             shares = moved
     sums = np.arange(-reach, reach + 1)
-    return float(min(1.0, shares[np.abs(sums) >= abs(total)].sum()))
+    return float(np.clip(shares[np.abs(sums) >= abs(total)].sum(), _LEAST, 1.0))
 
 
 def _drawn(sizes: Counter[int], total: int, seed: int) -> float:

@@ -116,3 +116,18 @@ def test_speakers_are_drawn_whole() -> None:
     assert bootstrap(counts, groups=groups)[0].low == 0.0
     assert bootstrap(counts, groups=groups)[0].high == 1.0
     assert bootstrap(counts)[0].low > 0.3
+
+
+def test_no_p_value_is_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = np.full(1200, 1), np.zeros(1200, np.int64)
+    exact = paired_test(first, second)  # 2 of 2^1200 tosses: less than any float
+    assert exact.exact
+    assert exact.p_value > 0
+    assert exact.shown == "< 1e-300"
+    assert paired_test(first[:22], second[:22]).shown == "= 4.77e-07"
+    monkeypatch.setattr(significance, "_EXACT", 0)
+    drawn = paired_test(first, second)
+    assert not drawn.exact
+    assert 0 < drawn.p_value < 1e-5
+    assert drawn.shown == "< 1e-05"
+    assert paired_test(first[:3], second[:3]).shown.startswith("= 0.2")
