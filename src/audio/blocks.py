@@ -10,7 +10,7 @@ import numpy as np
 import soxr
 
 from src.audio.mixing import Samples
-from src.audio.reading import at_once, check_options, opened
+from src.audio.source import at_once, check_options, opened
 from src.errors import AudioError, ConfigError
 
 
