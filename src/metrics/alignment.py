@@ -37,6 +37,33 @@ def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Step]:
     return steps
 
 
+def align_both(
+    reference: Sequence[str], first: Sequence[str], second: Sequence[str]
+) -> list[tuple[str | None, str | None, str | None]]:
+    """(reference, first, second) word by word, both hypotheses aligned to the reference.
+
+    >>> align_both("a b".split(), "a x b".split(), "a".split())
+    [('a', 'a', 'a'), (None, 'x', None), ('b', 'b', None)]
+    """
+    places: list[list[tuple[list[str], str | None]]] = []  # what is put in, then what a word became
+    for hypothesis in (first, second):
+        own: list[tuple[list[str], str | None]] = []
+        extra: list[str] = []
+        for step in align(reference, hypothesis):
+            if step.reference is None:
+                extra.append(step.hypothesis or "")
+            else:
+                own.append((extra, step.hypothesis))
+                extra = []
+        places.append([*own, (extra, None)])
+    found: list[tuple[str | None, str | None, str | None]] = []
+    for word, (before, ours), (inserted, theirs) in zip([*reference, None], *places, strict=True):
+        found += [(None, *pair) for pair in zip_longest(before, inserted)]
+        if word is not None:
+            found.append((word, ours, theirs))
+    return found
+
+
 def side_by_side(steps: Sequence[Step], width: int = 100) -> str:
     """Reference above hypothesis, with the kind of each edit below, in lines of ``width``."""
     marks = {"equal": "", "substitution": "S", "deletion": "D", "insertion": "I"}

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from src.errors import run_command
+from src.escaping import one_line
 from src.metrics import outputs, report
 from src.metrics.normalizers import NORMALIZERS, normalizer
 from src.metrics.predictions import Predictions
@@ -50,7 +51,9 @@ def _report(options: argparse.Namespace) -> report.Report:
         heard = Heard(0, options.audio, folders)
         if len(options.audio) == 1 and options.audio[0].isdecimal():
             heard = Heard(int(options.audio[0]), (), folders)
-        write_html(found, options.html, title, heard)
+        write_html(found, options.html, title, heard, options.compare or "")
+        place = one_line(str(Path(options.html).absolute()))
+        print(f"the page of errors is {place}", file=sys.stderr)  # standard output may be JSON
     return found
 
 
@@ -91,7 +94,9 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--compare", metavar="PATH", help="another system's predictions for the same utterances"
     )
-    parser.add_argument("--html", metavar="FILE", help="write a page to look at the errors")
+    parser.add_argument(
+        "--html", metavar="FILE", help="write a page to look at the errors, of both if compared"
+    )
     parser.add_argument(
         "--audio",
         nargs="+",

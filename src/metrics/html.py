@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,23 +9,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import soundfile
-
 from src.errors import ConfigError
 from src.escaping import visible
 from src.files import write_whole
-from src.metrics.alignment import align
+from src.metrics.alignment import align, align_both
 from src.metrics.analysis import Row, number
 from src.metrics.outputs import as_json
 from src.metrics.report import Report
+from src.metrics.sound import sound
 from src.paths import ROOT
 
 _TEMPLATE = Path(__file__).parent / "page.html"
-_ROWS, _COLUMNS = 48, 500  # of a spectrogram, at most
-_WINDOW, _STEP = 0.025, 0.010  # seconds
-_RANGE = 10.0  # natural logarithms of power below the loudest that are shown
-_EMPHASIS = 0.97  # of what is subtracted of the sample before: speech is weak at high frequencies
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +37,11 @@ class Heard:
     folders: Sequence[Path] = (Path(), ROOT)
 
 
-def as_html(found: Report, title: str, heard: Heard | None = None) -> str:
+def as_html(found: Report, title: str, heard: Heard | None = None, other: str = "") -> str:
     """The whole page.
+
+    Args:
+        other: what the predictions are called that were compared with.
 
     Raises:
         ConfigError: an utterance that shall be heard is not there.
@@ -55,9 +50,14 @@ def as_html(found: Report, title: str, heard: Heard | None = None) -> str:
     content = {
         "title": title,
         "summary": json.loads(as_json(found)),
-        "rows": [_row(row, chosen.get(row.name)) for row in found.rows],
+        "rows": [
+            _row(row, chosen.get(row.name), found.other_rows.get(row.name)) for row in found.rows
+        ],
         "reliability": found.reliability,
     }
+    if found.comparison is not None:
+        content["systems"] = [title, other]
+        content["p"] = found.comparison.test.shown
     data = json.dumps(_shown(content), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # neither "</script>" nor "<!--" in a transcript may mean anything to the page that holds it
     data = data.replace("<", "\\u003c")
@@ -73,13 +73,15 @@ def _shown(content: Any) -> Any:
     return visible(content) if isinstance(content, str) else content
 
 
-def write_html(found: Report, file: str, title: str, heard: Heard | None = None) -> None:
-    """Write the page to ``file``.
+def write_html(
+    found: Report, file: str, title: str, heard: Heard | None = None, other: str = ""
+) -> None:
+    """Write the page to ``file``; see :func:`as_html`.
 
     Raises:
         ConfigError: it cannot be written, or :func:`as_html`'s.
     """
-    page = as_html(found, title, heard)
+    page = as_html(found, title, heard, other)
     try:
         write_whole(Path(file), page)
     except OSError as error:
@@ -90,18 +92,22 @@ def _with_audio(rows: Sequence[Row], heard: Heard) -> dict[str, dict[str, Any]]:
     """Recordings, where there are any, of the utterances that were named or else of the worst."""
     order = sorted(rows, key=lambda row: (-row.words.errors, row.name))
     if heard.names:
-        unknown = set(heard.names).difference(row.name for row in rows)
+        names = set(heard.names)
+        unknown = names.difference(row.name for row in rows)
         if unknown:
             raise ConfigError(f"--audio names no utterance: {', '.join(sorted(unknown))}")
-        order = [row for row in order if row.name in heard.names]
-    sounds = ((row.name, _sound(row, heard.folders)) for row in order)
-    existing = ((name, sound) for name, sound in sounds if sound is not None)
+        order = [row for row in order if row.name in names]
+    sounds = ((row.name, sound(row, heard.folders)) for row in order)
+    existing = ((name, found) for name, found in sounds if found is not None)
     return dict(islice(existing, None if heard.names else heard.count))
 
 
-def _row(row: Row, sound: dict[str, Any] | None) -> dict[str, Any]:
-    """What the page knows of an utterance."""
-    steps = align(row.reference.split(), row.hypothesis.split())
+def _row(row: Row, sound: dict[str, Any] | None, other: Row | None) -> dict[str, Any]:
+    """What the page knows of an utterance, and what the other system made of it."""
+    said, heard = row.reference.split(), row.hypothesis.split()
+    steps: list[Any] = [[step.reference, step.hypothesis] for step in align(said, heard)]
+    if other is not None:
+        steps = align_both(said, heard, other.hypothesis.split())
     speaker = row.fields.get("speaker")
     given = {
         "id": row.name,
@@ -112,9 +118,11 @@ def _row(row: Row, sound: dict[str, Any] | None) -> dict[str, Any]:
         "duration": number(row.fields.get("duration")),
         "speaker": None if speaker is None else str(speaker),
         "confidence": number(row.fields.get("confidence")),
-        "steps": [[step.reference, step.hypothesis] for step in steps],
+        "steps": steps,
         "nbest": _nbest(row.fields.get("nbest")),
         "sound": sound,
+        "other_wer": None if other is None else round(other.words.rate, 4),
+        "other_errors": None if other is None else other.words.errors,
     }
     return {name: value for name, value in given.items() if value not in (None, "", [])}
 
@@ -123,53 +131,3 @@ def _nbest(given: object) -> list[list[Any]]:
     """(text, score) of each, as our own predictions have them; those of others are not known."""
     items = [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
     return [[str(each.get("pred_text") or ""), number(each.get("score"))] for each in items]
-
-
-def _sound(row: Row, folders: Sequence[Path]) -> dict[str, Any] | None:
-    """The recording as Ogg Vorbis with its spectrogram, if there is one that can be read."""
-    name = row.fields.get("audio_path") or row.fields.get("audio_filepath")
-    if not isinstance(name, str):
-        return None
-    path = next((folder / name for folder in folders if (folder / name).is_file()), None)
-    if path is None:
-        return None
-    offset, duration = number(row.fields.get("offset")), number(row.fields.get("duration"))
-    try:
-        with soundfile.SoundFile(path) as file:
-            rate = file.samplerate
-            if offset:
-                file.seek(round(offset * rate))
-            length = round(duration * rate) if duration else -1
-            samples = file.read(length, dtype="float32", always_2d=True).mean(axis=1)
-        if not len(samples) or not np.isfinite(samples).all():
-            return None
-        encoded = io.BytesIO()
-        soundfile.write(
-            encoded, samples, rate, format="OGG", subtype="VORBIS", compression_level=0.8
-        )
-    except (soundfile.SoundFileError, OSError, ValueError):
-        return None
-    return {
-        "audio": base64.b64encode(encoded.getvalue()).decode("ascii"),
-        **spectrogram(samples, rate),
-    }
-
-
-def spectrogram(samples: np.ndarray[Any, Any], rate: int) -> dict[str, Any]:
-    """Log power of (S,) samples in bytes, column by column, low frequencies first."""
-    size, step = max(2, round(_WINDOW * rate)), max(1, round(_STEP * rate))
-    emphasised = np.append(samples[:1], samples[1:] - _EMPHASIS * samples[:-1])
-    padded = np.pad(emphasised, (size // 2, size - size // 2))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::step] * np.hanning(size)
-    power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
-    together = -(-len(power) // _COLUMNS)
-    places = np.linspace(1, power.shape[1], min(_ROWS, power.shape[1] - 1) + 1).astype(int)
-    pooled = np.add.reduceat(power, places[:-1], axis=1)
-    pooled = np.add.reduceat(pooled, np.arange(0, len(pooled), together), axis=0)
-    levels = np.log(pooled + 1e-10)
-    values = 255 * np.clip(1 + (levels - levels.max()) / _RANGE, 0, 1)
-    return {
-        "width": len(values),
-        "height": values.shape[1],
-        "picture": base64.b64encode(values.astype(np.uint8).tobytes()).decode("ascii"),
-    }

@@ -57,7 +57,8 @@ class Report:
         words, characters: confusions; None if nobody asked.
         slices: by field.
         remarks: by reason the names of utterances that a reader should know of.
-        other_remarks: the same of the predictions that were compared with.
+        other_rows: by name the utterances of the predictions that were compared with.
+        other_remarks: as ``remarks``, of these.
     """
 
     rows: list[Row]
@@ -73,6 +74,7 @@ class Report:
     characters: Confusions | None = None
     slices: Mapping[str, list[Slice]] = field(default_factory=dict)
     comparison: Comparison | None = None
+    other_rows: Mapping[str, Row] = field(default_factory=dict)
     remarks: Mapping[str, list[str]] = field(default_factory=dict)
     other_remarks: Mapping[str, list[str]] = field(default_factory=dict)
     skipped: int = 0
@@ -133,6 +135,7 @@ def report(
         ManifestError: the two cannot be compared.
     """
     rows = analyse(predictions, normalize)
+    others = [] if other is None else analyse(other, normalize)
     named = speakers(rows)
     words = [row.words for row in rows]
     asked = wanted.confusions > 0
@@ -150,7 +153,8 @@ def report(
         words=confusions(rows, str.split) if asked else None,
         characters=confusions(rows, str.strip) if asked else None,
         slices={name: slices(rows, name) for name in wanted.by},
-        comparison=None if other is None else compare(rows, analyse(other, normalize)),
+        comparison=None if other is None else compare(rows, others),
+        other_rows={row.name: row for row in others},
         remarks=predictions.remarks(),
         other_remarks={} if other is None else other.remarks(),
         skipped=sum(map(len, predictions.skipped.values())),

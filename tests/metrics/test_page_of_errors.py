@@ -15,10 +15,12 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from src.errors import ConfigError
-from src.metrics.html import Heard, as_html, spectrogram, write_html
+from src.metrics.alignment import align_both
+from src.metrics.html import Heard, as_html, write_html
 from src.metrics.predictions import Entry, Predictions
 from src.metrics.reliability import judged, reliability
 from src.metrics.report import Report, Wanted, report
+from src.metrics.sound import spectrogram
 from tests.browser import Browser, chromium, complaints, needs_browser
 
 RATE = 16000
@@ -74,6 +76,49 @@ def test_all_that_is_known_is_in_the_page(found: Report) -> None:
     assert [name for name, row in rows.items() if "sound" in row] == ["u1", "u2"]  # the worst
     samples, rate = soundfile.read(io.BytesIO(base64.b64decode(rows["u1"]["sound"]["audio"])))
     assert len(samples) / rate == pytest.approx(2.0, abs=0.05)
+
+
+@pytest.fixture(scope="module")
+def compared() -> str:
+    """A page of two systems, of which the second is worse by most in u3 and lacks u4."""
+    heard = {"u0": "the brown <b>fox", "u1": "one two three four", "u3": "two of them all"}
+    first = [Entry(*texts) for texts in (*TEXTS, ("u4", "five", "six"))]
+    second = [Entry(name, said, heard.get(name, said)) for name, said, _ in TEXTS]
+    found = report(Predictions(first), str, Wanted(), Predictions(second))
+    return as_html(found, "mine</script>", other="theirs</script><b>")
+
+
+def test_two_systems_stand_in_one_page(compared: str) -> None:
+    content = embedded(compared)
+    assert content["systems"] == ["mine</script>", "theirs</script><b>"]
+    comparison = content["summary"]["comparison"]
+    assert comparison["utterances"] == 4
+    assert comparison["alone"] == ["u4"]
+    assert content["p"].startswith("= ")
+    rows = {row["id"]: row for row in content["rows"]}
+    assert rows["u0"]["steps"] == [
+        ["the", "the", "the"],
+        ["quick", "quick", None],
+        ["brown", "brown", "brown"],
+        ["fox", "fox", "<b>fox"],
+    ]
+    assert (rows["u0"]["other_errors"], rows["u0"]["other_wer"]) == (2, 0.5)
+    assert rows["u1"]["steps"][-1] == [None, "five", None]
+    assert rows["u4"]["steps"] == [["five", "six"]]
+    assert "<b>" not in compared[compared.index("application/json") :].split("</script>")[0]
+
+
+def test_words_that_either_system_puts_in_share_their_place() -> None:
+    found = align_both(["a", "b"], ["x", "a", "y", "z", "b"], ["a", "w", "b", "v"])
+    assert found == [
+        (None, "x", None),
+        ("a", "a", "a"),
+        (None, "y", "w"),
+        (None, "z", None),
+        ("b", "b", "b"),
+        (None, None, "v"),
+    ]
+    assert align_both([], [], []) == []
 
 
 def test_chosen_utterances_are_heard(found: Report) -> None:
@@ -162,6 +207,35 @@ def test_the_page_sorts_and_searches(browser: Browser) -> None:
     box.clear()
     box.send_keys(" ")
     assert len(shown(browser)) == 4
+
+
+@pytest.mark.slow
+@needs_browser
+def test_two_systems_are_sorted_by_where_they_differ(
+    browser: Browser, compared: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(compared, encoding="utf-8")
+    before = browser.current_url
+    browser.get(path.as_uri())
+    try:
+        # u3 is worse by 3 errors, u0 by 2; u1 and u2 are better by 2; u4 is in only one
+        assert shown(browser) == ["u3", "u0", "u1", "u2", "u4"]
+        cells = [e.text for e in browser.find_elements(By.CSS_SELECTOR, "tr[data-id=u0] td")]
+        assert "+2" in cells
+        assert cells[-1] == "A the quick brown fox\nB the quick brown fox→<b>fox"
+        browser.find_element(By.CSS_SELECTOR, "tr[data-id=u0]").click()
+        kinds = [
+            e.get_attribute("class") for e in browser.find_elements(By.CSS_SELECTOR, ".pair i")
+        ]
+        assert kinds[-9:] == ["", "", "D", "", "", "", "", "", "S"]
+        summary = browser.find_element(By.ID, "summary").text
+        assert "95 % interval" in summary
+        assert "p = " in summary
+        assert "theirs</script><b>" in browser.find_element(By.ID, "systems").text
+        assert complaints(browser) == []
+    finally:
+        browser.get(before)
 
 
 @pytest.mark.slow

@@ -126,6 +126,30 @@ def test_folders_of_texts_are_compared(tmp_path: Path) -> None:
     assert "WER 50.00 % and 0.00 %" in out
 
 
+@pytest.mark.parametrize("form", ["--json", "--csv", "--markdown", None])
+def test_the_page_is_announced_beside_the_output(
+    scored: Path, tmp_path: Path, form: str | None
+) -> None:
+    options = [] if form is None else [form]
+    plain = run("--dir_path", scored, *options)
+    done = run("--dir_path", scored, "--html", "page.html", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == plain.stdout
+    assert done.stderr == f"the page of errors is {tmp_path / 'page.html'}\n{plain.stderr}"
+    assert (tmp_path / "page.html").is_file()
+
+
+def test_the_page_needs_no_torch(scored: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "calc_wer_cer.py", "--dir_path", str(scored)]
+    done = subprocess.run(
+        [*command, "--html", str(tmp_path / "page.html")],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "soundfile" in imported
+    assert "torch" not in imported
+
+
 def test_rows_and_tables_for_other_programs(scored: Path) -> None:
     content = json.loads(run("--dir_path", scored, "--json").stdout)
     rows = list(csv.DictReader(io.StringIO(run("--dir_path", scored, "--csv").stdout)))
