@@ -85,6 +85,8 @@ def infer(config: DictConfig) -> int:
         _hear_in_part(recognizer, corpus, broken, folder, dataloader, settings)
         failed += broken
         folder.finish()
+        if unlike := recognizer.confidence.unlike(folder.surety):
+            log.warning("%s: %s", one_line(corpus.name), unlike)
         evaluations[folders[name].name] = evaluation
         _tell(corpus, folder, len(earlier))
     for table in (score_table, budget_table, hot_word_table):

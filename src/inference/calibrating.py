@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from src.decoding import words
 from src.errors import ManifestError
 from src.evaluation import Recognized
-from src.inference.calibration import Calibration, log_odds
+from src.inference.calibration import Calibration, log_odds, surety
 from src.inference.recognizer import Recognizer
 from src.metrics.calibration import negative_log_likelihood, right_words
 from src.metrics.edits import word_edits
@@ -94,6 +94,8 @@ def fit(heard: Sequence[Judged], folds: int = 5) -> Fit:
     losses = {name: negative_log_likelihood(told, right) for name, told in held_out.items()}
     better = min(("temperature", "with bias"), key=losses.__getitem__)
     chosen = scale(values, right, bias=better == "with bias")
+    sure = np.array([surety(chosen(each.confidences).tolist()) for each in spoken], np.float64)
+    chosen = replace(chosen, seen=(float(sure.mean()), float(sure.std())))
     return Fit(chosen, losses, held_out[better])
 
 

@@ -27,6 +27,8 @@ KEY = "calibration"
 """Where a checkpoint keeps them, by the decoder's name."""
 
 _CERTAIN = 1e-6  # a posterior rounds to 0 or 1 before the network is that sure
+_FAR = 1.0  # deviations by which speech may differ from that of the fit without a word
+_BEYOND_CHANCE = 4.0  # standard errors that the difference must have
 _SCORING = (
     "lm", "lexicon", "lm_weight", "word_score", "unknown_score", "prior", "prior_weight",
     "beam_size",
@@ -45,6 +47,11 @@ class Confidence(Protocol):
         """The confidence in all of ``hypothesis``, whose ``words`` come from :meth:`words`."""
         ...
 
+    def unlike(self, heard: Sequence[float]) -> str:
+        """Why the confidences may mean less for utterances with these values of :func:`surety`;
+        empty if nothing speaks for that."""
+        ...
+
 
 class RawConfidence:
     """Posteriors as they are: geometric means over the labels."""
@@ -55,6 +62,9 @@ class RawConfidence:
     def utterance(self, hypothesis: Hypothesis, words: Sequence[Word]) -> float:
         return utterance_confidence(hypothesis)
 
+    def unlike(self, heard: Sequence[float]) -> str:
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -62,10 +72,15 @@ class Calibration:
 
     An utterance's confidence is the mean of its words': the share of them that is expected to be
     right. One without words has confidence 0, for nothing is known of it.
+
+    Attributes:
+        seen: mean and standard deviation of :func:`surety` over the utterances of the fit; None
+            where that was not noted.
     """
 
     temperature: float
     bias: float = 0.0
+    seen: tuple[float, float] | None = None
 
     def __call__(self, confidences: ArrayLike) -> NDArray[np.float64]:
         """(N,) calibrated confidences of (N,) raw ones."""
@@ -82,6 +97,26 @@ class Calibration:
     def utterance(self, hypothesis: Hypothesis, words: Sequence[Word]) -> float:
         return math.fsum(word.confidence for word in words) / len(words) if words else 0.0
 
+    def unlike(self, heard: Sequence[float]) -> str:
+        if self.seen is None or not heard:
+            return ""
+        mean, deviation = self.seen
+        found = math.fsum(heard) / len(heard)
+        distance = (found - mean) / max(deviation, _CERTAIN)
+        if abs(distance) < _FAR or abs(distance) * math.sqrt(len(heard)) < _BEYOND_CHANCE:
+            return ""
+        return (
+            f"this is unlike the speech that confidences were fitted to (log-odds of {found:.2f} on"
+            f" average, {abs(distance):.1f} deviations {'below' if distance < 0 else 'above'} the"
+            f" {mean:.2f} there), so that they may be off by several percent: fit them to such"
+            " speech with scripts/calibrate.py"
+        )
+
+
+def surety(confidences: Sequence[float]) -> float | None:
+    """How sure an utterance's words are on average, in log-odds; None without words."""
+    return float(log_odds(confidences).mean()) if confidences else None
+
 
 def log_odds(confidences: ArrayLike) -> NDArray[np.float64]:
     """ln(p / (1 - p)) of (N,) confidences, finite for 0 and 1 too."""
@@ -91,7 +126,8 @@ def log_odds(confidences: ArrayLike) -> NDArray[np.float64]:
 
 def stored(calibration: Calibration, decoder: Decoder) -> dict[str, Any]:
     """Plain values for a checkpoint, with what the decoder scored by when it was fitted."""
-    return {**asdict(calibration), "decoder": _scoring(decoder)}
+    seen = None if calibration.seen is None else list(calibration.seen)
+    return {**asdict(calibration), "seen": seen, "decoder": _scoring(decoder)}
 
 
 def restored(content: Mapping[str, Any], path: Path, decoder: Decoder) -> Confidence:
@@ -109,9 +145,13 @@ def restored(content: Mapping[str, Any], path: Path, decoder: Decoder) -> Confid
     try:
         temperature, bias = float(found["temperature"]), float(found["bias"])
         before = dict(found.get("decoder", {}))
+        seen = found.get("seen")  # absent in older ones
+        if seen is not None:
+            mean, deviation = map(float, seen)
+            seen = (mean, deviation)
     except (TypeError, KeyError, ValueError, AttributeError):
-        temperature, bias, before = math.nan, 0.0, {}
-    if not (0 < temperature < math.inf and math.isfinite(bias)):
+        temperature, bias, before, seen = math.nan, 0.0, {}, None
+    if not (0 < temperature < math.inf and all(map(math.isfinite, (bias, *(seen or ()))))):
         raise CheckpointError(
             f"{path} holds no calibration of {decoder.name} but {reprlib.repr(found)}: run"
             " scripts/calibrate.py again"
@@ -129,7 +169,7 @@ def restored(content: Mapping[str, Any], path: Path, decoder: Decoder) -> Confid
             "confidences of %s were calibrated with %s: run scripts/calibrate.py again",
             decoder.name, told,
         )  # fmt: skip
-    return Calibration(temperature, bias)
+    return Calibration(temperature, bias, seen)
 
 
 def _scoring(decoder: Decoder) -> dict[str, Any]:

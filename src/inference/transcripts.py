@@ -13,6 +13,7 @@ from src.decoding import fired
 from src.errors import ConfigError, named_by
 from src.evaluation import Recognized
 from src.files import lock, sweep, write_whole
+from src.inference.calibration import surety
 from src.inference.prediction_files import (
     PredictionIndex,
     budget_notes,
@@ -61,6 +62,7 @@ class PredictionFolder:
     Attributes:
         gate: what counts the rejected ones.
         unreferenced: id and ``pred_text`` of what was heard without a reference.
+        surety: of each utterance that was heard, how sure its words are.
         spared: files of other formats that were there with another content, and were kept.
 
     Raises:
@@ -86,6 +88,7 @@ class PredictionFolder:
         self.output = output or folder
         self.unreferenced: list[tuple[str, str]] = []
         self.spared: list[Path] = []
+        self.surety: list[float] = []
         self._recognizer = recognizer
         self._formats = [name for name in formats if name != "json"]
         self._overwrite = overwrite
@@ -298,6 +301,9 @@ class PredictionFolder:
     def _deliver(self, content: Mapping[str, Any], *, keep: bool) -> None:
         """Note what was heard, and write it in the other formats."""
         self._written.add(content["id"])
+        sure = surety([word["confidence"] for word in content["words"]])
+        if sure is not None:
+            self.surety.append(sure)
         if content["text"] is None:
             self.unreferenced.append((content["id"], content["pred_text"]))
         for name in self._formats:

@@ -21,6 +21,7 @@ from src.inference.calibration import (
     log_odds,
     restored,
     stored,
+    surety,
 )
 from src.inference.calibration_report import Measured
 from src.inference.rejection import Gate
@@ -212,3 +213,21 @@ def test_reject_below_is_a_probability(value: Any) -> None:
         ConfigError, match=r"calibrator\.reject_below must be a list, each value a number"
     ):
         CalibratorSettings(reject_below=[value])
+
+
+def test_speech_unlike_that_of_the_fit_is_told() -> None:
+    """A shift is told where it is large and no chance; what is alike is passed over."""
+    raw, right = made(2.0, 0.5)
+    judged = utterances(raw, right)
+    found = fit(judged).chosen
+    assert found.seen is not None
+    alike = [surety(found(each.confidences).tolist()) or 0.0 for each in judged]
+    assert found.unlike(alike) == ""
+    lower = [value - 1.5 * found.seen[1] for value in alike]
+    assert "1.5 deviations below" in found.unlike(lower)
+    assert "1.5 deviations above" in found.unlike([2 * found.seen[0] - value for value in lower])
+    assert found.unlike(lower[:3]) == ""  # which may be chance
+    assert found.unlike([value - 0.5 * found.seen[1] for value in alike]) == ""
+    assert Calibration(2.0, 0.5).unlike(lower) == RawConfidence().unlike(lower) == ""
+    content = {KEY: {GREEDY.name: stored(found, GREEDY)}}
+    assert restored(content, Path("a.pth"), GREEDY) == found
