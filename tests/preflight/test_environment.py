@@ -109,6 +109,7 @@ def test_formats_are_really_written_and_read(monkeypatch: pytest.MonkeyPatch) ->
 
     with monkeypatch.context() as change:
         change.setattr(soundfile, "write", fail)
+        change.setattr("src.preflight.formats._write_with_ffmpeg", fail)
         assert try_formats() == tuple((name, "No space left on device") for name in FORMATS)
     monkeypatch.setattr(tempfile, "TemporaryDirectory", fail)
     assert all("no temporary folder" in str(fault) for _, fault in try_formats())

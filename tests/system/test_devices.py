@@ -15,7 +15,9 @@ from praatio import textgrid
 
 from src.inference import Recognizer
 from tests.audio.recordings import KINDS, write
+from tests.system.conftest import Run
 from tests.system.test_transcribe import Transcribe, recordings, transcribe
+from tests.toy import overrides
 
 __all__ = ["recordings", "transcribe"]
 
@@ -158,3 +160,28 @@ def test_each_channel_of_a_call_has_its_transcript(
     assert grid.tierNames == ("words (channel 2)",)
     lines = map(json.loads, (folder / "transcripts.jsonl").read_text().splitlines())
     assert {line["id"]: line["channel"] for line in lines}["call-channel2"] == 2
+
+
+def test_a_training_reads_what_phones_write(
+    toy_run: Path, quick_command: Run, tmp_path: Path
+) -> None:
+    """With reader processes; the same files as WAV give the same utterances."""
+    source, data = toy_run.parent / "data", tmp_path / "data"
+    kinds = [kind for kind in KINDS if str(kind) in ("alac.m4a", "pcm_s16le.mov", "aac.mp4")]
+    for part in ("train", "val"):
+        (data / part).mkdir(parents=True)
+        for number, line in enumerate((source / f"{part}.jsonl").read_text().splitlines()[:24]):
+            row = json.loads(line)
+            samples, rate = soundfile.read(source / row["audio_filepath"])
+            kind = kinds[number % len(kinds)]
+            write(data / part / f"{number}.{kind.ending}", kind, samples[:, None], rate)
+            (data / part / f"{number}.txt").write_text(row["text"])
+    words = overrides(data, tmp_path / "saved", "trainer.n_epochs=1", "dataloader.num_workers=1")
+    words = [word for word in words if not word.startswith("datasets=")]
+    done = quick_command("train.py", "-cn=an4", "datasets=directory", *words)
+    assert done.returncode == 0, done.stderr
+    assert "24 utterances" in done.stdout
+    assert "left out" not in done.stdout
+    done = quick_command("scripts/doctor.py", "-cn=an4", "datasets=directory", *words)
+    assert "24 utterances" in done.stdout, done.stdout
+    assert "m4a" in done.stdout
