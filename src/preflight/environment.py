@@ -211,8 +211,9 @@ def judge_formats(machine: Machine) -> list[Finding]:
     if whole:
         findings.append(Finding("ok", "machine: audio", f"{', '.join(whole)} written and read"))
     for name, fault in broken:
-        severity: Severity = "warning" if "opus" in name else "error"
-        remedy = "Install soundfile anew: pip install --force-reinstall soundfile."
+        severity: Severity = "error" if name in ("flac", "wav") else "warning"
+        library = "av" if name == "m4a" else "soundfile"
+        remedy = f"Install {library} anew: pip install --force-reinstall {library}."
         if "No space" in str(fault):
             remedy = "Make room in the folder for temporary files, or set TMPDIR to another."
         findings.append(Finding(severity, "machine: audio", f"{name}: {fault}", remedy))
