@@ -149,7 +149,7 @@ def _named(objects: Iterable[tuple[str, object]]) -> list[tuple[str, str, object
             name = name if len(recordings[name]) == 1 else os.path.splitext(path)[0]
         offset = value.get("offset") if name and isinstance(value, dict) else None
         if isinstance(offset, int | float) and offset:
-            name = f"{name}@{offset:g}"
+            name = f"{name}@{offset:.10g}"  # hours of a recording to the millisecond
         found.append((name or place, place, value))
     return found
 

@@ -9,7 +9,9 @@ import pytest
 
 from src.errors import ManifestError
 from src.metrics.predictions import DUPLICATE, EMPTY, EMPTY_REFERENCE, NO_REFERENCE, read_objects
+from src.metrics.report import with_fields
 from src.metrics.tables import read_apart, read_table
+from tests.datasets.test_manifest import lines_run
 
 PAIRS = [("the cat", "the cat"), ("a dog ran", "a dog"), ("café au lait", "cafe au lait")]
 
@@ -189,3 +191,31 @@ def test_texts_that_are_malformed(
         source.write_bytes(b"u1 \xff\n")
     with pytest.raises(ManifestError, match=message or "cannot be read"):
         read_apart(source, reference)
+
+
+def segments(path: Path, count: int) -> Path:
+    """Of one recording, a tenth of a second apart, in its fourth hour."""
+    lines = (
+        {"audio_filepath": "talk.wav", "offset": 12345 + n / 10, "text": "a", "pred_text": "a"}
+        for n in range(count)
+    )
+    return write(path, "\n".join(map(json.dumps, lines)))
+
+
+def test_segments_of_one_recording_are_told_apart_to_the_millisecond(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    found = read_objects(segments(path, 30))
+    assert [entry.name for entry in found.entries[:2]] == ["talk@12345", "talk@12345.1"]
+    close = [{"audio_filepath": "b.wav", "offset": at, "text": "", "pred_text": ""} for at in
+             (12345.001, 12345.002)]  # fmt: skip
+    found = read_objects(write(path, "\n".join(map(json.dumps, close))))
+    assert [entry.name for entry in found.entries] == ["b@12345.001", "b@12345.002"]
+
+
+def test_segments_of_one_recording_take_no_more_than_their_number(tmp_path: Path) -> None:
+    few, many = (segments(tmp_path / f"{n}.jsonl", n) for n in (200, 400))
+
+    def work(path: Path) -> int:
+        return lines_run(lambda: with_fields(read_objects(path), str(path)).remarks())
+
+    assert work(many) < 2.5 * work(few)
