@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter
 
 _COLOURS = ("#d55e00", "#0072b2")  # of Okabe and Ito: colour-blind readers can tell them apart
 
@@ -44,8 +44,9 @@ def _draw_bins(axes: Axes, curves: Mapping[str, Bins]) -> None:
     for (label, found), colour in zip(curves.items(), _COLOURS, strict=True):
         counts, told, right = np.array(found).reshape(-1, 3).T
         axes.plot(told, right, color=colour, linewidth=1.4, label=label)
-        axes.scatter(told, right, 8 + 130 * counts / most, color=colour, alpha=0.75, zorder=3)
-    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="confidence of words")
+        sizes = 8 + 130 * counts / most
+        axes.scatter(told, right, sizes, color=colour, alpha=0.75, zorder=3, clip_on=False)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence of words")
     _finish(axes)
     axes.legend(frameon=False, fontsize=9, loc="upper left")
 
@@ -58,8 +59,13 @@ def _draw_coverage(axes: Axes, curve: Curve) -> None:
     for threshold, x, y in kept:
         if abs(10 * threshold - round(10 * threshold)) < 1e-9 and told - x > _APART:
             told = x
-            axes.plot(x, y, "o", color=_COLOURS[-1], markersize=5)
-            axes.annotate(f"{threshold:g}", (x, y), (5, -11), textcoords="offset points", size=8)
+            axes.plot(x, y, "o", color=_COLOURS[-1], markersize=5, clip_on=False)
+            # the curve rises to the right, and may lie on the axis
+            left = x > _APART
+            axes.annotate(
+                f"{threshold:g}", (x, y), (-4 if left else 4, 4), textcoords="offset points",
+                size=8, horizontalalignment="right" if left else "left",
+            )  # fmt: skip
     axes.set(xlim=(0, 1.06), xlabel="words accepted (labels: reject_below)")
     axes.set_ylim(0, 1.08 * max(wer, default=1.0) or 1.0)
     _finish(axes)
@@ -67,6 +73,6 @@ def _draw_coverage(axes: Axes, curve: Curve) -> None:
 
 def _finish(axes: Axes) -> None:
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+        axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
