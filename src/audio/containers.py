@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 # A chunk's own header, and its padding to an even size
@@ -80,27 +81,32 @@ def examine(path: Path) -> Structure:
     Raises:
         OSError: the file cannot be read.
     """
-    with path.open("rb") as file:
-        if len(file.read(_OGG_HEADER)) < _OGG_HEADER:
-            return Structure()
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            starts = _beginnings(data)
-            if len(starts) > 1:
-                return Structure(trusted=False, starts=starts)
-            if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
-                return _wav(data)
-            if data[:4] == b"RIFF":  # of AVI, too
-                return _shorter(data, 8 + int.from_bytes(data[4:8], "little"))
-            if (found := data.find(_ASF_DATA, 0, 65536)) >= 0:
-                size = int.from_bytes(data[found + 16 : found + 24], "little")
-                return _shorter(data, found + size)
-            if data[:5] == _OGG:
-                return _ogg(data)
-            if data[:4] == b"NIST":
-                return _sphere(data)
-            if data[:3] == b"ID3" or _is_mp3_frame(data[:4]) or path.suffix.lower() == ".mp3":
-                first = _first_mp3_frame(data)
-                return Structure(trusted=False) if first is None else _mp3(data, first)
+    status = path.stat()
+    return _examined(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)  # a long file is read segment by segment
+def _examined(path: Path, size: int, changed: int) -> Structure:
+    if size < _OGG_HEADER:
+        return Structure()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        starts = _beginnings(data)
+        if len(starts) > 1:
+            return Structure(trusted=False, starts=starts)
+        if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+            return _wav(data)
+        if data[:4] == b"RIFF":  # of AVI, too
+            return _shorter(data, 8 + int.from_bytes(data[4:8], "little"))
+        if (found := data.find(_ASF_DATA, 0, 65536)) >= 0:
+            size = int.from_bytes(data[found + 16 : found + 24], "little")
+            return _shorter(data, found + size)
+        if data[:5] == _OGG:
+            return _ogg(data)
+        if data[:4] == b"NIST":
+            return _sphere(data)
+        if data[:3] == b"ID3" or _is_mp3_frame(data[:4]) or path.suffix.lower() == ".mp3":
+            first = _first_mp3_frame(data)
+            return Structure(trusted=False) if first is None else _mp3(data, first)
     return Structure()
 
 
