@@ -14,6 +14,7 @@ from src.audio.probing import probe_all
 from src.audio.reading import AudioInfo
 from src.datasets.corpus import MOST_NAMED, Corpus, Exclusion, audio_fault, plain_ids, select
 from src.errors import ConfigError, ManifestError
+from src.fields import AUDIO, SPEAKER, TEXT, find, listed
 from src.paths import resolve
 from src.types import Utterance
 
@@ -34,9 +35,10 @@ class ManifestCorpus(Corpus):
     """The utterances of a JSON-lines manifest, in its order.
 
     Each line has ``audio_filepath`` (relative to the manifest) and may have ``duration`` and
-    ``offset`` (seconds), ``text``, ``speaker`` and ``id``. A missing duration is read from the
-    recording; recordings are not looked at otherwise. Further keys are ignored. A line that is
-    wrong is left out, and is one of ``exclusions``.
+    ``offset`` (seconds), ``text``, ``speaker`` and ``id``. Other names of the recording, the text
+    and the speaker count where there is only one of them, see :mod:`src.fields`. A missing duration
+    is read from the recording; recordings are not looked at otherwise. Further keys are ignored. A
+    line that is wrong is left out, and is one of ``exclusions``.
 
     Args:
         manifest: the file; a relative path counts from ``data_dir`` if that is given,
@@ -106,7 +108,10 @@ def _read(path: Path) -> tuple[list[_Line], list[Exclusion]]:
             except ValueError as error:
                 faults.append(Exclusion(f"{path.name}, line {number}", str(error)))
     if len(faults) > len(lines):
+        reasons = dict.fromkeys(fault.reason for fault in faults)
         named = [f"{fault.name.removeprefix(path.name)[2:]}: {fault.reason}" for fault in faults]
+        if len(reasons) == 1:
+            named = [f"each: {faults[0].reason}"] if len(faults) > 1 else named
         more = len(named) - MOST_NAMED
         raise ManifestError(
             f"{path} is no manifest: {len(faults)} of {len(faults) + len(lines)} lines are wrong ("
@@ -146,20 +151,30 @@ def _parse(line: str, folder: Path) -> _Line:
         raise ValueError(f"not JSON ({error.msg} at column {error.colno})") from error
     if not isinstance(row, dict):
         raise ValueError(f"must be an object, but is {line.strip()[:40]}")
-    audio = row.get("audio_filepath")
+    # of a data set of Hugging Face, audio may be decoded sound beside its file
+    told = {
+        key: each for key, each in row.items() if not (key == "audio" and isinstance(each, dict))
+    }
+    named = find(told, AUDIO)
+    if named is None:
+        raise ValueError(
+            f"has no audio_filepath, nor {', '.join(AUDIO[1:])}: its keys are {listed(row)}"
+        )
+    audio = row[named]
     if not isinstance(audio, str) or not audio:
-        raise ValueError(f"audio_filepath must be a path, but is {json.dumps(audio)}")
+        raise ValueError(f"{named} must be a path, but is {json.dumps(audio)}")
     duration = _seconds(row, "duration")
     if duration is not None and duration <= 0:
         raise ValueError(f"duration must be positive, but is {duration:g}")
     offset = _seconds(row, "offset") or 0.0
     if offset < 0:
         raise ValueError(f"offset must not be negative, but is {offset:g}")
-    text = row.get("text")
+    written = find(row, TEXT) or "text"
+    text = row.get(written)
     if text is not None and not isinstance(text, str):
-        raise ValueError(f"text must be a string, but is {json.dumps(text)}")
-    place = _place(audio, folder)
-    return _Line(place, duration, text, offset, _label(row, "speaker"), _label(row, "id"))
+        raise ValueError(f"{written} must be a string, but is {json.dumps(text)}")
+    speaker = _label(row, find(row, SPEAKER) or "speaker")
+    return _Line(_place(audio, folder), duration, text, offset, speaker, _label(row, "id"))
 
 
 def _place(audio: str, folder: Path) -> PurePath:

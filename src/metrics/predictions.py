@@ -1,7 +1,8 @@
 """Predictions with their references, whatever wrote them.
 
 Folders of JSON files, and files of JSON lines, an array or one object hold both in one object;
-here too are NVIDIA NeMo's manifests with ``pred_text``. :mod:`src.metrics.tables` reads tables, and
+here too are NVIDIA NeMo's manifests with ``pred_text``, and the keys of other programs that
+:mod:`src.fields` lists. :mod:`src.metrics.tables` reads tables, and
 pairs of folders or files of which one holds the references.
 """
 
@@ -9,12 +10,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from src.errors import ManifestError
+from src.fields import AUDIO, ID, PREDICTION, SPEAKER, TEXT, find, listed
 
 # Why an utterance is reported, in the words of the report.
 NO_REFERENCE = "without a reference"
@@ -28,8 +31,8 @@ EMPTY_REFERENCE = "with an empty reference, scored as it is"
 UNLISTED = "that the manifest does not list"
 UNHEARD = "in the manifest without a prediction, not scored"
 
-_IDS = ("id", "utt_id")  # what names an utterance
-_PATHS = ("audio_path", "audio_filepath")  # what names it where there is no id
+_SEGMENT = ("segment_id",)  # which part of a recording; alone a name only where no two are alike
+_PATH = ("audio_path",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,8 @@ class Entry:
 
     Attributes:
         name: by which it is told from the others.
-        fields: whatever else is known of it: speaker, duration ...
+        fields: whatever else is known of it: duration ..., and under these names ``speaker`` and
+            ``audio_path``.
     """
 
     name: str
@@ -94,8 +98,9 @@ class Predictions:
 def read_objects(path: Path) -> Predictions:
     """Read ``pred_text`` and ``text`` from a folder's ``.json`` files or a JSON-lines file.
 
-    The folder is searched recursively, one utterance a file. An object with a key ``error``,
-    without ``pred_text``, or whose ``text`` is absent or null is skipped and named.
+    Other names of these count where there is only one of them, see :mod:`src.fields`. The folder is
+    searched recursively, one utterance a file. An object with a key ``error``, without a
+    prediction, or whose reference is absent or null is skipped and named.
 
     Raises:
         ManifestError: the path is absent, holds no predictions, or one is malformed.
@@ -110,12 +115,16 @@ def read_objects(path: Path) -> Predictions:
     else:
         raise ManifestError(f"{path} is neither a folder of predictions nor a JSON-lines file")
     result = Predictions()
-    for name, place, value in _named(objects):
+    held = list(objects)
+    for name, place, value in named(held):
         _sort_in(result, name, place, value)
     if not result.entries:
         skipped = sum(map(len, result.skipped.values()))
+        keys = sorted({str(key) for _, value in held if isinstance(value, dict) for key in value})
         raise ManifestError(
-            f"{path} holds no prediction that can be scored ({skipped} without pred_text or text)"
+            f"{path} holds no prediction that can be scored ({skipped} without pred_text or text):"
+            f" it needs one of {listed(PREDICTION)} and one of {listed(TEXT)}, but its keys are"
+            f" {listed(keys)}"
         )
     return result
 
@@ -126,37 +135,56 @@ def read_fields(path: Path) -> dict[str, Mapping[str, Any]]:
     Raises:
         ManifestError: it is absent or malformed.
     """
-    return {name: value for name, _, value in _named(_lines(path)) if isinstance(value, dict)}
+    return {name: value for name, _, value in named(_lines(path)) if isinstance(value, dict)}
 
 
-def _named(objects: Iterable[tuple[str, object]]) -> list[tuple[str, str, object]]:
-    """(name, place, value) of every (place, value).
+def named(objects: Iterable[tuple[str, object]]) -> list[tuple[str, str, object]]:
+    """(name, place, value) of every (place, value); objects have a speaker and audio_path if known.
 
     The name is the id, or else that of the recording, with folders only if others are called
-    alike, and with the offset if there is one; or else the place.
+    alike, and with the offset or number of the segment if there is one; or else the place.
     """
-    held = list(objects)
+    held = [(place, *_with_known_names(value)) for place, value in objects]
     recordings: dict[str, set[str]] = {}
-    for _, value in held:
-        path = _first(value, _PATHS)
+    segments: Counter[str] = Counter()
+    for _, _, own in held:
+        path = _first(own, _PATH)
         if path:
             recordings.setdefault(_stem(path), set()).add(path)
+        segments[_first(own, _SEGMENT)] += 1
     found = []
-    for place, value in held:
-        name, path = _first(value, _IDS), _first(value, _PATHS)
+    for place, value, own in held:
+        name, path = _first(own, ID), _first(own, _PATH)
+        segment = "" if name else _first(own, _SEGMENT)
+        if segment and segments[segment] == 1:
+            name, segment = segment, ""
         if path and not name:
             name = _stem(path)
             name = name if len(recordings[name]) == 1 else os.path.splitext(path)[0]
-        offset = value.get("offset") if name and isinstance(value, dict) else None
+        if name and segment:
+            name = f"{name}-{segment}"
+        offset = own.get("offset") if name else None
         if isinstance(offset, int | float) and offset:
             name = f"{name}@{offset:.10g}"  # hours of a recording to the millisecond
         found.append((name or place, place, value))
     return found
 
 
-def _first(value: object, keys: Sequence[str]) -> str:
+def _with_known_names(value: object) -> tuple[object, dict[str, Any]]:
+    """An object that names speaker and recording as the report does; its keys in lower case."""
+    if not isinstance(value, dict):
+        return value, {}
+    own = {key.lower(): each for key, each in value.items()}
+    for name, known in (("speaker", SPEAKER), (_PATH[0], AUDIO)):
+        # decoded sound, as data sets of Hugging Face have it, is no name
+        if own.get(name) in (None, "") and (found := _first(own, known)):
+            value, own = {**value, name: found}, {**own, name: found}
+    return value, own
+
+
+def _first(own: Mapping[str, Any], keys: Sequence[str]) -> str:
     """The first of these that an object has, as text; nothing if it has none."""
-    given = (value.get(key) for key in keys) if isinstance(value, dict) else ()
+    given = (own.get(key) for key in keys)
     return next((str(each) for each in given if isinstance(each, str | int) and each != ""), "")
 
 
@@ -168,7 +196,11 @@ def _sort_in(result: Predictions, name: str, place: str, value: object) -> None:
     if not isinstance(value, dict):
         result.skipped[NO_PREDICTION_KEY].append(place)
         return
-    hypothesis, reference = value.get("pred_text"), value.get("text")
+    try:
+        keys = [find(value, known) for known in (PREDICTION, TEXT)]
+    except ValueError as error:
+        raise ManifestError(f"{place}: {error}") from error
+    hypothesis, reference = (None if key is None else value[key] for key in keys)
     if value.get("error") is not None:
         result.skipped[FAILED].append(place)
     elif not isinstance(hypothesis, str):

@@ -37,7 +37,7 @@ def sound(row: Row, folders: Sequence[Path]) -> dict[str, Any] | None:
     Args:
         folders: from which a relative path of the recording may count.
     """
-    name = row.fields.get("audio_path") or row.fields.get("audio_filepath")
+    name = row.fields.get("audio_path")
     if not isinstance(name, str):
         return None
     path = next((folder / name for folder in folders if (folder / name).is_file()), None)

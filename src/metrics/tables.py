@@ -9,18 +9,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from src.errors import ManifestError
+from src.fields import PREDICTION, TEXT, find, listed
 from src.metrics.predictions import (
     NO_REFERENCE,
     Entry,
     Predictions,
     files,
+    named,
     read_text,
 )
 
 _TRN = re.compile(r"^(.*)\(([^()\s]+)\)\s*$")
-_HYPOTHESIS = ("pred_text", "hypothesis", "hyp", "prediction", "predicted", "pred")
-_REFERENCE = ("text", "reference", "ref", "transcript", "transcription", "sentence", "target")
-_NAME = ("id", "utt_id", "utterance", "utterance_id", "name", "audio_filepath", "path", "file")
 TABLES = {".csv": ",", ".tsv": "\t"}
 """Endings of tables, and what separates their columns."""
 
@@ -51,7 +50,8 @@ def read_table(path: Path) -> Predictions:
     """Read a table with a header, in which columns name the hypothesis and the reference.
 
     Raises:
-        ManifestError: a column is not there, a row is of another length, or there is no row.
+        ManifestError: a column is not there or more than one may be it, a row is of another
+            length, or there is no row.
     """
     text = read_text(path)
     separator = TABLES[path.suffix.lower()]
@@ -67,9 +67,9 @@ def read_table(path: Path) -> Predictions:
     result = Predictions()
     try:
         header = [name.strip() for name in next(rows, [])]
-        hypothesis = _column(path, header, _HYPOTHESIS, "the prediction")
-        reference = _column(path, header, _REFERENCE, "the reference")
-        names = [header.index(name) for name in header if name.lower() in _NAME]
+        hypothesis = _column(path, header, PREDICTION, "the prediction")
+        reference = _column(path, header, TEXT, "the reference")
+        found: list[tuple[str, dict[str, str]]] = []
         for row in rows:
             if not row:
                 continue
@@ -78,13 +78,14 @@ def read_table(path: Path) -> Predictions:
                 raise ManifestError(
                     f"{path}, {place}, has {len(row)} columns, but the header has {len(header)}"
                 )
-            fields = dict(zip(header, row, strict=True))
-            name = row[names[0]] if names and row[names[0]] else place
-            result.add(Entry(name, row[reference], row[hypothesis], fields))
+            found.append((place, dict(zip(header, row, strict=True))))
     except csv.Error as error:
         raise ManifestError(
             f"{path}, line {rows.line_num}, is no row of a table: {error}"
         ) from error
+    for name, _, fields in named(found):
+        assert isinstance(fields, dict)
+        result.add(Entry(name, fields[reference], fields[hypothesis], fields))
     if not result.entries:
         raise ManifestError(f"{path} holds no prediction that can be scored: it has no row")
     return result
@@ -96,14 +97,17 @@ def _is_plain(text: str) -> bool:
     return len({line.count("\t") for line in lines}) <= 1
 
 
-def _column(path: Path, header: Sequence[str], known: Sequence[str], what: str) -> int:
-    found = [place for name in known for place, own in enumerate(header) if own.lower() == name]
-    if not found:
+def _column(path: Path, header: Sequence[str], known: Sequence[str], what: str) -> str:
+    try:
+        found = find(header, known)
+    except ValueError as error:
+        raise ManifestError(f"{path}: {error}") from error
+    if found is None:
         raise ManifestError(
             f"{path} has no column for {what}: it must be called {', '.join(known)}, but the"
-            f" header has {', '.join(header) or 'nothing'}"
+            f" header has {listed(header)}"
         )
-    return found[0]
+    return found
 
 
 def _texts(source: Path) -> dict[str, str]:

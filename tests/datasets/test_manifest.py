@@ -99,7 +99,11 @@ def test_filters(tmp_path: Path) -> None:
     [
         ("{", "not JSON"),
         ("[1]", "must be an object, but is [1]"),
-        ("{}", "audio_filepath must be a path, but is null"),
+        (
+            "{}",
+            "has no audio_filepath, nor audio_path, audio, path, file, wav: its keys are nothing",
+        ),
+        ('{"audio_filepath": null}', "audio_filepath must be a path, but is null"),
         ('{"audio_filepath": ""}', 'audio_filepath must be a path, but is ""'),
         ('{"audio_filepath": "a", "duration": "2"}', "duration must be a number of seconds"),
         ('{"audio_filepath": "a", "duration": true}', "duration must be a number of seconds"),
@@ -127,6 +131,34 @@ def test_malformed_lines_are_named(tmp_path: Path, line: str, message: str) -> N
         f"{path} is no manifest: 2 of 3 lines are wrong (line 2: {message}"
     )
     assert str(caught.value).endswith("; line 3: not UTF-8 (byte 20))")
+
+
+@pytest.mark.parametrize("audio", ["audio_path", "audio", "path", "file"])
+@pytest.mark.parametrize("text", ["sentence", "transcript", "transcription", "normalized_text"])
+@pytest.mark.parametrize("speaker", ["client_id", "speaker_id"])
+def test_keys_of_other_programs(tmp_path: Path, audio: str, text: str, speaker: str) -> None:
+    row = {audio: "a.wav", "duration": 1, text: "one", speaker: 84}
+    (found,) = ManifestCorpus(write(tmp_path / "m.jsonl", row))
+    assert found.audio == tmp_path / "a.wav"
+    assert (found.text, found.speaker) == ("one", "84")
+
+
+def test_keys_of_which_several_may_be_meant(tmp_path: Path) -> None:
+    rows = [{"file": "a.wav", "path": "b.wav", "duration": 1}] * 3
+    with pytest.raises(ManifestError) as caught:
+        ManifestCorpus(write(tmp_path / "m.jsonl", *rows))
+    assert str(caught.value).endswith(
+        "3 of 3 lines are wrong (each: path and file may each be the audio_filepath: call the one"
+        " that is meant audio_filepath)"
+    )
+    row = {**rows[0], "audio_filepath": "c.wav", "audio": {"array": []}}
+    (found,) = ManifestCorpus(write(tmp_path / "m.jsonl", row))
+    assert found.audio.name == "c.wav"
+
+
+def test_keys_that_nobody_knows(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"nor audio_path, .*: its keys are wav_name, words"):
+        ManifestCorpus(write(tmp_path / "m.jsonl", {"wav_name": "a.wav", "words": "one"}))
 
 
 def test_separators_of_windows(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from src.errors import ManifestError
+from src.fields import PREDICTION, TEXT
 from src.metrics.predictions import DUPLICATE, EMPTY, EMPTY_REFERENCE, NO_REFERENCE, read_objects
 from src.metrics.report import with_fields
 from src.metrics.tables import read_apart, read_table
@@ -139,6 +140,71 @@ def test_tables(tmp_path: Path, name: str, header: str, line: str) -> None:
     assert len({entry.name for entry in found.entries}) == 3
     if "speaker" in header:
         assert found.entries[0].fields["speaker"] == "ann"
+
+
+def test_common_voices_table(tmp_path: Path) -> None:
+    """Mozilla's columns, and one with what was heard."""
+    header = "client_id\tpath\tsentence\tup_votes\tage\tpredicted"
+    lines = [f"c{n}\tcv_{n}.mp3\t{ref}\t2\t\t{hyp}" for n, (ref, hyp) in enumerate(PAIRS)]
+    found = read_table(write(tmp_path / "test.tsv", "\n".join([header, *lines])))
+    assert found.pairs == PAIRS
+    assert [entry.name for entry in found.entries] == ["cv_0", "cv_1", "cv_2"]
+    fields = found.entries[1].fields
+    assert (fields["speaker"], fields["client_id"]) == ("c1", "c1")
+    assert fields["audio_path"] == "cv_1.mp3"
+
+
+@pytest.mark.parametrize("reference", TEXT)
+@pytest.mark.parametrize("hypothesis", PREDICTION)
+def test_keys_of_other_programs(tmp_path: Path, reference: str, hypothesis: str) -> None:
+    rows = [
+        {"file": f"{n}.flac", reference: ref, hypothesis: hyp, "speaker_id": n, "utt_id": f"u{n}"}
+        for n, (ref, hyp) in enumerate(PAIRS)
+    ]
+    found = read_objects(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows))))
+    assert found.pairs == PAIRS
+    assert [entry.name for entry in found.entries] == ["u0", "u1", "u2"]
+    assert [entry.fields["speaker"] for entry in found.entries] == ["0", "1", "2"]
+    table = "\n".join([",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)])
+    assert read_table(write(tmp_path / "a.csv", table)).pairs == PAIRS
+
+
+def test_decoded_sound_is_no_path(tmp_path: Path) -> None:
+    row = {"audio": {"array": [0.0]}, "file": "x.wav", "transcription": "a", "prediction": "b"}
+    found = read_objects(write(tmp_path / "a.jsonl", json.dumps(row)))
+    assert (found.entries[0].name, found.entries[0].fields["audio_path"]) == ("x", "x.wav")
+
+
+@pytest.mark.parametrize(
+    ("segments", "names"),
+    [(["s0", "s1", "s2"], ["s0", "s1", "s2"]), ([0, 1, 0], ["talk-0", "1", "more-0"])],
+)
+def test_segments_that_have_ids(tmp_path: Path, segments: list[object], names: list[str]) -> None:
+    rows = [
+        {"audio": audio, "segment_id": segment, "text": "a", "hyp": "a"}
+        for audio, segment in zip(("talk.wav", "talk.wav", "more.wav"), segments, strict=True)
+    ]
+    found = read_objects(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows))))
+    assert [entry.name for entry in found.entries] == names
+
+
+def test_keys_of_which_several_may_be_meant(tmp_path: Path) -> None:
+    row = {"sentence": "a", "transcript": "b", "hyp": "c"}
+    message = "transcript and sentence may each be the text: call the one that is meant text"
+    with pytest.raises(ManifestError, match=f"line 1: {message}"):
+        read_objects(write(tmp_path / "a.jsonl", json.dumps(row)))
+    table = write(tmp_path / "a.csv", "sentence,transcript,hyp\na,b,c\n")
+    with pytest.raises(ManifestError, match=f"a.csv: {message}"):
+        read_table(table)
+    named = read_objects(write(tmp_path / "b.jsonl", json.dumps({**row, "text": "d"})))
+    assert named.pairs == [("d", "c")]
+
+
+def test_keys_that_nobody_knows(tmp_path: Path) -> None:
+    row = {"wav_id": "a", "words": "b", "asr": "c"}
+    known = "it needs one of pred_text, hypothesis, .* but its keys are asr, wav_id, words"
+    with pytest.raises(ManifestError, match=known):
+        read_objects(write(tmp_path / "a.jsonl", json.dumps(row)))
 
 
 def test_what_is_there_twice_or_empty_is_named(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_chosen_utterances_are_heard(found: Report) -> None:
 def test_recordings_beside_the_predictions(tmp_path: Path) -> None:
     (tmp_path / "clips").mkdir()
     soundfile.write(tmp_path / "clips" / "a.wav", np.zeros(4 * RATE), RATE)
-    fields = {"audio_filepath": "clips/a.wav", "offset": "1.5", "duration": "2"}
+    fields = {"audio_path": "clips/a.wav", "offset": "1.5", "duration": "2"}
     made = report(Predictions([Entry("a", "one", "two", fields)]), str, Wanted())
     (row,) = embedded(as_html(made, "mine", Heard(1, (), [Path("absent"), tmp_path])))["rows"]
     samples, rate = soundfile.read(io.BytesIO(base64.b64decode(row["sound"]["audio"])))
