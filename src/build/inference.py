@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -89,10 +90,13 @@ def infer(config: DictConfig) -> int:
             log.warning("%s: %s", one_line(corpus.name), unlike)
         evaluations[folders[name].name] = evaluation
         _tell(corpus, folder, len(earlier))
-    for table in (score_table, budget_table, hot_word_table):
-        text = table(evaluations)
-        if text:
-            print(f"{text}\n")
+    tables = [table(evaluations) for table in (score_table, budget_table, hot_word_table)]
+    if any(tables):
+        digest = f" (SHA-256 {recognizer.origin[:12]}...)" if recognizer.origin else ""
+        today = datetime.now(UTC).date().isoformat()
+        print(one_line(f"model {settings.from_pretrained}{digest}, {today}"))
+    for text in filter(None, tables):
+        print(f"{text}\n")
     for each in failed:
         said = "heard in part" if each.seconds else "could not be read"
         reason = each.reason.removeprefix(f"{each.utterance.audio} ")

@@ -23,14 +23,13 @@ from src.inference.prediction_files import (
 )
 from src.inference.recognizer import Recognizer
 from src.inference.rejection import Gate
+from src.metrics.predictions import MADE_WITH
 from src.paths import move_aside
 from src.transcripts import FORMATS
 from src.types import Hypothesis, Utterance
 
 log = logging.getLogger(__name__)
 
-MADE_WITH = ".made_with"
-"""Says which checkpoint and decoder made the predictions of a folder."""
 WHOLE = ("jsonl", "ctm")
 """Formats of which one file holds all recordings."""
 _PART = ("duration", "offset", "channel", "max_segment")

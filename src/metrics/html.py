@@ -14,7 +14,7 @@ from src.escaping import visible
 from src.files import write_whole
 from src.metrics.alignment import align, align_both
 from src.metrics.analysis import Row, number
-from src.metrics.outputs import as_json
+from src.metrics.outputs import as_json, told
 from src.metrics.report import Report
 from src.metrics.sound import sound
 from src.paths import ROOT
@@ -55,8 +55,15 @@ def as_html(found: Report, title: str, heard: Heard | None = None, other: str = 
         ],
         "reliability": found.reliability,
     }
-    if found.comparison is not None:
-        content["systems"] = [title, other]
+    content["systems"] = [f"predictions {line}"] if (line := told(found.origin)) else []
+    if found.comparison is not None and found.other_origin is not None:
+        content["systems"] = [
+            ", ".join(filter(None, (f"{letter}: {name}", told(origin))))
+            for letter, name, origin in (
+                ("A", title, found.origin),
+                ("B", other, found.other_origin),
+            )
+        ]
         content["p"] = found.comparison.test.shown
     data = json.dumps(_shown(content), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # neither "</script>" nor "<!--" in a transcript may mean anything to the page that holds it

@@ -7,16 +7,19 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from src.escaping import fenced, one_line, sheet_cell
+from src.escaping import fenced, markdown_cell, one_line, sheet_cell
 from src.metrics.alignment import align, side_by_side
 from src.metrics.analysis import Confusions, Row, Slice
 from src.metrics.comparison import Comparison
 from src.metrics.edits import EditCounts
 from src.metrics.interval import Interval
 from src.metrics.layout import Table, markdown, plain
-from src.metrics.report import Report
+from src.metrics.report import Origin, Report
+
+_DIGEST = 12  # letters of a SHA-256 that people read
 
 
 def as_text(found: Report) -> str:
@@ -24,6 +27,7 @@ def as_text(found: Report) -> str:
     score = found.score
     parts = [part for part in (_worst(found.worst), *_tables(found, plain)) if part]
     lines = [
+        *_made(found),
         f"Utterances: {score.utterances}",
         f"Mean over utterances: WER {100 * score.mean_utterance_wer:.2f} %, "
         f"CER {100 * score.mean_utterance_cer:.2f} %",
@@ -63,7 +67,8 @@ def as_markdown(found: Report) -> str:
         lines.append(_compared(found.comparison))
     if found.reliability is not None:
         lines.append(_calibrated(found.reliability))
-    parts = [markdown("", (header, rows)), "\n\n".join(lines), *_tables(found, markdown)]
+    made = [markdown_cell(line) for line in _made(found)]
+    parts = [*made, markdown("", (header, rows)), "\n\n".join(lines), *_tables(found, markdown)]
     if found.worst:
         parts.append(f"### Worst utterances\n\n{fenced(_worst(found.worst))}")
     return "\n\n".join(parts)
@@ -74,13 +79,17 @@ def as_csv(found: Report) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = ["id", "wer", "cer", "substitutions", "deletions", "insertions", "reference_words"]
-    writer.writerow([*names, "reference", "hypothesis"])
+    known = {"decoder": found.origin.decoders, "model": found.origin.models}
+    more = [name for name, values in known.items() if values]
+    writer.writerow([*names, "reference", "hypothesis", *more])
     for row in found.rows:
         words = row.words
         rates = f"{words.rate:.6f}", f"{row.characters.rate:.6f}"
         edits = words.substitutions, words.deletions, words.insertions, words.reference
+        origin = (str(row.fields.get(key) or "") for key in more)
         name, *texts = (
-            one_line(sheet_cell(each)) for each in (row.name, row.reference, row.hypothesis)
+            one_line(sheet_cell(each))
+            for each in (row.name, row.reference, row.hypothesis, *origin)
         )
         writer.writerow([name, *rates, *edits, *texts])
     return text.getvalue().rstrip("\n")
@@ -105,6 +114,7 @@ def as_json(found: Report) -> str:
         "skipped": found.skipped,
         "missing": found.missing,
         "remarks": _given(found.remarks),
+        **asdict(found.origin),
     }
     if found.by_speaker is not None:
         content["speakers"] = found.n_speakers
@@ -124,7 +134,26 @@ def as_json(found: Report) -> str:
     if found.comparison is not None:
         content["comparison"] = _comparison(found.comparison)
         content["comparison"]["remarks"] = _given(found.other_remarks)
+        if found.other_origin is not None:
+            content["comparison"]["second"] = asdict(found.other_origin)
     return json.dumps(content, ensure_ascii=False)
+
+
+def told(origin: Origin) -> str:
+    """Where predictions come from, in a line; empty if nothing is known."""
+    parts = [f"of {origin.date}"] if origin.date else []
+    for name, values in (("decoder", origin.decoders), ("model", origin.models)):
+        if values:
+            shown = ", ".join(value[:_DIGEST] if name == "model" else value for value in values)
+            parts.append(f"{name}{'s' * (len(values) > 1)} {shown}")
+    return one_line(", ".join(parts))
+
+
+def _made(found: Report) -> list[str]:
+    """The same of all that was scored, a line each."""
+    both = {"Predictions": found.origin, "Compared with predictions": found.other_origin}
+    lines = {name: told(origin) for name, origin in both.items() if origin is not None}
+    return [f"{name} {line}" for name, line in lines.items() if line]
 
 
 def _given(remarks: Mapping[str, list[str]]) -> dict[str, list[str]]:

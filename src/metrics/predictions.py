@@ -13,6 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ EMPTY_REFERENCE = "with an empty reference, scored as it is"
 UNLISTED = "that the manifest does not list"
 UNHEARD = "in the manifest without a prediction, not scored"
 
+MADE_WITH = ".made_with"
+"""The file that says which checkpoint and decoder made the predictions of its folder."""
+
 _SEGMENT = ("segment_id",)  # which part of a recording; alone a name only where no two are alike
 _PATH = ("audio_path",)
 
@@ -42,7 +46,8 @@ class Entry:
     Attributes:
         name: by which it is told from the others.
         fields: whatever else is known of it: duration ..., and under these names ``speaker`` and
-            ``audio_path``.
+            ``audio_path``; of our own predictions also ``decoder`` and ``model``, the checkpoint's
+            SHA-256.
     """
 
     name: str
@@ -60,6 +65,7 @@ class Predictions:
         skipped: by reason the names of those that cannot.
         missing: references without a prediction; they stand in ``entries`` with an empty one.
         notes: by reason the names of others that a reader should know of.
+        date: the day (UTC) on which the newest file of predictions was written, as in ISO 8601.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -70,6 +76,7 @@ class Predictions:
     )
     missing: list[str] = field(default_factory=list)
     notes: dict[str, list[str]] = field(default_factory=dict)
+    date: str = ""
     _names: set[str] = field(default_factory=set)
 
     @property
@@ -106,10 +113,7 @@ def read_objects(path: Path) -> Predictions:
         ManifestError: the path is absent, holds no predictions, or one is malformed.
     """
     if path.is_dir():
-        objects: Iterable[tuple[str, object]] = (
-            (str(file.relative_to(path)), parse(read_text(file), str(file)))
-            for file in files(path, ".json")
-        )
+        objects: Iterable[tuple[str, object]] = _files(path)
     elif path.is_file():
         objects = _lines(path)
     else:
@@ -209,6 +213,37 @@ def _sort_in(result: Predictions, name: str, place: str, value: object) -> None:
         result.skipped[NO_REFERENCE].append(place)
     else:
         result.add(Entry(name, reference, hypothesis, value))
+
+
+def _files(folder: Path) -> Iterator[tuple[str, object]]:
+    """The object of each file below a folder, with what its own folder says of its origin."""
+    origins: dict[Path, dict[str, str]] = {}
+    for file in files(folder, ".json"):
+        value = parse(read_text(file), str(file))
+        if file.parent not in origins:
+            origins[file.parent] = _made_with(file.parent)
+        if isinstance(value, dict):
+            told = origins[file.parent].items()
+            value |= {key: each for key, each in told if value.get(key) is None}
+        yield str(file.relative_to(folder)), value
+
+
+def _made_with(folder: Path) -> dict[str, str]:
+    """Which model and decoder made the predictions of a folder, as far as it says so."""
+    try:
+        content = json.loads((folder / MADE_WITH).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    known = content if isinstance(content, dict) else {}
+    told = {"decoder": known.get("decoder"), "model": known.get("checkpoint")}
+    return {name: value for name, value in told.items() if isinstance(value, str)}
+
+
+def written(path: Path, suffix: str) -> str:
+    """The day (UTC) of the newest change to a file, or to those of that ending below a folder."""
+    found = files(path, suffix) if path.is_dir() else [path]
+    newest = max((file.stat().st_mtime for file in found), default=None)
+    return "" if newest is None else datetime.fromtimestamp(newest, UTC).date().isoformat()
 
 
 def _lines(path: Path) -> Iterator[tuple[str, object]]:

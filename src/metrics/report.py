@@ -21,7 +21,14 @@ from src.metrics.analysis import (
 )
 from src.metrics.comparison import Comparison, compare
 from src.metrics.interval import Interval
-from src.metrics.predictions import UNHEARD, UNLISTED, Predictions, read_fields, read_objects
+from src.metrics.predictions import (
+    UNHEARD,
+    UNLISTED,
+    Predictions,
+    read_fields,
+    read_objects,
+    written,
+)
 from src.metrics.reliability import reliability
 from src.metrics.score import CorpusScore
 from src.metrics.tables import TABLES, read_apart, read_table
@@ -46,10 +53,26 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where predictions come from, as far as is known.
+
+    Attributes:
+        date: the day (UTC) of the newest, as in ISO 8601.
+        decoders: their names.
+        models: SHA-256 of the checkpoints.
+    """
+
+    date: str
+    decoders: list[str]
+    models: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What was found.
 
     Attributes:
+        origin: of the predictions; ``other_origin``: of those that were compared with.
         wer, cer: with their intervals over utterances.
         reliability: of the confidences of words; None where there are none.
         by_speaker: interval of the WER over speakers; None if they are not known.
@@ -62,6 +85,7 @@ class Report:
     """
 
     rows: list[Row]
+    origin: Origin
     score: CorpusScore
     wer: Interval
     cer: Interval
@@ -76,6 +100,7 @@ class Report:
     comparison: Comparison | None = None
     other_rows: Mapping[str, Row] = field(default_factory=dict)
     remarks: Mapping[str, list[str]] = field(default_factory=dict)
+    other_origin: Origin | None = None
     other_remarks: Mapping[str, list[str]] = field(default_factory=dict)
     skipped: int = 0
     missing: int = 0
@@ -91,9 +116,11 @@ def read(dir_path: str | None, pred_dir: str | None, gt_dir: str | None) -> Pred
     """
     if dir_path and not (pred_dir or gt_dir):
         path = typed(dir_path)
-        return (read_table if path.suffix.lower() in TABLES else read_objects)(path)
+        found = (read_table if path.suffix.lower() in TABLES else read_objects)(path)
+        return replace(found, date=written(path, ".json"))
     if pred_dir and gt_dir and not dir_path:
-        return read_apart(typed(pred_dir), typed(gt_dir))
+        path = typed(pred_dir)
+        return replace(read_apart(path, typed(gt_dir)), date=written(path, ".txt"))
     raise ConfigError("either --dir_path or both --pred_dir and --gt_dir must be given")
 
 
@@ -142,6 +169,7 @@ def report(
     wer, cer = bootstrap(words, [row.characters for row in rows])
     return Report(
         rows=rows,
+        origin=_origin(predictions),
         score=total(rows),
         wer=wer,
         cer=cer,
@@ -156,10 +184,19 @@ def report(
         comparison=None if other is None else compare(rows, others),
         other_rows={row.name: row for row in others},
         remarks=predictions.remarks(),
+        other_origin=None if other is None else _origin(other),
         other_remarks={} if other is None else other.remarks(),
         skipped=sum(map(len, predictions.skipped.values())),
         missing=len(predictions.missing),
     )
+
+
+def _origin(predictions: Predictions) -> Origin:
+    names = [
+        sorted({str(entry.fields[key]) for entry in predictions.entries if entry.fields.get(key)})
+        for key in ("decoder", "model")
+    ]
+    return Origin(predictions.date, *names)
 
 
 def warnings(remarks: Mapping[str, Sequence[str]], of: str = "") -> list[str]:

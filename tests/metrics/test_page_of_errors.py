@@ -90,7 +90,7 @@ def compared() -> str:
 
 def test_two_systems_stand_in_one_page(compared: str) -> None:
     content = embedded(compared)
-    assert content["systems"] == ["mine</script>", "theirs</script><b>"]
+    assert content["systems"] == ["A: mine</script>", "B: theirs</script><b>"]
     comparison = content["summary"]["comparison"]
     assert comparison["utterances"] == 4
     assert comparison["alone"] == ["u4"]

@@ -36,8 +36,8 @@ def scored(tmp_path: Path) -> Path:
 
 def test_intervals_and_speakers(scored: Path) -> None:
     lines = run("--dir_path", scored).stdout.splitlines()
-    assert lines[2].startswith("95 % interval over utterances: WER ")
-    assert lines[3].startswith("95 % interval over 3 speakers: WER ")
+    assert lines[3].startswith("95 % interval over utterances: WER ")
+    assert lines[4].startswith("95 % interval over 3 speakers: WER ")
     content = json.loads(run("--dir_path", scored, "--json").stdout)
     for interval in ("wer_interval", "wer_interval_speakers"):
         low, high = content[interval]
@@ -148,6 +148,58 @@ def test_the_page_needs_no_torch(scored: Path, tmp_path: Path) -> None:
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "soundfile" in imported
     assert "torch" not in imported
+
+
+@pytest.fixture
+def two_systems(tmp_path: Path) -> tuple[Path, Path]:
+    """Folders of our own predictions: of a checkpoint, and of a decoder alone."""
+    for name, heard, made in (
+        ("a", "one too", {"checkpoint": "ab" * 32, "decoder": "Argmax", "settings": {}}),
+        ("b", "one two", {"checkpoint": None, "decoder": "BeamSearch\n|<b>"}),
+    ):
+        folder = tmp_path / name / "test"
+        folder.mkdir(parents=True)
+        (folder / ".made_with").write_text(json.dumps(made))
+        content = {"text": "one two", "pred_text": heard}
+        (folder / "u.json").write_text(json.dumps({"id": "u", "decoder": None} | content))
+        own = {"id": "v", "decoder": made["decoder"], **content}
+        (folder / "v.json").write_text(json.dumps(own))
+        for file, day in (("u.json", 1), ("v.json", 2)):
+            os.utime(folder / file, (86400 * day, 86400 * day))
+    return tmp_path / "a", tmp_path / "b"
+
+
+def test_where_predictions_come_from(two_systems: tuple[Path, Path]) -> None:
+    first, second = two_systems
+    told = "Predictions of 1970-01-03, decoder Argmax, model abababababab"
+    other = "Compared with predictions of 1970-01-03, decoder BeamSearch\\u000a|<b>"
+    assert run("--dir_path", first).stdout.splitlines()[0] == told
+    lines = run("--dir_path", first, "--compare", second).stdout.splitlines()
+    assert lines[:2] == [told, other]
+    text = run("--dir_path", first, "--compare", second, "--markdown").stdout
+    assert text.startswith(f"{told}\n\n{other.replace('|<', chr(92) + '|&lt;')}\n\n| ")
+    content = json.loads(run("--dir_path", first, "--compare", second, "--json").stdout)
+    expected = {"date": "1970-01-03", "decoders": ["Argmax"], "models": ["ab" * 32]}
+    assert {key: content[key] for key in expected} == expected
+    assert content["comparison"]["second"] == {
+        "date": "1970-01-03", "decoders": ["BeamSearch\n|<b>"], "models": [],
+    }  # fmt: skip
+    rows = list(csv.DictReader(io.StringIO(run("--dir_path", first, "--csv").stdout)))
+    assert [(row["decoder"], row["model"]) for row in rows] == [("Argmax", "ab" * 32)] * 2
+    (by,) = json.loads(run("--dir_path", first, "--by", "decoder", "--json").stdout)[
+        "slices"
+    ].values()
+    assert [part["value"] for part in by] == ["Argmax"]
+
+
+@pytest.mark.parametrize("made", [b"", b"[1]", b"\xff", b'{"checkpoint": 7}'])
+def test_a_mark_that_says_nothing(two_systems: tuple[Path, Path], made: bytes) -> None:
+    first, _ = two_systems
+    (first / "test" / ".made_with").write_bytes(made)
+    (first / "test" / "v.json").unlink()
+    done = run("--dir_path", first, "--csv")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0].endswith(",reference,hypothesis")
 
 
 def test_rows_and_tables_for_other_programs(scored: Path) -> None:

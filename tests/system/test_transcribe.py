@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,10 @@ def test_an_interrupted_run_goes_on(
     whole = contents(folder)
     assert len(whole) == 8
     table = [line for line in out.splitlines() if line.startswith("talks ")]
+    made = json.loads((folder / ".made_with").read_text())["checkpoint"][:12]
+    assert re.search(
+        rf"^model .*/model_best\.pth \(SHA-256 {made}\.\.\.\), \d{{4}}-\d\d-\d\d$", out, re.M
+    )
     gone, cut, wrong = folder / "val-000.json", folder / "val-003.json", folder / "val-004.json"
     gone.unlink()
     cut.write_bytes(whole["val-003.json"][:50])
