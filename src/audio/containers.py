@@ -15,6 +15,7 @@ from pathlib import Path
 
 # A chunk's own header, and its padding to an even size
 _SLACK_BYTES = 8
+_BLOCK = 2**20  # bytes
 # A writer that could not seek back (ffmpeg or SoX into a pipe) leaves the largest size there is.
 _UNKNOWN_SIZE = 0x7FFF0000
 # What libsndfile notes in its log when a chunk of samples is larger than the rest of the file.
@@ -165,20 +166,24 @@ def _chunks_follow(data: mmap.mmap, place: int) -> bool:
     while place + 8 <= len(data):
         name, size = data[place : place + 4], int.from_bytes(data[place + 4 : place + 8], "little")
         if not (name.isascii() and name.decode("ascii").isprintable()):
-            return not any(data[place : place + _UNKNOWN_SIZE])  # zeros fill up a block of a disk
+            # zeros fill up a block of a disk
+            return len(data) - place <= _BLOCK and not any(data[place:])
         place += 8 + size + size % 2
     return place <= len(data) + 8
 
 
 def _ogg(data: mmap.mmap) -> Structure:
-    body = 0  # where the pages begin that are not the first of a stream
-    while data[body : body + 5] == _OGG and data[body + 5] & _OGG_FIRST:
-        body = _page_end(data, body)
-    chained = data.find(_OGG + bytes([_OGG_FIRST]), body) >= 0
+    """In a chain each link begins with the first pages of its streams."""
+    starts, place = [], 0
+    while place >= 0:
+        starts.append(place)
+        while data[place : place + 5] == _OGG and data[place + 5] & _OGG_FIRST:
+            place = _page_end(data, place)
+        place = data.find(_OGG + bytes([_OGG_FIRST]), place)
     last = data.rfind(_OGG)
     cut = last + _OGG_HEADER > len(data) or _page_end(data, last) > len(data)
     ended = not cut and bool(data[last + 5] & _OGG_LAST)
-    return Structure(trusted=ended and not chained, cut=cut)
+    return Structure(trusted=ended and len(starts) == 1, cut=cut, starts=tuple(starts))
 
 
 def _page_end(data: mmap.mmap, start: int) -> int:

@@ -77,7 +77,7 @@ class Source:
         missing = there / (1 - share) - there if share and share < 1 else 0.0
         if isinstance(self.file, FfmpegFile):
             missing = missing or self.file.missing
-        if missing:
+        if missing * self.file.samplerate >= 1:
             raise IncompleteError(
                 f"{self.path} is cut off: {missing:.3f} s are missing behind the {there:.2f} s that"
                 " are there",

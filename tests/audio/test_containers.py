@@ -201,6 +201,31 @@ def test_a_film_without_sound_is_told(tmp_path: Path) -> None:
         probe(path)
 
 
+@pytest.mark.parametrize("second", ["another rate", "two channels"])
+@pytest.mark.parametrize("ending", ["ogg", "opus", "flac", "wav", "mp3"])
+def test_joined_recordings_may_differ(tmp_path: Path, ending: str, second: str) -> None:
+    """All of it comes at the first one's rate."""
+    options = {"format": "OGG", "subtype": "OPUS"} if ending == "opus" else {}
+    one, other = tmp_path / f"1.{ending}", tmp_path / f"2.{ending}"
+    soundfile.write(one, speech(), RATE, **options)
+    if second == "another rate":
+        soundfile.write(other, speech()[::2], RATE // 2, **options)
+    else:
+        soundfile.write(other, np.hstack((speech(), speech())), RATE, **options)
+    path = tmp_path / f"both.{ending}"
+    path.write_bytes(one.read_bytes() + other.read_bytes())
+    heard = read_audio(path).numpy()
+    assert abs(len(heard) / RATE - 6) <= 0.02
+    assert likeness(heard[3 * RATE :], speech()[:, 0]) > 0.9
+
+
+def test_less_than_a_sample_is_not_missed(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, speech(), RATE)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert len(read_audio(path)) == 3 * RATE - 1
+
+
 @pytest.mark.parametrize("ending", ["m3u8", "mp4", "wav", "ffconcat"])
 @pytest.mark.parametrize(
     "text",
