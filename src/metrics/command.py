@@ -13,8 +13,10 @@ from src.metrics import outputs, report
 from src.metrics.normalizers import NORMALIZERS, normalizer
 from src.metrics.predictions import Predictions
 from src.paths import ROOT, typed
+from src.text.normalization import Normalizer
 
 _HEARD = ["20"]
+_NAMED = 20  # characters that normalisation took out
 
 
 def main(description: str | None) -> int:
@@ -40,6 +42,11 @@ def _report(options: argparse.Namespace) -> report.Report:
     predictions = report.read(options.dir_path, options.pred_dir, options.gt_dir)
     if options.manifest:
         predictions = report.with_fields(predictions, options.manifest)
+    if isinstance(normalize, Normalizer):
+        dropped = normalize.dropped(text for pair in predictions.pairs for text in pair)
+        named = ", ".join(f"{mark!r} {count}" for mark, count in dropped.most_common(_NAMED))
+        if named:
+            print(f"not compared: {one_line(named)}", file=sys.stderr)
     wanted = report.Wanted(options.worst, options.confusions, options.by)
     found = report.report(predictions, normalize, wanted, _other(options))
     if options.html:

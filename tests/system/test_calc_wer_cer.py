@@ -109,6 +109,14 @@ def test_normalises_both_sides_unless_told_not_to(tmp_path: Path) -> None:
     assert score("--dir_path", tmp_path, "--normalizer", "none")["wer"] == 1.5
 
 
+def test_what_is_not_compared_is_told(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "p", [("«Well, yes.»", "well yes"), ("no!", "no, no")])
+    done = run("--dir_path", folder)
+    assert "not compared: ',' 2, '«' 1, '.' 1, '»' 1, '!' 1" in done.stderr
+    assert run("--dir_path", folder, "--normalizer", "none").stderr == ""
+    assert "not compared" not in run("--dir_path", write_folder(tmp_path / "q", corpus(5))).stderr
+
+
 def test_what_cannot_be_scored_is_named(tmp_path: Path) -> None:
     write_folder(tmp_path, [("a b", "a b")])
     for index in range(7):
