@@ -1,4 +1,4 @@
-"""Render results/RESULTS.md, and the results in the README and in the model's card:
+"""Render results/RESULTS.md, a short table in the README, and one in the model's card:
 
 python scripts/render_results.py
 """
@@ -40,13 +40,14 @@ def main() -> None:
     rendered = options.page or resolve("results/RESULTS.md")
     page.write(ours, theirs, rendered)
     print(f"{rendered}: {len(page.ordered(ours))} results and {len(theirs)} published")
-    told = f"what stands between {page.BEGIN} and {page.END}"
-    if page.insert(ours, theirs, resolve(options.readme)):
-        print(f"{options.readme}: {told}")
+    replaced = f"the text between {page.BEGIN} and {page.END}"
+    if page.insert(page.brief(page.ordered(ours)), resolve(options.readme)):
+        print(f"{options.readme}: {replaced}")
     model, card = resolve(options.model), resolve(options.card)
     its = of_model(ours, model) if model.exists() and card.exists() else []
-    if its and page.insert(its, [], card):  # results that say nothing of it leave its card alone
-        print(f"{options.card}: {told}")
+    # a model without recorded results keeps its card
+    if its and page.insert(page.summary(page.ordered(its), []), card):
+        print(f"{options.card}: {replaced}")
 
 
 if __name__ == "__main__":

@@ -172,7 +172,7 @@ def explain(error: Exception) -> str:
         full_key = re.search(r"full_key: (\S+)", text)
         key = full_key.group(1) if full_key else missing.group(1)
         near = _near(key)
-        return f"the config has no key {key!r}{near}: see the README for all keys"
+        return f"the config has no key {key!r}{near}: see docs/configuration.md for all keys"
     unset = re.search(r"Missing mandatory value: (\S+)", text)
     if unset:
         return f"{unset.group(1)} has no value: give one as {unset.group(1)}=VALUE"

@@ -1,10 +1,11 @@
-"""``RESULTS.md`` and the results in the README, from what was recorded and published.
+"""``RESULTS.md``, and the tables in the README and the model's card, from recorded results.
 
 The same records give the same bytes: no date and no machine but those of the records get in.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,8 @@ def write(results: Sequence[Result], published: Sequence[Published], page: Path)
     write_whole(page, "\n".join(parts))
 
 
-def insert(results: Sequence[Result], published: Sequence[Published], readme: Path) -> bool:
-    """Replace what stands between the markers of ``readme``; False if it has none.
+def insert(tables: str, readme: Path) -> bool:
+    """Replace the text between the markers of ``readme``; False if it has none.
 
     Raises:
         ManifestError: the markers are not one pair in their order.
@@ -56,8 +57,7 @@ def insert(results: Sequence[Result], published: Sequence[Published], readme: Pa
         )
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    between = summary(ordered(results), published)
-    write_whole(readme, f"{before}{BEGIN}\n{between}{END}{after}")
+    write_whole(readme, f"{before}{BEGIN}\n{tables}{END}{after}")
     return True
 
 
@@ -98,6 +98,27 @@ def summary(rows: Sequence[Result], published: Sequence[Published]) -> str:
     if not rows:
         ours = "None of ours has been recorded yet.\n"
     return f"{ours}\n{theirs}" if published else ours
+
+
+def brief(rows: Sequence[Result]) -> str:
+    """One row for each training and test set: without and with a language model.
+
+    Of several decoders that with the smallest beam or model, because the best one would be
+    chosen on the test set.
+    """
+    trainings: dict[tuple[str, str], list[Result]] = {}
+    for row in rows:
+        trainings.setdefault((row.test_set, row.command), []).append(row)
+    return table(
+        (
+            "test set",
+            "trained on",
+            "WER, % (95 %)",
+            "with a language model",
+            "command",
+        ),
+        [_brief(each) for each in trainings.values()],
+    )
 
 
 def provenance(rows: Sequence[Result]) -> str:
@@ -172,6 +193,25 @@ def _ours(row: Result) -> list[str]:
         f"{training.took_hours:.3g} h, {machine.gpu or where}",
         f"`{row.command}`",
     ]
+
+
+def _brief(rows: Sequence[Result]) -> list[str]:
+    name, _, _, corpus, *_, command = _ours(rows[0])
+    alone = [
+        (row.decoder_options.get("beam_size") or 0, percent(row.wer))
+        for row in rows
+        if row.language_model is None
+    ]
+    helped = [
+        (
+            row.language_model.size_bytes or math.inf,
+            f"{percent(row.wer)}, {row.language_model.name}",
+        )
+        for row in rows
+        if row.language_model is not None
+    ]
+    smallest = [min(each)[1] if each else "-" for each in (alone, helped)]
+    return [name, corpus, *smallest, command]
 
 
 def _theirs(each: Published) -> list[str]:

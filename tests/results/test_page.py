@@ -1,4 +1,4 @@
-"""The page and the README say what was recorded and published, and twice the same."""
+"""The page and the README show what was recorded and published, and twice the same."""
 
 from __future__ import annotations
 
@@ -94,23 +94,40 @@ def test_the_gpu_stands_for_the_machine() -> None:
     assert "| 1.25 h, NVIDIA H100 |" in text
 
 
+def test_the_short_table_has_a_row_for_each_training() -> None:
+    small = replace(BEAM["language_model"], name="small.arpa", size_bytes=10_000_000)
+    options = {**BEAM["decoder_options"], "lm": "small.arpa"}
+    smaller = {**BEAM, "decoder_options": options, "language_model": small}
+    beam = result(4.0, 0.45, decoder="BeamSearch", decoder_options={"beam_size": 10})
+    text = page.brief(
+        page.ordered([*OURS, beam, result(4.0, 0.6, checkpoint_sha256="e" * 64, **smaller)])
+    )
+    four, one = rows(text, "test-clean-35m")
+    assert four == [
+        "test-clean-35m (240)",
+        "4 h of librispeech/train-clean-100",
+        "45.67 (41.10 to 50.24)",
+        "60.00 (54.00 to 66.00), small.arpa",
+        "`python train.py -cn=librispeech_8h datasets.train.hours=4`",
+    ]
+    assert (one[2][:5], one[3]) == ("75.00", "-")
+    (alone,) = rows(page.brief([result(4.0, 0.5, **BEAM)]), "test-clean-35m")
+    assert alone[2:4] == ["-", "50.00 (45.00 to 55.00), own.arpa"]
+
+
 def test_the_readme_changes_between_its_markers_alone(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- results:begin -->\nold\n<!-- results:end -->\nafter\n")
-    assert page.insert(OURS, THEIRS, readme)
-    once = readme.read_bytes()
-    text = once.decode()
-    assert text.startswith("before\n<!-- results:begin -->\n| test set |")
-    assert text.endswith("|\n<!-- results:end -->\nafter\n")
-    assert "old" not in text
-    assert page.insert(OURS, THEIRS, readme)
-    assert readme.read_bytes() == once
+    for _ in range(2):
+        assert page.insert("| new |\n", readme)
+        text = readme.read_text()
+        assert text == f"before\n{page.BEGIN}\n| new |\n{page.END}\nafter\n"
 
 
 def test_a_readme_without_markers_stays(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("before\n")
-    assert not page.insert(OURS, THEIRS, readme)
+    assert not page.insert("| new |\n", readme)
     assert readme.read_text() == "before\n"
 
 
@@ -119,7 +136,7 @@ def test_markers_that_are_no_pair(tmp_path: Path, text: str) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(text.replace("BEGIN", page.BEGIN).replace("END", page.END))
     with pytest.raises(ManifestError, match=r"README.md must have .* once and .* once after it"):
-        page.insert(OURS, THEIRS, readme)
+        page.insert("| new |\n", readme)
 
 
 class TestPublished:
@@ -163,6 +180,12 @@ class TestRecorded:
         ours = read(recorded / "results.jsonl")
         page.write(ours, published.read(ROOT / "docs/published.yaml"), tmp_path / "RESULTS.md")
         assert (tmp_path / "RESULTS.md").read_bytes() == (recorded / "RESULTS.md").read_bytes()
+
+    def test_the_readme_has_the_short_table(self) -> None:
+        ours = page.ordered(read(ROOT / "results/results.jsonl"))
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        shown = readme.split(page.BEGIN)[1].split(page.END)[0].strip()
+        assert shown == page.brief(ours).strip()
 
     def test_no_absolute_path(self) -> None:
         file = ROOT / "results" / "results.jsonl"

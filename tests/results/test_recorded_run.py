@@ -160,7 +160,7 @@ def test_rendered_twice_the_same(
         seen.append([(tmp_path / "RESULTS.md").read_bytes(), readme.read_bytes()])
     assert seen[0] == seen[1]
     assert b"| 2 h of tones |" in seen[0][1]  # the later of two of the same
-    assert b"| DeepSpeech 2 | 5.33 | 13.25 |" in seen[0][1]
+    assert b"| DeepSpeech 2 | 5.33 | 13.25 |" in seen[0][0]
     assert card.read_text() == f"a\n{page.BEGIN}\n{page.END}\nz\n"  # nothing is known of it
 
 

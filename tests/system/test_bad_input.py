@@ -218,7 +218,7 @@ def test_missing_folder(quick_command: Run, toy_run: Path, tmp_path: Path) -> No
     ("words", "expected"),
     [
         (["trainer.n_epoch=3"], ["trainer.n_epoch", "did you mean 'trainer.n_epochs'"]),
-        (["datasets.seed=3"], ["no key 'datasets.seed': see the README"]),
+        (["datasets.seed=3"], ["no key 'datasets.seed': see docs/configuration.md"]),
         (["+model.wings=2"], ["model.wings=2", "rnn_layers"]),
         (
             ["trainer.n_epochs=-3"],
