@@ -11,6 +11,7 @@ import mmap
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 # A chunk's own header, and its padding to an even size
@@ -25,6 +26,9 @@ _SHORT_CHUNK = re.compile(
 # The object that holds the sound, followed by its size (Advanced Systems Format 1.2, 5.2)
 _ASF_DATA = b"6&\xb2u\x8ef\xcf\x11\xa6\xd9\x00\xaa\x00b\xcel"
 _SPHERE_HEADER = 1024
+MOST_JOINED = 10_000
+"""Recordings that may be joined into one file: each costs about a millisecond to open."""
+_CHUNKS = 10_000  # of a WAV file that are looked at
 _SPHERE = re.compile(rb"^(sample_count|sample_n_bytes|channel_count) -i (\d+)", re.MULTILINE)
 
 # An Ogg page: 27 bytes of header, a table of up to 255 segments of up to 255 bytes (RFC 3533, 6).
@@ -67,7 +71,8 @@ class Structure:
         trusted: whether libsndfile reads all the sound.
         missing: the share of what the header announces that is not there.
         cut: whether the file breaks off where no header says how much is missing.
-        starts: bytes at which the recordings in the file begin.
+        starts: bytes at which the recordings in the file begin; of more than :data:`MOST_JOINED`
+            not all.
     """
 
     trusted: bool = True
@@ -122,7 +127,7 @@ def _beginnings(data: mmap.mmap) -> tuple[int, ...]:
         if pattern.match(data):
             found = [0]
             at = data.find(text, place + 1)
-            while at >= 0:
+            while at >= 0 and len(found) <= MOST_JOINED:
                 if pattern.match(data, at - place):
                     found.append(at - place)
                 at = data.find(text, at + 1)
@@ -146,7 +151,9 @@ def _shorter(data: mmap.mmap, announced: int) -> Structure:
 
 def _wav(data: mmap.mmap) -> Structure:
     place = 12
-    while place + 8 <= len(data):
+    for _ in range(_CHUNKS):
+        if place + 8 > len(data):
+            break
         name, size = data[place : place + 4], int.from_bytes(data[place + 4 : place + 8], "little")
         place += 8
         if name == b"data":
@@ -163,7 +170,9 @@ def _wav(data: mmap.mmap) -> Structure:
 
 def _chunks_follow(data: mmap.mmap, place: int) -> bool:
     """Whether there is nothing from ``place`` on but whole chunks, or less than one."""
-    while place + 8 <= len(data):
+    for _ in range(_CHUNKS):
+        if place + 8 > len(data):
+            break
         name, size = data[place : place + 4], int.from_bytes(data[place + 4 : place + 8], "little")
         if not (name.isascii() and name.decode("ascii").isprintable()):
             # zeros fill up a block of a disk
@@ -175,7 +184,7 @@ def _chunks_follow(data: mmap.mmap, place: int) -> bool:
 def _ogg(data: mmap.mmap) -> Structure:
     """In a chain each link begins with the first pages of its streams."""
     starts, place = [], 0
-    while place >= 0:
+    while place >= 0 and len(starts) <= MOST_JOINED:
         starts.append(place)
         while data[place : place + 5] == _OGG and data[place + 5] & _OGG_FIRST:
             place = _page_end(data, place)
@@ -240,14 +249,15 @@ def _side_information(head: bytes) -> int:
 
 def _mp3(data: mmap.mmap, first: int) -> Structure:
     """A Xing header, in the first frame, counts frames and bytes; others leave both unknown."""
-    starts = [
+    found = (
         found.start() - distance
         for found in _XING.finditer(data)
         for distance in (13, 21, 36)
         if found.start() >= distance
         and _is_mp3_frame(head := data[found.start() - distance : found.start() - distance + 4])
         and _side_information(head) == distance
-    ]
+    )
+    starts = list(islice(found, MOST_JOINED + 1))
     if starts[:1] != [first]:
         return Structure(trusted=False, starts=(0, *starts))
     if len(starts) > 1:

@@ -31,6 +31,9 @@ _KINDS = (
     "mpegts,nistsphere,ogg,tta,voc,w64,wav,wv"
 )
 """No playlists, which name other files and addresses."""
+DENSEST = 2 * 96_000
+"""Samples a second of a recording, at most: silence is packed so well that bytes limit nothing."""
+_READS = 100_000  # of a file until its header is made out
 _COUNTING = frozenset(("flv", "matroska", "mov", "tta", "wv"))
 """Containers that note how long all of their sound is."""
 _MENDED = 0.25  # seconds that a container may announce beyond what there is: codecs fill up frames
@@ -41,7 +44,8 @@ class FfmpegFile:
 
     Args:
         starts: bytes at which the recordings begin that were joined into the file.
-        most: seconds after which ``frames`` counts no further; None counts to the end.
+        most: seconds after which ``frames`` counts no further, or the samples of all channels in
+            them at :data:`DENSEST`; None counts to the end.
 
     Attributes:
         samplerate: Hz; what comes at another rate later in the file is converted.
@@ -132,7 +136,8 @@ def _examined(
     frames = 0
     for rate, samples in _decoded(path, starts):
         frames += len(samples)
-        if most is not None and frames > most * rate:
+        too_long = most is not None and frames > most * rate
+        if too_long or (most is not None and samples.shape[1] * frames > most * DENSEST):
             return _Known(frames, 0.0, False)
     with _opened(path, 0, starts[1] if len(starts) > 1 else None) as container:
         stream = container.streams.audio[0]
@@ -208,11 +213,13 @@ def _opened(path: Path, start: int, end: int | None) -> Any:
 
     try:
         source = _Section(path, start, end)
-        return av.open(
+        container = av.open(
             source,
             options={"format_whitelist": _KINDS, "protocol_whitelist": "", "ignore_length": "1"},
             metadata_errors="ignore",
         )
+        source.reads_left = None
+        return container
     except (av.error.FFmpegError, ValueError) as error:
         with path.open("rb") as file:
             known = begins_like_a_recording(file.read(256))
@@ -224,7 +231,9 @@ def _opened(path: Path, start: int, end: int | None) -> Any:
 
 
 class _Section(io.RawIOBase):
-    """Bytes ``start`` to ``end`` of a file, as a file."""
+    """Bytes ``start`` to ``end`` of a file, as a file that ends once it was used so often."""
+
+    reads_left: int | None = _READS
 
     def __init__(self, path: Path, start: int, end: int | None) -> None:
         super().__init__()
@@ -243,13 +252,22 @@ class _Section(io.RawIOBase):
         return self._file.tell() - self._start
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if self._used_up():
+            offset, whence = 0, io.SEEK_END
         base = {io.SEEK_SET: self._start, io.SEEK_CUR: self._file.tell(), io.SEEK_END: self._end}
         self._file.seek(min(max(self._start, base[whence] + offset), self._end))
         return self.tell()
 
     def read(self, size: int = -1) -> bytes:
         left = max(0, self._end - self._file.tell())
+        if self._used_up():
+            return b""
         return self._file.read(left if size < 0 else min(size, left))
+
+    def _used_up(self) -> bool:
+        if self.reads_left:
+            self.reads_left -= 1
+        return self.reads_left == 0
 
     def close(self) -> None:
         self._file.close()

@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 
 from src.audio import ffmpeg
-from src.audio.containers import Structure, examine, shortened
+from src.audio.containers import MOST_JOINED, Structure, examine, shortened
 from src.audio.ffmpeg import FfmpegFile
 from src.audio.mixing import Mix, Samples, choose
 from src.errors import AudioError, ConfigError, IncompleteError
@@ -201,6 +201,8 @@ def _open(path: Path, structure: Structure, most: float | None) -> tuple[Structu
         raise AudioError(f"{path} is empty: the file has no bytes")
     if path.suffix.lower() == ".raw":
         raise AudioError(f"{path} is raw data without a header: convert it to WAV")
+    if len(structure.starts) > MOST_JOINED:
+        raise AudioError(f"{path} is more than {MOST_JOINED} recordings in one file: split it")
     file: Any
     if structure.trusted and path.suffix.lower() not in ffmpeg.SUFFIXES:
         try:
