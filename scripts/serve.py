@@ -40,6 +40,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--max-upload-mb", type=float, default=50.0, help="of a request")
     parser.add_argument("--max-seconds", type=float, default=1800.0, help="of a recording")
     parser.add_argument("--idle-seconds", type=float, default=30.0, help="of a silent microphone")
+    parser.add_argument("--connections", type=int, default=256, help="clients at the same time")
     return parser.parse_args()
 
 
@@ -48,7 +49,7 @@ def main() -> None:
     try:
         import uvicorn
 
-        from src.serving import Server, create_app
+        from src.serving import ACCEPTED, Server, create_app, most_connections
     except ImportError as error:
         raise ConfigError(
             f"{error.name} is missing: pip install -r requirements-serve.txt"
@@ -61,6 +62,7 @@ def main() -> None:
         max_upload_mb=options.max_upload_mb,
         max_seconds=options.max_seconds,
         idle_seconds=options.idle_seconds,
+        connections=options.connections,
         hosts=(*ServeSettings().hosts, options.host, *options.name),
     )
     with _listening(options.host, options.port) as listening:
@@ -71,11 +73,20 @@ def main() -> None:
         )
         app = create_app(recognizer, settings, model=options.checkpoint.stem)
         config = uvicorn.Config(
-            app, log_level="warning", ws_max_size=1 << 20, timeout_graceful_shutdown=15
+            app,
+            log_level="warning",
+            ws_max_size=1 << 20,
+            backlog=ACCEPTED,
+            timeout_graceful_shutdown=15,
         )
         host, port = listening.getsockname()[:2]
         print(f"http://{host}:{port}", flush=True)
-        Server(config, app.state.stop).run(sockets=[listening])
+        Server(
+            config,
+            app.state.stop,
+            connections=min(settings.connections, most_connections()),
+            wait_seconds=settings.wait_seconds,
+        ).run(sockets=[listening])
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import Annotated, Any, BinaryIO, Literal, TypeVar
 
-from fastapi import FastAPI, File, HTTPException, Query, Request, UploadFile, WebSocket
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from fastapi import FastAPI, Query, Request, WebSocket
+from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.exceptions import HTTPException
 
 from src.audio.blocks import blocks
+from src.audio.ffmpeg import DENSEST
 from src.audio.reading import AUDIO_SUFFIXES, probe
 from src.errors import AudioError
+from src.escaping import one_line
 from src.inference import Recognizer
-from src.serving.answers import Health, Heard, answer
-from src.serving.limits import BodyLimit, same_origin
+from src.serving.answers import MEDIA_TYPES, Health, Heard, answer, disposition
+from src.serving.guard import Guard
+from src.serving.limits import BodyLimit
 from src.serving.live import StreamLive, live
 from src.serving.metrics import CONTENT_TYPE, ServerMetrics
 from src.serving.picture import picture
+from src.serving.problems import EVERYWHERE, described, tell_problems
 from src.serving.streams import Streams
+from src.serving.uploads import REQUEST_BODY, GoneError, received
 from src.serving.workers import BusyError, Workers
 from src.settings import ServeSettings
 from src.transcripts import FORMATS, Transcript
 
 _PAGE = Path(__file__).parent / "page"
-_POLICY = "default-src 'self'; connect-src 'self' ws: wss:; media-src 'self' blob:; img-src 'self'"
-_DENSEST = 2 * 96_000  # samples a second: silence is packed so well that bytes bound nothing
+_REFUSALS = {
+    403: "the page of another server asks",
+    415: "the body is no recording, or is packed",
+    422: "no sound that can be read, or a value that is none of the possible ones",
+    429: "too many recordings wait: try again",
+}
 Kind = Literal["json", "txt", "srt", "vtt", "tsv", "ctm", "TextGrid"]
+Result = TypeVar("Result")
 
 
 class Desk:
@@ -50,42 +62,54 @@ class Desk:
         """End what is being transcribed, at its next piece."""
         self._stopped = True
 
-    def _go_on(self, seconds: float) -> None:
-        if self._stopped:
-            raise HTTPException(503, "the server is being ended")
-
-    def transcribe(self, file: BinaryIO, name: str, *, drawn: bool) -> tuple[Transcript, Any]:
+    def transcribe(
+        self, file: BinaryIO, name: str, left: threading.Event, *, drawn: bool
+    ) -> tuple[Transcript, Any]:
         """The transcript, and its spectrogram if that is wanted.
+
+        Args:
+            left: set once nobody waits for it any more; the work then ends at its next piece.
 
         Raises:
             HTTPException: 413 for what is too long, 422 for what is no sound.
         """
+
+        def go_on(seconds: float) -> None:
+            if left.is_set():
+                raise GoneError
+            if self._stopped:
+                raise HTTPException(503, "the server is being ended")
+
         suffix = Path(name).suffix.lower()
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"audio{suffix if suffix in AUDIO_SUFFIXES else ''}"
             with path.open("wb") as copy:
                 while part := file.read(1 << 20):
+                    go_on(0.0)
                     copy.write(part)
             try:
-                return self._heard(path, name, drawn)
+                return self._heard(path, one_line(name), go_on, drawn)
             except AudioError as error:
-                raise HTTPException(422, str(error).replace(str(path), name)) from error
+                problem = str(error).replace(str(path), one_line(name))
+                raise HTTPException(422, problem) from error
 
-    def _heard(self, path: Path, name: str, drawn: bool) -> tuple[Transcript, Any]:
+    def _heard(
+        self, path: Path, name: str, go_on: Callable[[float], None], drawn: bool
+    ) -> tuple[Transcript, Any]:
         info = probe(path, partial=True, most=self._settings.max_seconds)
         seconds, longest = info.duration, self._settings.max_seconds
         if seconds > longest:
             raise HTTPException(
                 413, f"{name} lasts {seconds:.0f} s, and a recording may last {longest:g} s at most"
             )
-        if seconds * info.sample_rate * info.channels > longest * _DENSEST:
+        if seconds * info.sample_rate * info.channels > longest * DENSEST:
             raise HTTPException(
                 413,
                 f"{name} holds {seconds:.0f} s of {info.channels} channels at {info.sample_rate}"
                 " Hz, which is more than a recording may hold",
             )
         start = time.perf_counter()
-        heard = self._recognizer.transcribe(path, heard=self._go_on)
+        heard = self._recognizer.transcribe(path, heard=go_on)
         self._metrics.took.observe(time.perf_counter() - start)
         self._metrics.audio.inc(seconds)
         rate = self._recognizer.sample_rate
@@ -119,12 +143,15 @@ def create_app(recognizer: Recognizer, settings: ServeSettings, *, model: str) -
         title="DeepSpeech2",
         summary="Transcribes recordings. Nothing of them is kept.",
         lifespan=lifespan,
+        responses=described(EVERYWHERE),
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.stop = desk.stop
-    app.add_middleware(BodyLimit, max_bytes=settings.max_bytes)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.hosts))
+    app.add_middleware(BodyLimit, max_bytes=settings.max_bytes, seconds=settings.wait_seconds)
+    app.add_middleware(Guard, hosts=settings.hosts)
+    tell_problems(app)
     app.mount("/static", StaticFiles(directory=_PAGE), name="static")
     _about(app, recognizer, settings, metrics, model)
 
@@ -140,42 +167,72 @@ def create_app(recognizer: Recognizer, settings: ServeSettings, *, model: str) -
 def _uploads(app: FastAPI, desk: Desk, workers: Workers, metrics: ServerMetrics) -> None:
     """The route that takes recordings."""
 
+    text = {"schema": {"type": "string"}}
+    texts = {kind.partition(";")[0]: text for kind in MEDIA_TYPES.values()}
+
     @app.post(
         "/transcribe",
-        responses={
-            200: {"model": Heard, "content": {"text/plain": {}}},
-            413: {"description": "too large or too long"},
-            422: {"description": "no sound that can be read"},
-            429: {"description": "too many recordings wait: try again"},
-        },
+        response_model=Heard,
+        responses={200: {"content": texts}, **described(_REFUSALS)},
+        openapi_extra={"requestBody": REQUEST_BODY},
     )
     async def transcribe(
-        file: Annotated[UploadFile, File(description="any format that libsndfile reads")],
+        request: Request,
         format: Annotated[Kind, Query(description="json, or a file")] = "json",
         files: Annotated[bool, Query(description="all formats within the JSON")] = False,
         spectrogram: Annotated[bool, Query(description="a picture within the JSON")] = False,
+        name: Annotated[str, Query(description="what the recording is called")] = "",
     ) -> Response:
-        """What is said in a recording."""
-        name = Path(file.filename or "audio").name
+        """What is said in a recording, which is a file of a form or the body itself."""
         drawn = spectrogram and format == "json"
         outcome = "failed"
         try:
-            transcript, image = await workers.run(
-                lambda: desk.transcribe(file.file, name, drawn=drawn)
-            )
+            async with received(request, name) as (file, name):
+                left = threading.Event()
+                work = workers.run(lambda: desk.transcribe(file, name, left, drawn=drawn))
+                transcript, image = await _while_there(request, left, work)
             outcome = "answered"
         except BusyError as error:
             outcome = "refused"
             raise HTTPException(429, str(error), {"Retry-After": "1"}) from error
+        except GoneError:
+            outcome = "left"
+            raise
         except HTTPException:
             outcome = "refused"
             raise
         finally:
             metrics.requests.labels("file", outcome).inc()
-        transcript = _named(transcript, name)
-        if format != "json":
-            return _download(transcript, format)
-        return JSONResponse(answer(transcript, files=files) | {"spectrogram": image})
+        transcript = replace(transcript, id=Path(name).stem or "audio", audio=name)
+        if format == "json":
+            return JSONResponse(answer(transcript, files=files) | {"spectrogram": image})
+        told = {"Content-Disposition": disposition(transcript.id, format)}
+        return Response(FORMATS[format](transcript), media_type=MEDIA_TYPES[format], headers=told)
+
+
+async def _while_there(
+    request: Request, left: threading.Event, work: Coroutine[Any, Any, Result]
+) -> Result:
+    """The result of the work; ``left`` is set if the client goes before.
+
+    Raises:
+        GoneError: it did.
+    """
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise GoneError
+        return working.result()
+    finally:
+        left.set()
+        working.cancel()  # what waits for its turn leaves the queue
+        leaving.cancel()
 
 
 def _about(
@@ -186,16 +243,6 @@ def _about(
     model: str,
 ) -> None:
     """Routes that say something of the server."""
-
-    @app.middleware("http")
-    async def guarded(request: Request, go_on: Callable[..., Any]) -> Response:
-        if request.method == "POST" and not same_origin(dict(request.headers)):
-            return JSONResponse({"detail": "this page may not ask this server"}, 403)
-        response: Response = await go_on(request)
-        response.headers["Content-Security-Policy"] = _POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Cache-Control"] = "no-store"
-        return response
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
@@ -214,18 +261,11 @@ def _about(
             max_seconds=settings.max_seconds,
         )
 
-    @app.get("/metrics")
+    @app.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
     async def counters() -> Response:
         """What was asked and answered, for Prometheus."""
         return Response(metrics.text(), media_type=CONTENT_TYPE)
-
-
-def _named(transcript: Transcript, name: str) -> Transcript:
-    return replace(transcript, id=Path(name).stem or "audio", audio=name)
-
-
-def _download(transcript: Transcript, format: str) -> PlainTextResponse:
-    disposition = f'attachment; filename="transcript.{format}"'
-    return PlainTextResponse(
-        FORMATS[format](transcript), headers={"Content-Disposition": disposition}
-    )

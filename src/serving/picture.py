@@ -57,6 +57,6 @@ def shrunk(frames: Tensor, seconds: float) -> dict[str, Any]:
     return {
         "width": len(values),
         "height": frames.shape[1],
-        "seconds_per_column": seconds * together,
+        "seconds_per_column": round(seconds * together, 6),
         "data": base64.b64encode(values.tobytes()).decode("ascii"),
     }

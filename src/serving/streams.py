@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from src.errors import SpeechError
 from src.inference import Recognizer
-from src.serving.answers import answer
-from src.serving.limits import same_origin
+from src.serving.answers import answer, rounded
+from src.serving.guard import same_origin
+from src.serving.limits import Patience
 from src.serving.live import Samples, live
 from src.serving.metrics import ServerMetrics
 from src.serving.picture import Picture
@@ -23,6 +23,7 @@ from src.settings import ServeSettings
 from src.transcripts import Transcript
 
 _RATES = (4000, 192000)  # Hz
+_SHARE = 0.1  # of the time: less sound than that, and a stream says nothing
 _TRY_LATER, _TOO_BIG, _REFUSED = 1013, 1009, 1008  # RFC 6455, section 7.4.1
 
 
@@ -47,7 +48,7 @@ class Recording:
         return {
             "type": "partial",
             "settled": progress.settled,
-            "words": [asdict(word) for word in progress.words],
+            "words": [rounded(word) for word in progress.words],
             "spectrogram": self._picture.add(torch.from_numpy(samples)),
         }
 
@@ -110,11 +111,13 @@ class Streams:
 
     async def _converse(self, socket: WebSocket, rate: int) -> str:
         recording = await self._workers.run(Recording, self._recognizer, rate, patient=True)
+        seconds = self._settings.idle_seconds
+        patience = Patience(seconds, _SHARE * seconds * rate)
         heard = 0
         odd = b""
         while True:
             try:
-                message = await asyncio.wait_for(socket.receive(), self._settings.idle_seconds)
+                message = await patience.wait(socket.receive)
             except TimeoutError:
                 await self._refuse(socket, "nothing was said for too long", _REFUSED)
                 return "refused"
@@ -126,20 +129,27 @@ class Streams:
             whole = len(data) // 2 * 2
             odd, data = data[whole:], data[:whole]
             heard += len(data) // 2
+            patience.got(len(data) // 2)
             if heard > self._settings.max_seconds * rate:
                 problem = f"a recording may last {self._settings.max_seconds:g} s at most"
                 await self._refuse(socket, problem, _TOO_BIG)
                 return "refused"
-            await socket.send_json(await self._workers.run(recording.add, data, patient=True))
+            await self._tell(socket, await self._workers.run(recording.add, data, patient=True))
         transcript = await self._workers.run(recording.finish, patient=True)
         self._metrics.audio.inc(heard / rate)
-        await socket.send_json({"type": "final", **answer(transcript, files=True)})
+        await self._tell(socket, {"type": "final", **answer(transcript, files=True)})
         await socket.close()
         return "answered"
 
+    async def _tell(self, socket: WebSocket, message: dict[str, Any]) -> None:
+        try:
+            await asyncio.wait_for(socket.send_json(message), self._settings.idle_seconds)
+        except TimeoutError as error:  # it does not read what it is told
+            raise WebSocketDisconnect from error
+
     async def _refuse(self, socket: WebSocket, problem: str, code: int) -> None:
         try:
-            await socket.send_json({"type": "error", "error": problem})
+            await self._tell(socket, {"type": "error", "error": problem})
             await socket.close(code)
         except (RuntimeError, WebSocketDisconnect):  # the client is gone
             return

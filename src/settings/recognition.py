@@ -158,7 +158,11 @@ class ServeSettings:
         streams: recordings that may be made at the same time.
         max_upload_mb: megabytes of a request.
         max_seconds: of a recording or a stream.
-        idle_seconds: after which a stream that says nothing is closed.
+        idle_seconds: in which a tenth of them in sound must come, or a stream is closed.
+        connections: clients at the same time; beyond, the one that says nothing for longest is
+            dropped.
+        wait_seconds: in which a request's header must come, and a body or answer of which 10 kB a
+            second come or go takes as many more.
         hosts: names that the server answers to, against pages of others that ask it.
     """
 
@@ -170,6 +174,8 @@ class ServeSettings:
     max_upload_mb: Positive = 50.0
     max_seconds: Positive = 1800.0
     idle_seconds: Positive = 30.0
+    connections: Count = 256
+    wait_seconds: Positive = 10.0
     hosts: Sequence[str] = ("127.0.0.1", "localhost", "[::1]")
 
     @property

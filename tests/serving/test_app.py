@@ -70,7 +70,8 @@ def test_a_file_gives_its_transcript(
     content = answer.json()
     assert content["id"] == "talk one"
     assert content["text"] == expected.text
-    assert [word["start"] for word in content["words"]] == [w.start for w in expected.words]
+    starts = [round(word.start, 3) for word in expected.words]
+    assert [word["start"] for word in content["words"]] == starts
     assert [each.content for each in srt.parse(content["files"]["srt"])]
     picture = content["spectrogram"]
     seconds = picture["width"] * picture["seconds_per_column"]
@@ -84,7 +85,7 @@ def test_other_formats_are_files(
 ) -> None:
     answer = upload(client, recording.read_bytes(), format=format)
     assert answer.status_code == 200
-    assert f'filename="transcript.{format}"' in answer.headers["content-disposition"]
+    assert f'filename="a.{format}"' in answer.headers["content-disposition"]
     text = recognizer.transcribe(recording).text
     if format == "txt":
         assert answer.text == text + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from pathlib import Path
 from unittest.mock import Mock, patch
 
@@ -38,7 +39,7 @@ def test_no_name_of_an_upload_leads_out_of_its_folder(
         patch("src.serving.app.probe", probed),
         pytest.raises(HTTPException),
     ):
-        desk.transcribe(io.BytesIO(b"sent"), name, drawn=False)
+        desk.transcribe(io.BytesIO(b"sent"), name, threading.Event(), drawn=False)
     assert read[0].parent.parent == folder
     assert (place / "kept.wav").read_bytes() == b"kept"
     assert sorted(place.rglob("*")) == [place / "a", folder, place / "kept.wav"]
