@@ -183,7 +183,8 @@ def _chunks_follow(data: mmap.mmap, place: int) -> bool:
 
 def _ogg(data: mmap.mmap) -> Structure:
     """In a chain each link begins with the first pages of its streams."""
-    starts, place = [], 0
+    starts: list[int] = []
+    place = 0
     while place >= 0 and len(starts) <= MOST_JOINED:
         starts.append(place)
         while data[place : place + 5] == _OGG and data[place + 5] & _OGG_FIRST:
