@@ -11,7 +11,7 @@ import pytest
 from fastapi import HTTPException
 from hypothesis import example, given, settings
 
-from src.serving.app import Desk
+from src.serving.desk import Desk
 from src.settings import ServeSettings
 from tests.test_files import NAMES
 
@@ -36,7 +36,7 @@ def test_no_name_of_an_upload_leads_out_of_its_folder(
     desk = Desk(Mock(), ServeSettings(), Mock())
     with (
         patch("tempfile.tempdir", str(folder)),
-        patch("src.serving.app.probe", probed),
+        patch("src.serving.desk.probe", probed),
         pytest.raises(HTTPException),
     ):
         desk.transcribe(io.BytesIO(b"sent"), name, threading.Event(), drawn=False)
