@@ -7,8 +7,9 @@ from src.transcripts.transcript import Transcript
 
 
 def txt(transcript: Transcript) -> str:
-    """The text on one line."""
-    return f"{transcript.text}\n"
+    """The text on one line, behind the channel where one was heard."""
+    heard = "" if transcript.channel is None else f"[channel {transcript.channel}] "
+    return f"{heard}{transcript.text}\n"
 
 
 def tsv(transcript: Transcript) -> str:

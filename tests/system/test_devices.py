@@ -150,6 +150,8 @@ def test_each_channel_of_a_call_has_its_transcript(
             assert found[name]["channel"] == int(name[-1])
     folder = tmp_path / "saved/transcribe/calls"
     assert "[channel 2]" in (folder / "call-channel2.srt").read_text()
+    said = (folder / "call-channel2.txt").read_text()
+    assert said == f"[channel 2] {found['call-channel2']['pred_text']}\n"
     assert "<v channel 2>" in (folder / "call-channel2.vtt").read_text()
     rows = [line.split("\t") for line in (folder / "call-channel2.tsv").read_text().splitlines()]
     assert rows[0][0] == "channel"
