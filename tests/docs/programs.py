@@ -113,16 +113,22 @@ def _served(words: list[str]) -> int:
 
 
 def _curl(words: list[str]) -> int:
-    """A form with a file, posted to the served page."""
+    """A file, in a form or as the body, posted to the served page."""
     parser = argparse.ArgumentParser(prog="curl")
-    parser.add_argument("-F", dest="form", required=True)
+    given = parser.add_mutually_exclusive_group(required=True)
+    given.add_argument("-F", dest="form")
+    given.add_argument("--data-binary", dest="body")
     parser.add_argument("url")
     options = parser.parse_args(words)
     served = (src.paths.ROOT / SERVED).read_text(encoding="utf-8").strip()
-    name, _, path = options.form.partition("=@")
+    name, _, path = (options.form or options.body).partition("@")
     url = options.url.replace("http://127.0.0.1:8000", served)
     with Path(path).open("rb") as file:
-        answer = requests.post(url, files={name: file}, timeout=60)
+        if options.form:
+            answer = requests.post(url, files={name.rstrip("="): file}, timeout=60)
+        else:  # of this type whatever it is, as curl has it
+            kind = {"Content-Type": "application/x-www-form-urlencoded"}
+            answer = requests.post(url, data=file, headers=kind, timeout=60)
     print(answer.text)
     return 0 if answer.ok else 22
 

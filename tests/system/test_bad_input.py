@@ -319,5 +319,6 @@ def test_nothing_is_overwritten_unasked(quick_command: Run, toy_run: Path, save_
         f"inferencer.save_path={save_path}",
     ]
     assert quick_command(*words).returncode == 0
+    words.append("inferencer.override=false")  # as all but -cn=transcribe have it
     other = quick_command(*words, "decoder=beam", "decoder.beam_size=3")
     refused(other, "holds predictions already", "overwrite=true", "override=true")
