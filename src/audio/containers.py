@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import mmap
 import re
+import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 # A chunk's own header, and its padding to an even size
 _SLACK_BYTES = 8
@@ -28,6 +30,7 @@ _ASF_DATA = b"6&\xb2u\x8ef\xcf\x11\xa6\xd9\x00\xaa\x00b\xcel"
 _SPHERE_HEADER = 1024
 MOST_JOINED = 10_000
 """Recordings that may be joined into one file: each costs about a millisecond to open."""
+_EXTENSIBLE = 0xFFFE
 _CHUNKS = 10_000  # of a WAV file that are looked at
 _SPHERE = re.compile(rb"^(sample_count|sample_n_bytes|channel_count) -i (\d+)", re.MULTILINE)
 
@@ -63,6 +66,23 @@ _XING = re.compile(rb"Xing|Info")
 _TAGS = re.compile(rb"TAG|APETAGEX|LYRICSBEGIN|ID3")
 
 
+_CODINGS = {
+    (1, 8): "PCM_U8", (1, 16): "PCM_16", (1, 24): "PCM_24", (1, 32): "PCM_32", (3, 32): "FLOAT",
+    (3, 64): "DOUBLE", (6, 8): "ALAW", (7, 8): "ULAW",
+}  # fmt: skip
+"""Of WAV files by format and bits, in libsndfile's words."""
+
+
+class Samples(NamedTuple):
+    """Samples without a header of their own, from byte ``start`` to before ``end``."""
+
+    start: int
+    end: int
+    samplerate: int
+    channels: int
+    subtype: str
+
+
 @dataclass(frozen=True, slots=True)
 class Structure:
     """What :func:`examine` found.
@@ -73,12 +93,14 @@ class Structure:
         cut: whether the file breaks off where no header says how much is missing.
         starts: bytes at which the recordings in the file begin; of more than :data:`MOST_JOINED`
             not all.
+        samples: of a WAV file whose size is wrong, where its coding allows that.
     """
 
     trusted: bool = True
     missing: float = 0.0
     cut: bool = False
     starts: tuple[int, ...] = (0,)
+    samples: Samples | None = None
 
 
 def examine(path: Path) -> Structure:
@@ -150,7 +172,7 @@ def _shorter(data: mmap.mmap, announced: int) -> Structure:
 
 
 def _wav(data: mmap.mmap) -> Structure:
-    place = 12
+    place, layout = 12, b""
     for _ in range(_CHUNKS):
         if place + 8 > len(data):
             break
@@ -158,14 +180,33 @@ def _wav(data: mmap.mmap) -> Structure:
         place += 8
         if name == b"data":
             there = len(data) - place
-            if size >= _UNKNOWN_SIZE:
-                return Structure()
-            if size > there:
+            if _UNKNOWN_SIZE > size > there:
                 return Structure(missing=1 - there / size)
             followed = _chunks_follow(data, place + size + size % 2)
-            return Structure(trusted=(size > 0 and followed) or not there)
+            if (_UNKNOWN_SIZE > size > 0 and followed) or not there:
+                return Structure()
+            return Structure(trusted=False, samples=_samples(data, layout, place))
+        if name == b"fmt ":
+            layout = data[place : place + min(size, 40)]
         place += size + size % 2
     return Structure()
+
+
+def _samples(data: mmap.mmap, layout: bytes, start: int) -> Samples | None:
+    """What a format chunk says of the samples from ``start`` on; None for codings in blocks.
+
+    They end before a chunk of notes that ends with the file.
+    """
+    if len(layout) < 16:
+        return None
+    kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", layout[:16])
+    if kind == _EXTENSIBLE and len(layout) >= 26:
+        kind = int.from_bytes(layout[24:26], "little")
+    coding = _CODINGS.get((kind, bits))
+    notes = data.rfind(b"LIST", max(start, len(data) - _BLOCK))
+    size = int.from_bytes(data[notes + 4 : notes + 8], "little")
+    end = notes if notes >= 0 and notes + 8 + size == len(data) else len(data)
+    return Samples(start, end, rate, channels, coding) if coding and 0 < channels <= 1024 else None
 
 
 def _chunks_follow(data: mmap.mmap, place: int) -> bool:
@@ -187,13 +228,17 @@ def _ogg(data: mmap.mmap) -> Structure:
     place = 0
     while place >= 0 and len(starts) <= MOST_JOINED:
         starts.append(place)
-        while data[place : place + 5] == _OGG and data[place + 5] & _OGG_FIRST:
+        while data[place : place + 5] == _OGG and _flags(data, place) & _OGG_FIRST:
             place = _page_end(data, place)
         place = data.find(_OGG + bytes([_OGG_FIRST]), place)
     last = data.rfind(_OGG)
     cut = last + _OGG_HEADER > len(data) or _page_end(data, last) > len(data)
-    ended = not cut and bool(data[last + 5] & _OGG_LAST)
+    ended = not cut and bool(_flags(data, last) & _OGG_LAST)
     return Structure(trusted=ended and len(starts) == 1, cut=cut, starts=tuple(starts))
+
+
+def _flags(data: mmap.mmap, page: int) -> int:
+    return int.from_bytes(data[page + 5 : page + 6], "little")
 
 
 def _page_end(data: mmap.mmap, start: int) -> int:

@@ -212,7 +212,7 @@ def _opened(path: Path, start: int, end: int | None) -> Any:
     import av
 
     try:
-        source = _Section(path, start, end)
+        source = Section(path, start, end)
         container = av.open(
             source,
             options={"format_whitelist": _KINDS, "protocol_whitelist": "", "ignore_length": "1"},
@@ -230,7 +230,7 @@ def _opened(path: Path, start: int, end: int | None) -> Any:
         raise AudioError(f"{path} {said}") from error
 
 
-class _Section(io.RawIOBase):
+class Section(io.RawIOBase):
     """Bytes ``start`` to ``end`` of a file, as a file that ends once it was used so often."""
 
     reads_left: int | None = _READS
@@ -263,6 +263,11 @@ class _Section(io.RawIOBase):
         if self._used_up():
             return b""
         return self._file.read(left if size < 0 else min(size, left))
+
+    def readinto(self, buffer: Any) -> int:
+        content = self.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
 
     def _used_up(self) -> bool:
         if self.reads_left:

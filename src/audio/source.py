@@ -16,11 +16,12 @@ from typing import Any, Protocol, cast
 import numpy as np
 import soundfile
 
-from src.audio import ffmpeg
+from src.audio import containers, ffmpeg
 from src.audio.containers import MOST_JOINED, Structure, examine, shortened
-from src.audio.ffmpeg import FfmpegFile
+from src.audio.ffmpeg import FfmpegFile, Section
 from src.audio.mixing import Mix, Samples, choose
 from src.errors import AudioError, ConfigError, IncompleteError
+from src.escaping import one_line
 
 _UNKNOWN_FRAMES = 2**62  # a FLAC stream of unknown length is announced as the largest count
 _FRAME = 1152  # samples of an MPEG frame, by which counts of such files may be wrong
@@ -204,6 +205,8 @@ def _open(path: Path, structure: Structure, most: float | None) -> tuple[Structu
     if len(structure.starts) > MOST_JOINED:
         raise AudioError(f"{path} is more than {MOST_JOINED} recordings in one file: split it")
     file: Any
+    if structure.samples is not None:
+        return structure, _headless(path, structure.samples)
     if structure.trusted and path.suffix.lower() not in ffmpeg.SUFFIXES:
         try:
             file = soundfile.SoundFile(os.fsencode(path))  # a name need not be UTF-8
@@ -218,6 +221,21 @@ def _open(path: Path, structure: Structure, most: float | None) -> tuple[Structu
             return structure, cast(File, file)
         file.close()
     return structure, FfmpegFile(path, structure.starts, most)
+
+
+def _headless(path: Path, samples: containers.Samples) -> File:
+    """The samples to the end of the file, whatever a size says: 4 GiB of WAV wrap it around."""
+    start, end, samplerate, channels, subtype = samples
+    section = Section(path, start, end)
+    section.reads_left = None
+    try:
+        file = soundfile.SoundFile(
+            section, "r", samplerate, channels, subtype, endian="LITTLE", format="RAW"
+        )
+        return cast(File, file)
+    except (soundfile.SoundFileError, ValueError, OverflowError) as error:
+        section.close()
+        raise AudioError(f"{path} is damaged: {one_line(str(error))}") from error
 
 
 def _why_not_opened(path: Path, error: OSError) -> str:

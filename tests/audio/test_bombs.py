@@ -33,13 +33,13 @@ def test_a_header_of_many_parts_is_not_read_to_its_end(
     head = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 16_000, 32_000, 2, 16)
     path = tmp_path / "a.wav"
     path.write_bytes(b"RIFF" + struct.pack("<I", 4_000_000) + head + b"junk\0\0\0\0" * 500_000)
-    seek, sought = ffmpeg._Section.seek, [0]
+    seek, sought = ffmpeg.Section.seek, [0]
 
-    def counting(self: ffmpeg._Section, *arguments: int) -> int:
+    def counting(self: ffmpeg.Section, *arguments: int) -> int:
         sought[0] += 1
         return seek(self, *arguments)
 
-    monkeypatch.setattr(ffmpeg._Section, "seek", counting)
+    monkeypatch.setattr(ffmpeg.Section, "seek", counting)
     with pytest.raises(AudioError, match="make out its header"):
         probe(path)
     assert sought[0] < 200_000

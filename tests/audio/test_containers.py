@@ -142,10 +142,15 @@ def test_quiet_ones_are_heard(tmp_path: Path, kind: Kind) -> None:
 
 @pytest.mark.parametrize("size", [0, 5000, 2**31 - 1, 2**32 - 1])
 @pytest.mark.parametrize("tail", [b"", b"LIST\x04\x00\x00\x00abcd"], ids=["bare", "notes"])
-def test_wav_with_a_wrong_size(tmp_path: Path, size: int, tail: bytes) -> None:
+@pytest.mark.parametrize(
+    "coding",
+    ["PCM_16", "PCM_24", "PCM_32", "PCM_U8", "FLOAT", "DOUBLE", "ALAW", "ULAW", "extensible"],
+)
+def test_wav_with_a_wrong_size(tmp_path: Path, size: int, tail: bytes, coding: str) -> None:
     """Zero of a recorder that lost its power, the rest of more than 4 GiB, the most of a pipe."""
     path = tmp_path / "a.wav"
-    soundfile.write(path, speech(), RATE)
+    kind = {"format": "WAVEX"} if coding == "extensible" else {"subtype": coding}
+    soundfile.write(path, speech(), RATE, **kind)
     whole = read_audio(path).numpy()
     content = bytearray(path.read_bytes())
     place = content.find(b"data") + 4
