@@ -6,11 +6,8 @@ and --gt_dir, each a folder of .txt, or a file in the form of Kaldi's text or sc
 """
 
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # python -I and -P leave it out
-
-from src.metrics.command import main
+from deepspeech2.commands.score import main
 
 if __name__ == "__main__":
     sys.exit(main(__doc__))

@@ -1,11 +1,8 @@
 """Fetch the released checkpoint: python download_model.py [--url URL] [--sha256 HEX]"""
 
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # python -I and -P leave it out
-
-from src.interchange.released import main
+from deepspeech2.commands.download_model import main
 
 if __name__ == "__main__":
     sys.exit(main())

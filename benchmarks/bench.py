@@ -23,7 +23,7 @@ from tqdm import tqdm
 from benchmarks import render
 from benchmarks.records import FOLDER, PAGE, PLOTS, RESULTS, Record, append, parse
 from benchmarks.suite import BENCHMARKS, Benchmark, Given
-from src.paths import ROOT
+from deepspeech2.paths import ROOT
 
 clock = tqdm.format_interval
 

@@ -23,16 +23,16 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from benchmarks.report import report
-from src.build.command_line import VERSION
-from src.build.components import create, group
-from src.datasets import DirectoryCorpus, LibriSpeechCorpus, SpeechDataset, SpeechLoader
-from src.datasets.corpus import Corpus
-from src.datasets.dataset import CacheKind
-from src.paths import ROOT
-from src.seeding import generator
-from src.text import TextEncoder
-from src.transforms import FrontEnd
-from src.types import Batch
+from deepspeech2.config.command_line import VERSION
+from deepspeech2.config.components import create, group
+from deepspeech2.datasets import DirectoryCorpus, LibriSpeechCorpus, SpeechDataset, SpeechLoader
+from deepspeech2.datasets.corpus import Corpus
+from deepspeech2.datasets.dataset import CacheKind
+from deepspeech2.paths import ROOT
+from deepspeech2.seeding import generator
+from deepspeech2.text import TextEncoder
+from deepspeech2.transforms import FrontEnd
+from deepspeech2.types import Batch
 
 MAX_BATCH_DURATION = 640.0  # as in configs/dataloader/default.yaml
 SECONDS = 5.0  # that each loader is timed, and the front end twice as long

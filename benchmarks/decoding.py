@@ -21,13 +21,13 @@ from torch import Tensor
 
 from benchmarks.peers import Decode, available, over_processes
 from benchmarks.report import report
-from src.decoding import BeamSearchDecoder, GreedyDecoder
-from src.hardware import cpus
-from src.metrics import CorpusScore
-from src.paths import ROOT
-from src.seeding import generator
-from src.text import TextEncoder
-from src.types import Padded
+from deepspeech2.decoding import BeamSearchDecoder, GreedyDecoder
+from deepspeech2.hardware import cpus
+from deepspeech2.metrics import CorpusScore
+from deepspeech2.paths import ROOT
+from deepspeech2.seeding import generator
+from deepspeech2.text import TextEncoder
+from deepspeech2.types import Padded
 
 BATCH, SECONDS, FRAME_RATE = 32, 12, 50
 LEAST_SECONDS = 2.0
@@ -101,11 +101,11 @@ def speed(decode: Decode, log_probs: Sequence[Tensor]) -> float:
 
 def real_emissions(checkpoint: Path, data: Path, part: str) -> tuple[list[Tensor], list[str]]:
     """Log-probabilities and references of a part of LibriSpeech."""
-    from src.build.loading import open_loader
-    from src.datasets import LibriSpeechCorpus
-    from src.inference import Recognizer
-    from src.inference.emissions import emissions, identity
-    from src.settings import DataloaderSettings
+    from deepspeech2.config.loaders import open_loader
+    from deepspeech2.datasets import LibriSpeechCorpus
+    from deepspeech2.inference import Recognizer
+    from deepspeech2.inference.emissions import emissions, identity
+    from deepspeech2.settings import DataloaderSettings
 
     recognizer = Recognizer.from_checkpoint(checkpoint, device="cpu", decoder=GreedyDecoder)
     utterances = tuple(LibriSpeechCorpus(part, data / "LibriSpeech").utterances)

@@ -15,12 +15,12 @@ from tqdm import tqdm
 
 from benchmarks.inference import in_batches, wer
 from benchmarks.report import report
-from src.audio.reading import read_audio
-from src.datasets import LibriSpeechCorpus
-from src.decoding import GreedyDecoder
-from src.inference import Recognizer
-from src.interchange.exporting import export
-from src.types import Padded
+from deepspeech2.audio.reading import read_audio
+from deepspeech2.datasets import LibriSpeechCorpus
+from deepspeech2.decoding import GreedyDecoder
+from deepspeech2.extras.interchange.exporting import export
+from deepspeech2.inference import Recognizer
+from deepspeech2.types import Padded
 
 FORMATS = {"torch": ".pth", "safetensors": ".safetensors", "onnx": ".onnx", "onnx int8": ".onnx"}
 

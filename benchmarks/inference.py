@@ -22,15 +22,15 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from benchmarks.report import report
-from src.audio.reading import read_audio
-from src.datasets import LibriSpeechCorpus
-from src.decoding import Decoder, GreedyDecoder
-from src.hardware import cpus
-from src.inference import Recognizer
-from src.metrics import CorpusScore
-from src.pipeline import Pipeline
-from src.text import TextEncoder
-from src.types import Padded
+from deepspeech2.audio.reading import read_audio
+from deepspeech2.datasets import LibriSpeechCorpus
+from deepspeech2.decoding import Decoder, GreedyDecoder
+from deepspeech2.hardware import cpus
+from deepspeech2.inference import Recognizer
+from deepspeech2.metrics import CorpusScore
+from deepspeech2.pipeline import Pipeline
+from deepspeech2.text import TextEncoder
+from deepspeech2.types import Padded
 
 
 class Took(NamedTuple):

@@ -18,12 +18,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.decoding import real_emissions
+from benchmarks.flashlight import FlashlightDecoder
 from benchmarks.report import report
-from src.decoding import Decoder, FlashlightDecoder, LanguageModelDecoder
-from src.metrics import CorpusScore
-from src.paths import ROOT
-from src.text import TextEncoder
-from src.types import Padded
+from deepspeech2.decoding import Decoder, LanguageModelDecoder
+from deepspeech2.metrics import CorpusScore
+from deepspeech2.paths import ROOT
+from deepspeech2.text import TextEncoder
+from deepspeech2.types import Padded
 
 WEIGHTS, WORD_SCORES = (0.3, 0.5, 0.7, 0.9), (-1.0, 0.0, 1.0, 2.0)
 TUNING_BEAM = 30

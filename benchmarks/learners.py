@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 from hydra import compose, initialize_config_dir
 
-from src.build.command_line import VERSION
-from src.build.components import create, group
-from src.engine import Engine
-from src.pipeline import Pipeline
-from src.seeding import generator
-from src.text import TextEncoder
-from src.trainer import Learner
-from src.types import Batch, Padded, Utterance
+from deepspeech2.config.command_line import VERSION
+from deepspeech2.config.components import create, group
+from deepspeech2.engine import Engine
+from deepspeech2.pipeline import Pipeline
+from deepspeech2.seeding import generator
+from deepspeech2.text import TextEncoder
+from deepspeech2.trainer import Learner
+from deepspeech2.types import Batch, Padded, Utterance
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 RATE = 16000

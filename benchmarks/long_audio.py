@@ -22,16 +22,16 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.report import report
-from src.audio.blocks import blocks
-from src.audio.reading import read_audio
-from src.audio.silence import Levels, Span, cut, plan
-from src.datasets import LibriSpeechCorpus
-from src.decoding import GreedyDecoder, words
-from src.inference import Recognizer
-from src.inference.long import MAX_SEGMENT, decoded, long_emissions
-from src.metrics import CorpusScore
-from src.metrics.alignment import align
-from src.types import Hypothesis, Padded, Utterance
+from deepspeech2.audio.blocks import blocks
+from deepspeech2.audio.reading import read_audio
+from deepspeech2.audio.silence import Levels, Span, cut, plan
+from deepspeech2.datasets import LibriSpeechCorpus
+from deepspeech2.decoding import GreedyDecoder, words
+from deepspeech2.inference import Recognizer
+from deepspeech2.inference.long import MAX_SEGMENT, decoded, long_emissions
+from deepspeech2.metrics import CorpusScore
+from deepspeech2.metrics.alignment import align
+from deepspeech2.types import Hypothesis, Padded, Utterance
 
 RATE = 16000
 CUTTERS = ("energy", "silero", "fixed")  # fixed: every so many seconds, whatever is said

@@ -28,7 +28,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from src.text import TextEncoder
+from deepspeech2.text import TextEncoder
 
 
 class Decode(Protocol):

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from src.engine import Engine
-from src.model import DeepSpeech2
-from src.model.convolution import ConvolutionBlock
-from src.model.recurrent import RecurrentLayer
-from src.transforms import FrontEnd, LogMelSpectrogram
-from src.types import Batch
+from deepspeech2.engine import Engine
+from deepspeech2.model import DeepSpeech2
+from deepspeech2.model.convolution import ConvolutionBlock
+from deepspeech2.model.recurrent import RecurrentLayer
+from deepspeech2.transforms import FrontEnd, LogMelSpectrogram
+from deepspeech2.types import Batch
 
 
 def bidirectional_gru(like: RecurrentLayer) -> nn.GRU:

@@ -44,8 +44,8 @@ def made_up_durations(number: int, seed: int) -> list[float]:
 
 def make(root: Path) -> dict[str, object]:
     """Write the splits below ``root`` and their indices to ``root/index``."""
-    from src.audio.reading import AudioInfo
-    from src.datasets.index import open_index
+    from deepspeech2.audio.reading import AudioInfo
+    from deepspeech2.datasets.index import open_index
 
     total = 0.0
     for seed, (split, number) in enumerate(SPLITS.items()):
@@ -65,14 +65,16 @@ def make(root: Path) -> dict[str, object]:
             (folder / f"{prefix}.trans.txt").write_text("".join(lines), encoding="ascii")
         # Files are listed in the order of their names, which does not matter to durations.
         infos = [AudioInfo(duration, 16000, 1) for duration in durations]
-        with mock.patch("src.datasets.index.probe_all", lambda *_, infos=infos, **__: infos):
+        with mock.patch(
+            "deepspeech2.datasets.index.probe_all", lambda *_, infos=infos, **__: infos
+        ):
             open_index(root / split, root / "index", split)
     return {"hours": total / 3600}
 
 
 def ours(root: Path) -> dict[str, object]:
-    """As src.build does it."""
-    from src.datasets import LibriSpeechCorpus, SpeechDataset, SpeechLoader
+    """As deepspeech2.config does it."""
+    from deepspeech2.datasets import LibriSpeechCorpus, SpeechDataset, SpeechLoader
 
     imported = peak_memory()
     times, processor = [time.perf_counter()], time.process_time()

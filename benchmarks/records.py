@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from src.paths import ROOT
+from deepspeech2.paths import ROOT
 
 FOLDER = ROOT / "benchmarks"
 RESULTS, PAGE, PLOTS = "results.jsonl", "RESULTS.md", "plots"  # within a folder

@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import torch
 
-from src.hardware import cpus, processor
+from deepspeech2.hardware import cpus, processor
 
 
 def machine() -> dict[str, object]:

@@ -20,7 +20,7 @@ import time
 from itertools import accumulate
 from pathlib import Path
 
-from src.paths import ROOT
+from deepspeech2.paths import ROOT
 
 WORDS, TYPES, WRONG = (4, 36), 9000, 1 / 3
 LETTERS = "etaoinshrdlucmfwypvbgkjqxz"

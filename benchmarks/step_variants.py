@@ -16,9 +16,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.plain_deepspeech2 import bidirectional_gru, run_packed
 from benchmarks.train_step import Ours, interleaved
-from src.model.recurrent import RecurrentLayer
-from src.trainer import Learner
-from src.types import Batch, Padded
+from deepspeech2.model.recurrent import RecurrentLayer
+from deepspeech2.trainer import Learner
+from deepspeech2.types import Batch, Padded
 
 RECURRENT = ("aten::_cudnn_rnn", "aten::_cudnn_rnn_backward", "aten::_thnn_fused_gru_cell")
 CONVOLUTION = ("aten::cudnn_convolution", "aten::convolution_backward")

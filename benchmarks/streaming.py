@@ -16,9 +16,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.report import report
-from src.audio.reading import read_audio
-from src.datasets import LibriSpeechCorpus
-from src.inference import Recognizer, StreamingRecognizer
+from deepspeech2.audio.reading import read_audio
+from deepspeech2.datasets import LibriSpeechCorpus
+from deepspeech2.inference import Recognizer, StreamingRecognizer
 
 CHUNKS = ("20", "100", "500", "random")  # ms
 

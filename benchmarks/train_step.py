@@ -20,10 +20,10 @@ import torch
 from benchmarks.learners import make_learner, noise_batch
 from benchmarks.plain_deepspeech2 import Plain, parameters_in
 from benchmarks.report import report
-from src.model import recurrent
-from src.seeding import generator
-from src.trainer import Learner
-from src.types import Batch
+from deepspeech2.model import recurrent
+from deepspeech2.seeding import generator
+from deepspeech2.trainer import Learner
+from deepspeech2.types import Batch
 
 # Seconds of the longest utterance: where LibriSpeech's hours are, a batch each.
 LONGEST = (16.0, 15.0, 14.0, 12.0, 8.0)

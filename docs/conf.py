@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "docs/_ext")]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "docs/_ext")]
 
 project = "DeepSpeech2"
 root_doc = "docs/index"
@@ -43,7 +43,7 @@ myst_heading_anchors = 3
 
 apidoc_modules = [
     {
-        "path": "../src",
+        "path": "../src/deepspeech2",
         "destination": "docs/reference/code",
         "separate_modules": False,  # a page for each package
         "module_first": True,

@@ -1,11 +1,6 @@
 """Make confidences mean what they say: python scripts/calibrate.py data_dir=PATH"""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from src.build.command_line import run
+from deepspeech2.config.command_line import run
 
 if __name__ == "__main__":
-    run("src.build.calibrate:calibrate", "calibrate")
+    run("deepspeech2.commands.calibrate:calibrate", "calibrate")

@@ -1,11 +1,6 @@
 """See and hear the training data: python scripts/preview.py -cn=deepspeech2 data_dir=PATH"""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from src.build.command_line import run
+from deepspeech2.config.command_line import run
 
 if __name__ == "__main__":
-    run("src.build.preview:preview", "deepspeech2")
+    run("deepspeech2.commands.preview:preview", "deepspeech2")

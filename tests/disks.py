@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from src import files
+from deepspeech2 import files
 
 
 def remains(path: Path) -> Path:

@@ -14,7 +14,7 @@ from tests.toy import ROOT, metrics, overrides, write_corpus
 
 COMMAND = """
 import sys
-from src.errors import run_command
+from deepspeech2.errors import run_command
 
 def task():
     for number in range(20000):

@@ -13,14 +13,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.decoding import BeamSearchDecoder, GreedyDecoder
-from src.evaluation import ErrorBudget, Evaluation, error_budget_of_parts
-from src.evaluation.budget import acoustic_scores, divided, error_budgets
-from src.inference import budget_table
-from src.metrics import CorpusScore
-from src.metrics.edits import word_edits
-from src.text import TextEncoder
-from src.types import Padded
+from deepspeech2.decoding import BeamSearchDecoder, GreedyDecoder
+from deepspeech2.evaluation import ErrorBudget, Evaluation, error_budget_of_parts
+from deepspeech2.evaluation.budget import acoustic_scores, divided, error_budgets
+from deepspeech2.inference import budget_table
+from deepspeech2.metrics import CorpusScore
+from deepspeech2.metrics.edits import word_edits
+from deepspeech2.text import TextEncoder
+from deepspeech2.types import Padded
 
 ENCODER = TextEncoder("ab ")
 

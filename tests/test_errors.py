@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from src.errors import ConfigError, named_by, run_command, sentence
+from deepspeech2.errors import ConfigError, named_by, run_command, sentence
 
 ROOT = Path(__file__).resolve().parents[1]
 REFUSALS = [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST]
@@ -60,7 +60,9 @@ def test_other_ends_of_a_command(
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 def test_a_full_disk_behind_the_output() -> None:
     """Python's end would print a traceback and change the status."""
-    program = "import sys; from src.errors import run_command; sys.exit(run_command(lambda: {}))"
+    program = (
+        "import sys; from deepspeech2.errors import run_command; sys.exit(run_command(lambda: {}))"
+    )
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             [sys.executable, "-c", program.format("print(1)")],

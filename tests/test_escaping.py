@@ -15,14 +15,14 @@ import pandas as pd
 import pytest
 from tqdm import tqdm
 
-from src import preflight
-from src.console import enduring
-from src.datasets.corpus import Exclusion
-from src.errors import SpeechError, run_command
-from src.escaping import fenced, html_text, markdown_cell, one_line, sheet_cell, visible
-from src.metrics.command import main
-from src.trainer.logs import logging_to
-from src.writer import JsonlWriter
+from deepspeech2.commands.score import main
+from deepspeech2.console import enduring
+from deepspeech2.datasets.corpus import Exclusion
+from deepspeech2.errors import SpeechError, run_command
+from deepspeech2.escaping import fenced, html_text, markdown_cell, one_line, sheet_cell, visible
+from deepspeech2.extras import checks
+from deepspeech2.trainer.logs import logging_to
+from deepspeech2.writer import JsonlWriter
 
 CLEAR = "\x1b[2J"
 NASTY = [f"a{CLEAR}b", "c\rd", "e\x9b31mf", "g\u202eh", "\x07", "i\u2028j"]
@@ -74,20 +74,20 @@ def test_streams_show_escapes_and_bars_are_drawn(capsys: pytest.CaptureFixture[s
 
 def test_the_log_shows_escapes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with enduring("stdout", "stderr"), logging_to(tmp_path / "info.log"):
-        logging.getLogger("src.test").warning("%s", NASTY[0])
+        logging.getLogger("deepspeech2.test").warning("%s", NASTY[0])
     assert CLEAR not in capsys.readouterr().out
     assert "a\\u001b[2Jb" in (tmp_path / "info.log").read_text("utf-8")
 
 
-FORGED = "a.wav\n2026-01-01 00:00:00,000 INFO src.trainer: best model  val/WER 0.00 %"
+FORGED = "a.wav\n2026-01-01 00:00:00,000 INFO deepspeech2.trainer: best model  val/WER 0.00 %"
 
 
 def test_no_name_looks_like_a_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    log = logging.getLogger("src.test")
+    log = logging.getLogger("deepspeech2.test")
     with enduring("stdout", "stderr"), logging_to(tmp_path / "info.log"):
         log.warning("left out: %s", FORGED)
         log.error("%s; training goes on", SpeechError(FORGED))
-        log.warning(preflight.report(FORGED, [Exclusion(FORGED, FORGED)]))
+        log.warning(checks.report(FORGED, [Exclusion(FORGED, FORGED)]))
     with enduring("stdout", "stderr"), no_handler_but_the_last():
         log.warning("left out: %s", FORGED)  # as in a command without a log
     shown = capsys.readouterr()
@@ -109,8 +109,8 @@ def no_handler_but_the_last() -> Iterator[None]:
 
 
 def test_the_doctor_shows_one_line(tmp_path: Path) -> None:
-    found = preflight.Finding("error", "datasets: x", "a\n  ok     b", "c\x1bd")
-    assert [line.strip() for line in preflight.render([found]).splitlines()] == [
+    found = checks.Finding("error", "datasets: x", "a\n  ok     b", "c\x1bd")
+    assert [line.strip() for line in checks.render([found]).splitlines()] == [
         "datasets", "error    x: a\\u000a  ok     b".strip(), "-> c\\u001bd", "",
         "1 error, 0 warnings, 0 ok",
     ]  # fmt: skip

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from src.evaluation import Evaluation
-from src.metrics import CorpusScore
+from deepspeech2.evaluation import Evaluation
+from deepspeech2.metrics import CorpusScore
 
 PAIRS = [("a b c", "a b"), ("d", "d"), ("e f", "x f g"), ("h", "")]
 

@@ -12,8 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.errors import ConfigError
-from src.files import alone, lock, locked, safe_name, sweep, whole_file, whole_folder, write_whole
+from deepspeech2.errors import ConfigError
+from deepspeech2.files import (
+    alone,
+    lock,
+    locked,
+    safe_name,
+    sweep,
+    whole_file,
+    whole_folder,
+    write_whole,
+)
 from tests.disks import full_disk, remains
 
 NAMES = st.text(

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from src import hardware
-from src.engine import use_threads
-from src.errors import ConfigError
-from src.hardware import cpus
-from src.paths import ROOT
+from deepspeech2 import hardware
+from deepspeech2.engine import use_threads
+from deepspeech2.errors import ConfigError
+from deepspeech2.hardware import cpus
+from deepspeech2.paths import ROOT
 
 FILES = {
     "version 2": ("0::/a/b\n", {"a/b/cpu.max": "250000 100000"}),
@@ -102,4 +102,4 @@ def test_all_programs_ask_one_function() -> None:
         ["git", "grep", "-lE", "cpu_count|sched_getaffinity", "--", "*.py", ":!tests"],
         cwd=ROOT, check=True, capture_output=True, text=True,
     )  # fmt: skip
-    assert found.stdout.split() == ["benchmarks/bench.py", "src/hardware.py"]
+    assert found.stdout.split() == ["benchmarks/bench.py", "src/deepspeech2/hardware.py"]

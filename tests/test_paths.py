@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from src.build.quoting import quoted
-from src.paths import typed
+from deepspeech2.config.quoting import quoted
+from deepspeech2.paths import typed
 from tests.toy import ROOT
 
 

@@ -9,17 +9,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 IMPORT_ALL = """
 import builtins, importlib, os, pkgutil, signal, sys, warnings
-import src
+import deepspeech2
 
 warnings.simplefilter("ignore")
 
 def modules():
-    return [each.name for each in pkgutil.walk_packages(src.__path__, "src.")]
+    return [each.name for each in pkgutil.walk_packages(deepspeech2.__path__, "deepspeech2.")]
 
 # once as it is, so that what others wrote is loaded
 for name in modules():
     importlib.import_module(name)
-for name in [name for name in sys.modules if name.startswith("src.")]:
+for name in [name for name in sys.modules if name.startswith("deepspeech2.")]:
     del sys.modules[name]
 
 LACKING = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "posix", "syslog"}
@@ -27,13 +27,13 @@ imported, opened = builtins.__import__, builtins.open
 
 def importing(name, globals=None, *more, **named):
     importer = (globals or {}).get("__name__", "")
-    if name in LACKING and importer.split(".")[0] == "src":
+    if name in LACKING and importer.split(".")[0] == "deepspeech2":
         raise ModuleNotFoundError(f"{importer} imports {name}", name=name)
     return imported(name, globals, *more, **named)
 
 def opening(file, *more, **named):
     caller = sys._getframe(1).f_globals.get("__name__", "")
-    if str(file).startswith("/proc") and caller.split(".")[0] == "src":
+    if str(file).startswith("/proc") and caller.split(".")[0] == "deepspeech2":
         raise FileNotFoundError(2, "there is no /proc", str(file))
     return opened(file, *more, **named)
 
@@ -46,9 +46,9 @@ count = 0
 for name in modules():
     importlib.import_module(name)
     count += 1
-from src.hardware import cpus, processor
+from deepspeech2.hardware import cpus, processor
 assert cpus() >= 1 and isinstance(processor(), str)
-from src.trainer.signals import GracefulStop
+from deepspeech2.trainer.signals import GracefulStop
 with GracefulStop() as stop:
     assert stop.signal is None
 print("imported", count)
@@ -60,5 +60,6 @@ def test_every_module_is_imported_without_what_posix_alone_has() -> None:
         [sys.executable, "-c", IMPORT_ALL], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    files = [path for path in (ROOT / "src").rglob("*.py") if path != ROOT / "src/__init__.py"]
+    package = ROOT / "src/deepspeech2"
+    files = [path for path in package.rglob("*.py") if path != package / "__init__.py"]
     assert done.stdout.split()[-1] == str(len(files)), done.stdout

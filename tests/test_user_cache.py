@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src import user_cache
-from src.kernels import _Files
-from src.paths import ROOT
-from src.text.ngram.arpa_writing import write_arpa
-from src.text.ngram.cache import cache_path, load_ngram
-from src.user_cache import private, read_sealed, seal, user_folder, write_sealed
+from deepspeech2 import user_cache
+from deepspeech2.jit import _Files
+from deepspeech2.paths import ROOT
+from deepspeech2.text.ngram.arpa_writing import write_arpa
+from deepspeech2.text.ngram.cache import cache_path, load_ngram
+from deepspeech2.user_cache import private, read_sealed, seal, user_folder, write_sealed
 from tests.decoding.ngram_oracle import random_tables
 
 
@@ -150,10 +150,10 @@ def test_planted_machine_code_does_not_run(home: Path, tmp_path: Path) -> None:
 
 PROGRAM = """
 import logging, numpy
-from src import kernels
+from deepspeech2 import jit
 logging.basicConfig(format="%(message)s")
-print(kernels.cache_folder())
-from src.kernels.ngram import NODE, lower_bound
+print(jit.cache_folder())
+from deepspeech2.text.ngram.kernel import NODE, lower_bound
 print(lower_bound(numpy.zeros(1, NODE), 0, 0, 1))
 """
 
@@ -175,7 +175,7 @@ def test_kernels_are_kept_for_this_user_whoever_owns_the_checkout(tmp_path: Path
     assert folder.parent == home / "deepspeech2" / "numba"
     assert f"NUMBA_CACHE_DIR={shared} is not used: others may write there" in first.stderr
     assert not list(shared.iterdir())
-    (code,) = folder.rglob("ngram.lower_bound-*.nbc")
+    (code,) = folder.rglob("kernel.lower_bound-*.nbc")
     before = code.stat().st_mtime_ns
     shared.chmod(0o700)
     second = run(XDG_CACHE_HOME=home, NUMBA_CACHE_DIR="")

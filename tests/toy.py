@@ -11,7 +11,7 @@ import soundfile
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from src.build.command_line import VERSION
+from deepspeech2.config.command_line import VERSION
 
 ROOT = Path(__file__).resolve().parents[1]
 RATE = 16000

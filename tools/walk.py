@@ -14,8 +14,6 @@ from types import CodeType, FrameType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
 SOURCE = ROOT / "src"
 
 
@@ -29,7 +27,7 @@ def size() -> dict[str, int]:
 
 def passed(folder: Path) -> dict[str, Any]:
     """Files and functions of the package that a toy epoch calls, in this process."""
-    from src.build.training import train
+    from deepspeech2.commands.train import train
     from tests.toy import config, overrides, write_corpus
 
     data = write_corpus(folder / "data", {"train": 12, "val": 4})

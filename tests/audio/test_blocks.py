@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from src.audio.blocks import blocks
-from src.audio.reading import read_audio
-from src.errors import AudioError, ConfigError
+from deepspeech2.audio.blocks import blocks
+from deepspeech2.audio.reading import read_audio
+from deepspeech2.errors import AudioError, ConfigError
 from tests.audio.test_reading import LOSSLESS, cut, noise, tone, write
 
 RATE = 16000

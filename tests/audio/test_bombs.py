@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from src.audio import ffmpeg
-from src.audio.containers import MOST_JOINED
-from src.audio.reading import probe
-from src.errors import AudioError
+from deepspeech2.audio import ffmpeg
+from deepspeech2.audio.containers import MOST_JOINED
+from deepspeech2.audio.reading import probe
+from deepspeech2.errors import AudioError
 
 
 @pytest.mark.parametrize("format", ["WAV", "FLAC", "OGG"])

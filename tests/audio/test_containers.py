@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from src.audio.blocks import blocks
-from src.audio.probing import probe_all
-from src.audio.reading import AUDIO_SUFFIXES, AudioInfo, probe, read_audio
-from src.errors import AudioError, IncompleteError
+from deepspeech2.audio.blocks import blocks
+from deepspeech2.audio.probing import probe_all
+from deepspeech2.audio.reading import AUDIO_SUFFIXES, AudioInfo, probe, read_audio
+from deepspeech2.errors import AudioError, IncompleteError
 from tests.audio.recordings import KINDS, Kind, Samples, write
 
 RATE = 16000

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.audio.reading import probe, read_audio
-from src.errors import AudioError
+from deepspeech2.audio.reading import probe, read_audio
+from deepspeech2.errors import AudioError
 from tests.audio.recordings import KINDS, Kind, write
 
 RATE = 16000

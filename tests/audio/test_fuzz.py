@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from src.audio.blocks import blocks
-from src.audio.reading import AUDIO_SUFFIXES, from_samples, probe, read_audio
-from src.errors import AudioError
+from deepspeech2.audio.blocks import blocks
+from deepspeech2.audio.reading import AUDIO_SUFFIXES, from_samples, probe, read_audio
+from deepspeech2.errors import AudioError
 from tests.audio.test_reading import LOSSLESS, LOSSY, OPTIONS
 
 ENDINGS = sorted(AUDIO_SUFFIXES)

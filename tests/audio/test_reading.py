@@ -10,10 +10,10 @@ import pytest
 import soundfile
 import torch
 
-from src.audio.blocks import blocks
-from src.audio.probing import probe_all
-from src.audio.reading import AUDIO_SUFFIXES, AudioInfo, probe, read_audio
-from src.errors import AudioError, ConfigError
+from deepspeech2.audio.blocks import blocks
+from deepspeech2.audio.probing import probe_all
+from deepspeech2.audio.reading import AUDIO_SUFFIXES, AudioInfo, probe, read_audio
+from deepspeech2.errors import AudioError, ConfigError
 
 RATE = 16000
 OPTIONS = {"opus": {"format": "OGG", "subtype": "OPUS"}, "sph": {"format": "NIST"}}

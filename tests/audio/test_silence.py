@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from src.audio.silence import Levels, Span, cut, plan
-from src.errors import ConfigError
+from deepspeech2.audio.silence import Levels, Span, cut, plan
+from deepspeech2.errors import ConfigError
 
 RATE = 16000
 LEVELS = arrays(np.float64, st.integers(1, 9), elements=st.floats(-80, 0, width=32))

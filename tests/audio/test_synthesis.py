@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.audio.synthesis import Synthesizer, Voice
-from src.errors import ConfigError, SpeechError
+from deepspeech2.audio.synthesis import Synthesizer, Voice
+from deepspeech2.errors import ConfigError, SpeechError
 
 TEXT = "set the alarm for seven thirty on monday morning"
 

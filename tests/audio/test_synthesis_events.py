@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from src.audio.synthesis import Synthesizer, Voice
-from src.audio.synthesis_events import SpokenWord
+from deepspeech2.audio.synthesis import Synthesizer, Voice
+from deepspeech2.audio.synthesis_events import SpokenWord
 
 VOICES = [Voice(), Voice("en-us", "f3", rate=140), Voice("en", "m8"), Voice("en-gb-x-rp", "m1")]
 TEXT = "page four hundred and twenty is missing, so we will travel on the seventh at two o'clock"

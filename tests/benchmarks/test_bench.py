@@ -22,7 +22,7 @@ from benchmarks.suite import (
     Given,
     Need,
 )
-from src.paths import ROOT
+from deepspeech2.paths import ROOT
 
 RESULT = {
     "name": "its own",

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from benchmarks.plain_deepspeech2 import PlainDeepSpeech2, parameters_in, plain_loss
-from src.loss import CtcLoss
-from src.model import DeepSpeech2
-from src.types import Padded
+from deepspeech2.loss import CtcLoss
+from deepspeech2.model import DeepSpeech2
+from deepspeech2.types import Padded
 
 
 def make_network() -> DeepSpeech2:

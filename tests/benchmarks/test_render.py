@@ -21,7 +21,7 @@ from benchmarks.records import (
     read,
     without_paths,
 )
-from src.paths import ROOT
+from deepspeech2.paths import ROOT
 
 EPYC = {"platform": "Linux-6", "processor": "AMD EPYC", "cpus": 2, "load": 1.93, "gpu": None}
 XEON = {"platform": "Linux-5", "processor": "Intel Xeon", "cpus": 16, "load": 0.5, "gpu": "H100"}

@@ -27,13 +27,13 @@ from typing import Any
 
 import torch
 
-from src import checkpoint
-from src.checkpoint.onnx_stream import OnnxStreamPipeline
-from src.errors import SpeechError, sentence
-from src.interchange import convert, import_checkpoint
-from src.paths import ROOT
-from src.types import Padded
-from src.user_cache import user_folder
+from deepspeech2 import checkpoint
+from deepspeech2.checkpoint.onnx_pieces import OnnxStreamPipeline
+from deepspeech2.errors import SpeechError, sentence
+from deepspeech2.extras.interchange import convert, import_checkpoint
+from deepspeech2.paths import ROOT
+from deepspeech2.types import Padded
+from deepspeech2.user_cache import user_folder
 from tests.checkpoint.mutations import Draw
 
 SECONDS = 20

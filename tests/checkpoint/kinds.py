@@ -14,18 +14,18 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from src import checkpoint
-from src.checkpoint import COMPONENTS
-from src.decoding import BeamSearchDecoder
-from src.errors import SpeechError
-from src.interchange import convert
-from src.interchange.exporting import export
-from src.model import DeepSpeech2
-from src.pipeline import Pipeline
-from src.text import TextEncoder
-from src.trainer import Keeper, Progress
-from src.trainer.optimizer_state import load_named_state
-from src.trainer.starting import start_from
+from deepspeech2 import checkpoint
+from deepspeech2.checkpoint import COMPONENTS
+from deepspeech2.decoding import BeamSearchDecoder
+from deepspeech2.errors import SpeechError
+from deepspeech2.extras.interchange import convert
+from deepspeech2.extras.interchange.exporting import export
+from deepspeech2.model import DeepSpeech2
+from deepspeech2.optim.state import load_named_state
+from deepspeech2.pipeline import Pipeline
+from deepspeech2.text import TextEncoder
+from deepspeech2.trainer import Keeper, Progress
+from deepspeech2.trainer.pretrained import start_from
 from tests.checkpoint import mutations as change
 from tests.checkpoint.hostile import Kind, load, recognize, take_over
 from tests.interchange.rebuilt import DeepSpeechPytorch, Predecessor, lived

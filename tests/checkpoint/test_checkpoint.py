@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 import torch
 
-from src import checkpoint
-from src.checkpoint.restoring import _decoder
-from src.decoding import GreedyDecoder
-from src.errors import CheckpointError, ConfigError
-from src.model import DeepSpeech2
-from src.pipeline import Pipeline
-from src.text import TextEncoder
-from src.transforms import FrontEnd, GlobalNormalization, LogMelSpectrogram
-from src.types import Padded
+from deepspeech2 import checkpoint
+from deepspeech2.checkpoint.restore import _decoder
+from deepspeech2.decoding import GreedyDecoder
+from deepspeech2.errors import CheckpointError, ConfigError
+from deepspeech2.model import DeepSpeech2
+from deepspeech2.pipeline import Pipeline
+from deepspeech2.text import TextEncoder
+from deepspeech2.transforms import FrontEnd, GlobalNormalization, LogMelSpectrogram
+from deepspeech2.types import Padded
 from tests.disks import as_nobody
 
 MODEL: dict[str, Any] = {

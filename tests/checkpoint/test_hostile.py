@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from src.paths import ROOT
+from deepspeech2.paths import ROOT
 
 
 def test_each_ends_in_a_sentence_or_a_model() -> None:

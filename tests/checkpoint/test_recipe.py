@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from src import checkpoint
-from src.errors import CheckpointError
-from src.trainer import Keeper, Progress
+from deepspeech2 import checkpoint
+from deepspeech2.errors import CheckpointError
+from deepspeech2.trainer import Keeper, Progress
 from tests.checkpoint.test_checkpoint import content, refused
 from tests.trainer.small import make_learner
 

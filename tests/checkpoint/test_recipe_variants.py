@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import torch
 
-from src import checkpoint
-from src.errors import SpeechError, sentence
-from src.pipeline import Pipeline
-from src.text import TextEncoder
-from src.transforms import FrontEnd
+from deepspeech2 import checkpoint
+from deepspeech2.errors import SpeechError, sentence
+from deepspeech2.pipeline import Pipeline
+from deepspeech2.text import TextEncoder
+from deepspeech2.transforms import FrontEnd
 from tests.checkpoint.hostile import recognize
 
 ABSURD: list[Any] = [
@@ -52,7 +52,6 @@ PARTS: dict[str, dict[str, dict[str, Any]]] = {
         "LanguageModelDecoder": {
             "beam_size": 4, "hotwords": ["abc"], "prior": [0.1] * 12, "prior_weight": 0.2,
         },
-        "FlashlightDecoder": {"beam_size": 4},
     },
 }  # fmt: skip
 ENDLESS = {"threads"}  # of the machine, and in no recipe that is written here

@@ -20,10 +20,10 @@ import pytest
 import torch
 import torch._utils
 
-from src import checkpoint
-from src.checkpoint.torch_file import read
-from src.errors import CheckpointError
-from src.interchange import convert
+from deepspeech2 import checkpoint
+from deepspeech2.checkpoint.torch_file import read
+from deepspeech2.errors import CheckpointError
+from deepspeech2.extras.interchange import convert
 
 OLD = "_use_new_zipfile_serialization"
 VALUE: dict[str, Any] = {

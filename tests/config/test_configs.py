@@ -10,14 +10,14 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from src.build.command_line import check_settings, run
-from src.build.components import check_keys, create, group, takes
-from src.build.loading import open_loader
-from src.decoding import BeamSearchDecoder
-from src.errors import ConfigError
-from src.settings import DataloaderSettings, TrainerSettings
-from src.text import TextEncoder
-from src.types import Utterance
+from deepspeech2.config.command_line import check_settings, run
+from deepspeech2.config.components import check_keys, create, group, takes
+from deepspeech2.config.loaders import open_loader
+from deepspeech2.decoding import BeamSearchDecoder
+from deepspeech2.errors import ConfigError
+from deepspeech2.settings import DataloaderSettings, TrainerSettings
+from deepspeech2.text import TextEncoder
+from deepspeech2.types import Utterance
 from tests.toy import ROOT, config
 
 CONFIGS = ROOT / "configs"
@@ -159,10 +159,10 @@ def test_an_experiment_chooses_groups_with_every_config(
     command: str, words: list[str], group: str, choice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     composed: list[DictConfig] = []
-    monkeypatch.setattr("src.build.training.train", lambda each: composed.append(each) or 0)
+    monkeypatch.setattr("deepspeech2.commands.train.train", lambda each: composed.append(each) or 0)
     monkeypatch.setattr("sys.argv", ["train.py", f"-cn={command}", *words])
     with pytest.raises(SystemExit):
-        run("src.build.training:train", "deepspeech2")
+        run("deepspeech2.commands.train:train", "deepspeech2")
     assert composed[0][group] == config(command, f"{group}={choice}")[group]
 
 
@@ -182,7 +182,9 @@ def test_hot_words_as_a_list_or_with_boosts(
         )
         node = {key: value for key, value in node.items() if value is not None}
         made = (
-            create({"_target_": "src.decoding.BeamSearchDecoder"} | node, "decoder", encoder)
+            create(
+                {"_target_": "deepspeech2.decoding.BeamSearchDecoder"} | node, "decoder", encoder
+            )
             if (choice == "beam")
             else BeamSearchDecoder(encoder, hotwords=node.get("hotwords"))
         )
@@ -192,24 +194,25 @@ def test_hot_words_as_a_list_or_with_boosts(
 
 def test_unknown_keys_are_named_with_what_is_allowed() -> None:
     with pytest.raises(ConfigError, match=r"model.rnn_sise=3 does not exist: .* takes .*rnn_size"):
-        create({"_target_": "src.model.DeepSpeech2", "rnn_sise": 3}, "model")
+        create({"_target_": "deepspeech2.model.DeepSpeech2", "rnn_sise": 3}, "model")
     with pytest.raises(ConfigError, match=r"transforms.features.mels=3 does not exist"):
         check_keys(
-            {"features": {"_target_": "src.transforms.LogMelSpectrogram", "mels": 3}}, "transforms"
+            {"features": {"_target_": "deepspeech2.transforms.LogMelSpectrogram", "mels": 3}},
+            "transforms",
         )
     with pytest.raises(ConfigError, match=r"trainer.epochs=3 does not exist: trainer takes"):
         TrainerSettings(epochs=3)  # type: ignore[call-arg]
     with pytest.raises(ConfigError, match="cannot be imported"):
-        create({"_target_": "src.model.Nothing"}, "model")
+        create({"_target_": "deepspeech2.model.Nothing"}, "model")
     with pytest.raises(ConfigError, match=r"model cannot be built: .*n_tokens"):
-        create({"_target_": "src.model.DeepSpeech2", "n_features": 3}, "model")
+        create({"_target_": "deepspeech2.model.DeepSpeech2", "n_features": 3}, "model")
 
 
 def test_ranks_of_a_machine_share_its_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     utterances = [Utterance("a", tmp_path / "a.wav", 1.0)] * 64
-    monkeypatch.setattr("src.build.loading.cpus", lambda: 16)
+    monkeypatch.setattr("deepspeech2.config.loaders.cpus", lambda: 16)
 
     def workers(**options: int) -> int:
         settings = DataloaderSettings(max_batch_duration=10)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from src.build.components import group
-from src.build.held_out import refuse_training_data
-from src.errors import ConfigError
+from deepspeech2.config.components import group
+from deepspeech2.config.held_out import refuse_training_data
+from deepspeech2.errors import ConfigError
 from tests.toy import config
 
 PATH = Path("model_best.pth")

@@ -31,7 +31,6 @@ if not hasattr(argparse._ActionsContainer, "_check_help"):
     argparse._ActionsContainer._check_help = check
     argparse._ActionsContainer.add_argument = add
 program, *sys.argv = sys.argv[1], *sys.argv[1:]
-sys.path.insert(0, ".")
 runpy.run_path(program, run_name="__main__")
 """
 
@@ -65,7 +64,7 @@ def test_a_python_that_does_not_fit_is_named_before_anything_is_made(
     assert f"Python 3.{minor} is too {fault}" in done.stderr
     assert not (tmp_path / ".venv").exists()
     imported = subprocess.run(
-        [sys.executable, "-c", pretending, "-c", "import src"],
+        [sys.executable, "-c", pretending, "-c", "import deepspeech2"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert imported.returncode == (1 if fault == "old" else 0)

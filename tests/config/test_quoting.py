@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from src.build.command_line import VERSION, explain, run
-from src.build.components import create, group, plain
-from src.build.quoting import quoted
-from src.errors import ManifestError
-from src.paths import ROOT
+from deepspeech2.config.command_line import VERSION, explain, run
+from deepspeech2.config.components import create, group, plain
+from deepspeech2.config.quoting import quoted
+from deepspeech2.errors import ManifestError
+from deepspeech2.paths import ROOT
 
 
 def heard(word: str) -> object:
@@ -76,9 +76,9 @@ def test_any_name_of_a_file(name: str) -> None:
         "decoder.hotwords=[hawkeye, missus poyser]",
         "datasets.train.part=[a,b]",
         'trainer.monitor="min val_WER"',
-        "transforms.normalization._target_=src.transforms.GlobalNormalization",
+        "transforms.normalization._target_=deepspeech2.transforms.GlobalNormalization",
         "model=tiny",
-        "+datasets.test={_target_: src.datasets.ManifestCorpus, manifest: val.jsonl}",
+        "+datasets.test={_target_: deepspeech2.datasets.ManifestCorpus, manifest: val.jsonl}",
     ],
 )
 def test_what_hydra_reads_stays(word: str) -> None:
@@ -110,14 +110,14 @@ def test_a_checkout_whose_path_looks_like_a_reference(
     copy = tmp_path / "my ${oc.env:HOME} ${x}"
     shutil.copytree(ROOT / "configs", copy / "configs")
     monkeypatch.chdir(copy)
-    monkeypatch.setattr("src.build.command_line.ROOT", copy)
+    monkeypatch.setattr("deepspeech2.config.command_line.CONFIGS", copy / "configs")
     heard = "x ${y}.wav"
     monkeypatch.setattr(
-        "src.build.inference.infer", lambda config: 7 if config.audio == heard else 1
+        "deepspeech2.commands.infer.infer", lambda config: 7 if config.audio == heard else 1
     )
     monkeypatch.setattr("sys.argv", ["inference.py", "audio=x ${y}.wav"])
     with pytest.raises(SystemExit) as ended:
-        run("src.build.inference:infer", "transcribe")
+        run("deepspeech2.commands.infer:infer", "transcribe")
     assert ended.value.code == 7
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from hydra.utils import get_class
 
-from src.build.signatures import in_source, of_class
-from src.paths import ROOT
+from deepspeech2.config.signatures import in_source, of_class
+from deepspeech2.paths import ROOT
 
 TARGETS = sorted(
     {
@@ -20,7 +20,7 @@ TARGETS = sorted(
         for line in path.read_text("utf-8").splitlines()
         if "_target_:" in line
         for word in [line.partition("_target_:")[2].split()[0]]
-        if word.strip("{},").startswith("src.")
+        if word.strip("{},").startswith("deepspeech2.")
     }
 )
 

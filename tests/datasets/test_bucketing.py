@@ -7,9 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from src.datasets.bucketing import BucketBatchSampler, padding_share, plan_epoch
-from src.datasets.cutting import cuts
-from src.errors import ConfigError, ManifestError
+from deepspeech2.datasets.bucketing import BucketBatchSampler, padding_share, plan_epoch
+from deepspeech2.datasets.cutting import cuts
+from deepspeech2.errors import ConfigError, ManifestError
 
 
 def librispeech_like(number: int) -> np.ndarray:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from src.datasets.collate import collate
-from src.types import Failure, Sample, Utterance
+from deepspeech2.datasets.collate import collate
+from deepspeech2.types import Failure, Sample, Utterance
 
 
 def utterance(name: str) -> Utterance:

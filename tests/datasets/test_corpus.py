@@ -7,9 +7,9 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from src.datasets.corpus import Corpus, Exclusion, plain_ids, select
-from src.errors import ConfigError, ManifestError
-from src.types import Utterance
+from deepspeech2.datasets.corpus import Corpus, Exclusion, plain_ids, select
+from deepspeech2.errors import ConfigError, ManifestError
+from deepspeech2.types import Utterance
 
 
 def utterance(name: str, duration: float, text: str | None = "A") -> Utterance:

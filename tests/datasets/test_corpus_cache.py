@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 import soundfile
 
-import src.datasets.shards as shards_module
-from src.audio.reading import read_audio
-from src.datasets.corpus_cache import fingerprint, open_cache
-from src.datasets.shards import Shards, plan_shards
-from src.errors import AudioError, ManifestError
-from src.types import Utterance
+import deepspeech2.datasets.shards as shards_module
+from deepspeech2.audio.reading import read_audio
+from deepspeech2.datasets.corpus_cache import fingerprint, open_cache
+from deepspeech2.datasets.shards import Shards, plan_shards
+from deepspeech2.errors import AudioError, ManifestError
+from deepspeech2.types import Utterance
 
 NUMBER = 24
 BROKEN, CUT = 5, 11

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from src.datasets.corpus import Corpus, Exclusion
-from src.datasets.directory import DirectoryCorpus, recordings_corpus
-from src.datasets.index import open_index
-from src.datasets.librispeech import LibriSpeechCorpus
-from src.errors import ManifestError
-from src.types import Utterance
+from deepspeech2.datasets.corpus import Corpus, Exclusion
+from deepspeech2.datasets.directory import DirectoryCorpus, recordings_corpus
+from deepspeech2.datasets.index import open_index
+from deepspeech2.datasets.librispeech import LibriSpeechCorpus
+from deepspeech2.errors import ManifestError
+from deepspeech2.types import Utterance
 from tests.disks import as_nobody
 
 

@@ -19,11 +19,11 @@ import pytest
 import requests
 import urllib3
 
-from src.errors import DownloadError
-from src.files import locked
-from src.network import fetch as fetch_module
-from src.network import transfer as transfer_module
-from src.network.fetch import checksum
+from deepspeech2.errors import DownloadError
+from deepspeech2.files import locked
+from deepspeech2.http import fetch as fetch_module
+from deepspeech2.http import transfer as transfer_module
+from deepspeech2.http.fetch import checksum
 from tests.loopback import Resource, Server, serve
 
 fetch = partial(fetch_module.fetch, unchecked=True)

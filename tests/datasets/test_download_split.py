@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.datasets import download
-from src.datasets import unpack as unpacking
-from src.datasets.download import MARKER, MIRRORS, SPLITS, Split, download_split, unpack
-from src.errors import ConfigError, DownloadError
+from deepspeech2.datasets import download
+from deepspeech2.datasets import unpack as unpacking
+from deepspeech2.datasets.download import MARKER, MIRRORS, SPLITS, Split, download_split, unpack
+from deepspeech2.errors import ConfigError, DownloadError
 from tests.loopback import Resource, Server, serve
 
 FILES = {

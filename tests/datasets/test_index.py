@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import soundfile
 
-import src.datasets.index as index_module
-from src.datasets.corpus import Exclusion
-from src.datasets.index import open_index
-from src.datasets.layout import walk
-from src.datasets.librispeech import LibriSpeechCorpus
-from src.errors import ManifestError
-from src.types import Utterance
-from src.user_cache import SEAL, read_sealed, write_sealed
+import deepspeech2.datasets.index as index_module
+from deepspeech2.datasets.corpus import Exclusion
+from deepspeech2.datasets.folders import walk
+from deepspeech2.datasets.index import open_index
+from deepspeech2.datasets.librispeech import LibriSpeechCorpus
+from deepspeech2.errors import ManifestError
+from deepspeech2.types import Utterance
+from deepspeech2.user_cache import SEAL, read_sealed, write_sealed
 
 
 def write(path: Path, seconds: float = 0.5) -> None:
@@ -231,6 +231,6 @@ def test_a_planted_index_is_neither_read_nor_waited_for(
 def test_indexes_lie_in_the_users_folder(
     root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("src.datasets.librispeech.user_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr("deepspeech2.datasets.librispeech.user_folder", lambda: tmp_path / "cache")
     LibriSpeechCorpus("corpus", root.parent)
     assert len(list((tmp_path / "cache/index").iterdir())) == 1

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
-import src.datasets.librispeech as librispeech
-from src.datasets.librispeech import GROUPS, SPLITS, LibriSpeechCorpus
-from src.datasets.shares import SHARES, listed
-from src.errors import ConfigError, ManifestError
+import deepspeech2.datasets.librispeech as librispeech
+from deepspeech2.datasets.librispeech import GROUPS, SPLITS, LibriSpeechCorpus
+from deepspeech2.datasets.subsets import SHARES, listed
+from deepspeech2.errors import ConfigError, ManifestError
 
 
 def make_split(folder: Path, speaker: int, count: int = 3) -> Path:
@@ -141,7 +141,7 @@ def test_a_share_is_picked_from_its_split(
     make_split(tmp_path / "LibriSpeech/train-clean-100", 1, count=4)
     (tmp_path / "LibriSpeech/train-clean-100/1/7/1-7-0002.flac").write_bytes(b"")
     wanted = {"train-clean-8h": {"1-7-0001", "1-7-0002"}, "dev-clean-70m": {"1-7-0003"}}
-    monkeypatch.setattr("src.datasets.shares.listed", lambda name: frozenset(wanted[name]))
+    monkeypatch.setattr("deepspeech2.datasets.subsets.listed", lambda name: frozenset(wanted[name]))
     train = LibriSpeechCorpus("train-clean-8h", tmp_path, index_dir=index_dir)
     assert train.name == "train-clean-8h"
     assert [item.id for item in train] == ["1-7-0001"]
@@ -166,7 +166,7 @@ def test_a_missing_share_downloads_its_split(
         return make_split(data_dir / "LibriSpeech" / split, 1)
 
     monkeypatch.setattr(librispeech, "download_split", fake)
-    monkeypatch.setattr("src.datasets.shares.listed", lambda _: frozenset({"1-7-0001"}))
+    monkeypatch.setattr("deepspeech2.datasets.subsets.listed", lambda _: frozenset({"1-7-0001"}))
     corpus = LibriSpeechCorpus("test-clean-35m", tmp_path, index_dir=index_dir)
     assert [item.id for item in corpus] == ["1-7-0001"]
 

@@ -14,10 +14,10 @@ import soundfile
 import torch
 import torch.multiprocessing
 
-from src.datasets.dataset import CACHE_KINDS, SpeechDataset
-from src.datasets.loader import Position, SpeechLoader
-from src.errors import ConfigError, ManifestError
-from src.types import Batch, Sample, Utterance
+from deepspeech2.datasets.dataset import CACHE_KINDS, SpeechDataset
+from deepspeech2.datasets.loader import Position, SpeechLoader
+from deepspeech2.errors import ConfigError, ManifestError
+from deepspeech2.types import Batch, Sample, Utterance
 
 NUMBER = 40
 

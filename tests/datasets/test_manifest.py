@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from src.datasets.corpus import Exclusion, plain_ids
-from src.datasets.manifest import ManifestCorpus
-from src.errors import ManifestError
-from src.types import Utterance
+from deepspeech2.datasets.corpus import Exclusion, plain_ids
+from deepspeech2.datasets.manifest import ManifestCorpus
+from deepspeech2.errors import ManifestError
+from deepspeech2.types import Utterance
 
 
 def write(path: Path, *rows: object) -> Path:

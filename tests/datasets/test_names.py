@@ -13,9 +13,9 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.audio.reading import read_audio
-from src.datasets import Corpus, DirectoryCorpus, LibriSpeechCorpus, ManifestCorpus
-from src.files import plain_name, safe_name
+from deepspeech2.audio.reading import read_audio
+from deepspeech2.datasets import Corpus, DirectoryCorpus, LibriSpeechCorpus, ManifestCorpus
+from deepspeech2.files import plain_name, safe_name
 from tests.test_files import NAMES
 
 NOT_UTF8 = os.fsdecode(b"caf\xe9-\xff")

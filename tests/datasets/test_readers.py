@@ -20,11 +20,11 @@ import soundfile
 import torch
 from torch.utils.data import DataLoader
 
-from src.datasets.dataset import SpeechDataset
-from src.datasets.loader import SpeechLoader
-from src.datasets.readers import Readers
-from src.errors import ReaderError
-from src.types import Utterance
+from deepspeech2.datasets.dataset import SpeechDataset
+from deepspeech2.datasets.loader import SpeechLoader
+from deepspeech2.datasets.readers import Readers
+from deepspeech2.errors import ReaderError
+from deepspeech2.types import Utterance
 from tests.toy import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
@@ -110,7 +110,7 @@ class Slow(SpeechDataset):
 def test_one_that_does_not_come_to_an_end_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("src.datasets.readers.GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("deepspeech2.datasets.readers.GRACE_SECONDS", 0.2)
     train = SpeechLoader(
         Slow(corpus(tmp_path), str.encode), max_batch_duration=0.1, num_workers=2, shuffle=False
     )
@@ -147,8 +147,8 @@ def test_one_that_is_killed_while_a_batch_is_awaited(tmp_path: Path) -> None:
 
 PROGRAM = """
 import multiprocessing, os, signal, sys
-from src.datasets.dataset import SpeechDataset
-from src.datasets.loader import SpeechLoader
+from deepspeech2.datasets.dataset import SpeechDataset
+from deepspeech2.datasets.loader import SpeechLoader
 
 if __name__ == "__main__":
     from pathlib import Path
@@ -204,9 +204,9 @@ import resource, sys
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from src.datasets.dataset import SpeechDataset
-from src.datasets.loader import SpeechLoader
-from src.errors import ReaderError
+from deepspeech2.datasets.dataset import SpeechDataset
+from deepspeech2.datasets.loader import SpeechLoader
+from deepspeech2.errors import ReaderError
 from tests.datasets.test_readers import corpus
 
 dataset = SpeechDataset(corpus(Path(sys.argv[1])), str.encode)

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from src.audio import reading
-from src.datasets import AudioCorpus, recording
-from src.errors import AudioError, ConfigError, ManifestError, SpeechError
+from deepspeech2.audio import reading
+from deepspeech2.datasets import AudioCorpus
+from deepspeech2.datasets import live_audio as recording
+from deepspeech2.errors import AudioError, ConfigError, ManifestError, SpeechError
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 import soundfile
 import torch
 
-from src.datasets.collate import collate
-from src.datasets.dataset import CACHE_KINDS, CacheKind, SpeechDataset
-from src.errors import ConfigError
-from src.types import Failure, Sample, Utterance
+from deepspeech2.datasets.collate import collate
+from deepspeech2.datasets.dataset import CACHE_KINDS, CacheKind, SpeechDataset
+from deepspeech2.errors import ConfigError
+from deepspeech2.types import Failure, Sample, Utterance
 
 
 def encode(text: str) -> list[int]:

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from src.audio.synthesis import Synthesizer
-from src.datasets.spoken import SpokenCorpus, recording
-from src.datasets.spoken.recording import MARK, ensure_corpus, record, render
-from src.datasets.spoken.script import PARTS, Line, script
-from src.errors import ConfigError, SpeechError
+from deepspeech2.audio.synthesis import Synthesizer
+from deepspeech2.datasets.spoken import SpokenCorpus
+from deepspeech2.datasets.spoken import render as recording
+from deepspeech2.datasets.spoken.render import MARK, ensure_corpus, record, render
+from deepspeech2.datasets.spoken.script import PARTS, Line, script
+from deepspeech2.errors import ConfigError, SpeechError
 from tests.disks import remains
 
 LINES = list(script())

@@ -7,8 +7,16 @@ import re
 from collections import Counter
 from itertools import islice
 
-from src.datasets.spoken.grammar import sentences, vocabulary
-from src.datasets.spoken.script import LANGUAGES, PARTS, VARIANTS, VERSION, Line, script, speakers
+from deepspeech2.datasets.spoken.grammar import sentences, vocabulary
+from deepspeech2.datasets.spoken.script import (
+    LANGUAGES,
+    PARTS,
+    VARIANTS,
+    VERSION,
+    Line,
+    script,
+    speakers,
+)
 
 LINES = list(script())
 

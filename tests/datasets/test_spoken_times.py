@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from src.datasets.spoken.recording import SAMPLE_RATE, render, word_times
-from src.datasets.spoken.script import script
+from deepspeech2.datasets.spoken.render import SAMPLE_RATE, render, word_times
+from deepspeech2.datasets.spoken.script import script
 
 LINES = list(script())[::101]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from src.audio.reading import read_audio
-from src.datasets import recording
+from deepspeech2.audio.reading import read_audio
+from deepspeech2.datasets import live_audio as recording
 from tests.audio.recordings import KINDS, write
 
 RATE = 16000

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from src.build.components import create, group
-from src.datasets import LibriSpeechCorpus
-from src.datasets.corpus import select
-from src.datasets.subset import nested_hours
-from src.errors import ConfigError
-from src.types import Utterance
+from deepspeech2.config.components import create, group
+from deepspeech2.datasets import LibriSpeechCorpus
+from deepspeech2.datasets.corpus import select
+from deepspeech2.datasets.subset import nested_hours
+from deepspeech2.errors import ConfigError
+from deepspeech2.types import Utterance
 from tests.toy import config
 
 SPEAKERS = 40

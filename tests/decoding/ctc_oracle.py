@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from src.text import TextEncoder
+from deepspeech2.text import TextEncoder
 
 
 def collapse(alignment: tuple[int, ...]) -> tuple[int, ...]:

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.decoding.align import Alignment, align
-from src.decoding.viterbi import emission_frames
-from src.errors import AudioError, ConfigError, ManifestError
-from src.text import TextEncoder
-from src.types import Padded
+from deepspeech2.decoding.align import Alignment, align
+from deepspeech2.decoding.beam.viterbi import emission_frames
+from deepspeech2.errors import AudioError, ConfigError, ManifestError
+from deepspeech2.text import TextEncoder
+from deepspeech2.types import Padded
 from tests.decoding.ctc_oracle import best_alignment
 
 ENCODER = TextEncoder(" abc")

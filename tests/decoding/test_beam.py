@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from benchmarks.dict_beam_search import prefix_beam_search as plain_search
-from src.decoding import BeamSearchDecoder, GreedyDecoder
-from src.decoding.device_search import search_on_device
-from src.decoding.host_search import SearchOptions
-from src.errors import ConfigError
-from src.text import TextEncoder
-from src.types import Hypothesis, Padded
+from deepspeech2.decoding import BeamSearchDecoder, GreedyDecoder
+from deepspeech2.decoding.beam.cpu import SearchOptions
+from deepspeech2.decoding.beam.gpu import search_on_device
+from deepspeech2.errors import ConfigError
+from deepspeech2.text import TextEncoder
+from deepspeech2.types import Hypothesis, Padded
 from tests.decoding.ctc_oracle import all_transcripts, best_alignment, starts
 
 
@@ -236,7 +236,7 @@ def test_settings_make_the_same_decoder() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_no_synchronisation_within_the_search() -> None:
-    from src.decoding.prefix_search import prefix_beam_search
+    from deepspeech2.decoding.beam.torch_search import prefix_beam_search
 
     frames = posteriors(4, 30, 29, seed=29).data.transpose(0, 1).float().cuda()
     prefix_beam_search(frames, beam_size=10)

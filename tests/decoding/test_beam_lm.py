@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.decoding import BeamSearchDecoder, LanguageModelDecoder
-from src.decoding.prior import TokenPrior, measured_prior
-from src.decoding.spelling import normalized
-from src.errors import ConfigError, ManifestError
-from src.seeding import generator
-from src.text import TextEncoder
-from src.text.ngram.arpa_writing import write_arpa
-from src.types import Padded
+from deepspeech2.decoding import BeamSearchDecoder, LanguageModelDecoder
+from deepspeech2.decoding.prior import TokenPrior, measured_prior
+from deepspeech2.decoding.spelling import normalized
+from deepspeech2.errors import ConfigError, ManifestError
+from deepspeech2.seeding import generator
+from deepspeech2.text import TextEncoder
+from deepspeech2.text.ngram.arpa_writing import write_arpa
+from deepspeech2.types import Padded
 from tests.decoding.ctc_oracle import all_transcripts, first_of_each_text
 from tests.decoding.ngram_oracle import PlainModel, random_tables
 

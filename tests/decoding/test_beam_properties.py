@@ -9,11 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.decoding import BeamSearchDecoder, GreedyDecoder
-from src.decoding.device_search import search_on_device
-from src.decoding.host_search import SearchOptions
-from src.text import TextEncoder
-from src.types import Hypothesis, Padded
+from deepspeech2.decoding import BeamSearchDecoder, GreedyDecoder
+from deepspeech2.decoding.beam.cpu import SearchOptions
+from deepspeech2.decoding.beam.gpu import search_on_device
+from deepspeech2.text import TextEncoder
+from deepspeech2.types import Hypothesis, Padded
 from tests.decoding.ctc_oracle import all_transcripts
 
 logits = st.floats(-6.0, 6.0, allow_nan=False, width=32)

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from src.decoding import GreedyDecoder
-from src.text import TextEncoder
-from src.types import Hypothesis, Padded
+from deepspeech2.decoding import GreedyDecoder
+from deepspeech2.text import TextEncoder
+from deepspeech2.types import Hypothesis, Padded
 from tests.decoding.ctc_oracle import collapse, starts
 
 

@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 import torch
 
-from src.decoding import BeamSearchDecoder, LanguageModelDecoder, fired
-from src.kernels import fusion, ngram, search, tree
-from src.seeding import generator
-from src.text import TextEncoder
-from src.text.ngram.arpa_writing import write_arpa
-from src.types import Padded
+from deepspeech2.decoding import BeamSearchDecoder, LanguageModelDecoder, fired
+from deepspeech2.decoding.kernels import lm as fusion
+from deepspeech2.decoding.kernels import search, tree
+from deepspeech2.seeding import generator
+from deepspeech2.text import TextEncoder
+from deepspeech2.text.ngram import kernel as ngram
+from deepspeech2.text.ngram.arpa_writing import write_arpa
+from deepspeech2.types import Padded
 from tests.decoding.ctc_oracle import all_transcripts, first_of_each_text
 from tests.decoding.ngram_oracle import PlainModel, random_tables
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from benchmarks.dict_beam_search import prefix_beam_search as plain_search
-from src.decoding import BeamSearchDecoder, GreedyDecoder, fired
-from src.decoding.device_search import search_on_device
-from src.decoding.host_search import SearchOptions
-from src.metrics import CorpusScore
-from src.text import TextEncoder
-from src.types import Padded
+from deepspeech2.decoding import BeamSearchDecoder, GreedyDecoder, fired
+from deepspeech2.decoding.beam.cpu import SearchOptions
+from deepspeech2.decoding.beam.gpu import search_on_device
+from deepspeech2.metrics import CorpusScore
+from deepspeech2.text import TextEncoder
+from deepspeech2.types import Padded
 
 ENCODER = TextEncoder()
 NAME = "uncas"

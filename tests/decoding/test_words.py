@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from src.decoding import Word, utterance_confidence, words
-from src.text import TextEncoder
-from src.types import Hypothesis
+from deepspeech2.decoding import Word, utterance_confidence, words
+from deepspeech2.text import TextEncoder
+from deepspeech2.types import Hypothesis
 
 ENCODER = TextEncoder()
 

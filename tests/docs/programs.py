@@ -21,7 +21,7 @@ from pathlib import Path
 import requests
 from packaging.requirements import Requirement
 
-import src.paths
+import deepspeech2.paths
 
 # Words that make a command small. A group is named only if the command names none itself.
 _TINY = {
@@ -94,7 +94,7 @@ def _python(words: list[str]) -> list[str] | int:
 
 def _served(words: list[str]) -> int:
     """Start the server on any port and leave it running; the stage ends it."""
-    said, told = (src.paths.ROOT / f"{SERVED}{ending}" for ending in ("", ".errors"))
+    said, told = (deepspeech2.paths.ROOT / f"{SERVED}{ending}" for ending in ("", ".errors"))
     child = os.fork()
     if not child:
         for number, path in ((1, said), (2, told)):
@@ -102,7 +102,7 @@ def _served(words: list[str]) -> int:
         os.closerange(3, 256)  # whoever waits for the command must not wait for the server
         sys.argv = [*words, "--port", "0", "--threads", "1"]
         runpy.run_path(words[0], run_name="__main__")
-    (src.paths.ROOT / f"{SERVED}.pid").write_text(str(child), encoding="utf-8")
+    (deepspeech2.paths.ROOT / f"{SERVED}.pid").write_text(str(child), encoding="utf-8")
     while not (said.exists() and said.read_text(encoding="utf-8").endswith("\n")):
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
@@ -120,7 +120,7 @@ def _curl(words: list[str]) -> int:
     given.add_argument("--data-binary", dest="body")
     parser.add_argument("url")
     options = parser.parse_args(words)
-    served = (src.paths.ROOT / SERVED).read_text(encoding="utf-8").strip()
+    served = (deepspeech2.paths.ROOT / SERVED).read_text(encoding="utf-8").strip()
     name, _, path = (options.form or options.body).partition("@")
     url = options.url.replace("http://127.0.0.1:8000", served)
     with Path(path).open("rb") as file:

@@ -20,31 +20,35 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path[0] = str(REPOSITORY)
+sys.path[:1] = [str(REPOSITORY), str(REPOSITORY / "tools")]
 
-import src.paths  # noqa: E402
+import deepspeech2.paths  # noqa: E402
 
-src.paths.ROOT = Path(sys.argv[1]).resolve()
+deepspeech2.paths.ROOT = Path(sys.argv[1]).resolve()
+deepspeech2.paths.CONFIGS = deepspeech2.paths.ROOT / "configs"
 
-from src.results import scoring  # noqa: E402
+from results import scoring  # noqa: E402
 from tests.docs import programs, stage  # noqa: E402
 
 scoring.SIZES.update(dict.fromkeys(scoring.SIZES, stage.SPOKEN))  # a whole split is no larger here
 
 PRELOADED = (
-    "src.build.training", "src.build.inference", "src.build.calibrate", "src.build.tune_decoder",
-    "src.build.preview", "src.build.doctor", "src.build.robustness", "src.build.train_lm",
-    "src.interchange.exporting", "src.interchange.onnx_model", "src.interchange.onnx_stream",
-    "src.interchange.released", "src.serving", "src.metrics.html", "src.results.ablation_page",
-    "src.inference.streaming", "onnxruntime", "uvicorn", "matplotlib.pyplot",
-    "torch._dynamo", "torch.distributed.run", "lightning_fabric",
+    "deepspeech2.commands.train", "deepspeech2.commands.infer", "deepspeech2.commands.calibrate",
+    "deepspeech2.commands.tune_decoder", "deepspeech2.commands.preview",
+    "deepspeech2.commands.doctor", "deepspeech2.commands.robustness",
+    "deepspeech2.commands.train_lm", "deepspeech2.extras.interchange.exporting",
+    "deepspeech2.extras.interchange.onnx_model", "deepspeech2.extras.interchange.onnx_stream",
+    "deepspeech2.commands.download_model", "deepspeech2.extras.serving",
+    "deepspeech2.metrics.html", "results.ablation_page", "deepspeech2.inference.streaming",
+    "onnxruntime", "uvicorn", "matplotlib.pyplot", "torch._dynamo", "torch.distributed.run",
+    "lightning_fabric",
 )  # fmt: skip
 
 
 def main() -> None:
     for name in PRELOADED:
         importlib.import_module(name)
-    os.chdir(src.paths.ROOT)
+    os.chdir(deepspeech2.paths.ROOT)
     if forked(build, [0, 2, 2]):
         sys.exit(1)
     with socket.socket(socket.AF_UNIX) as listener:

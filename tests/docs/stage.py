@@ -20,10 +20,10 @@ import numpy as np
 import soundfile
 import torch
 
-from src import checkpoint
-from src.build.train_lm import train_lm
-from src.datasets.spoken.recording import MARK, render
-from src.datasets.spoken.script import VERSION, Line, script
+from deepspeech2 import checkpoint
+from deepspeech2.commands.train_lm import train_lm
+from deepspeech2.datasets.spoken.render import MARK, render
+from deepspeech2.datasets.spoken.script import VERSION, Line, script
 from tests.docs.commands import ROOT
 from tests.interchange.rebuilt import Predecessor, lived
 from tests.interchange.test_importing import predecessor_file

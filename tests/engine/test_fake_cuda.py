@@ -20,17 +20,17 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from src.build.components import create, group
-from src.decoding.greedy import GreedyDecoder
-from src.decoding.prefix_search import prefix_beam_search
-from src.engine import Engine
-from src.pipeline import Pipeline
-from src.text import TextEncoder
-from src.trainer import Learner
-from src.trainer.guards import NonfiniteGuard
-from src.trainer.learner import count_labels
-from src.trainer.meters import Meters
-from src.transforms import GlobalNormalization
+from deepspeech2.config.components import create, group
+from deepspeech2.decoding.beam.torch_search import prefix_beam_search
+from deepspeech2.decoding.greedy import GreedyDecoder
+from deepspeech2.engine import Engine
+from deepspeech2.pipeline import Pipeline
+from deepspeech2.text import TextEncoder
+from deepspeech2.trainer import Learner
+from deepspeech2.trainer.guards import NonfiniteGuard
+from deepspeech2.trainer.learner import count_labels
+from deepspeech2.trainer.meters import Meters
+from deepspeech2.transforms import GlobalNormalization
 from tests.toy import ROOT, config
 from tests.trainer.small import as_batch, noise
 
@@ -92,7 +92,7 @@ def gpu() -> Iterator[FakeTensorMode]:
         mock.patch.object(nn.RNN, "forward", recurrence),
         mock.patch.object(Engine, "backward", backward),
         mock.patch.object(nn.Module, "to", lambda module, *_, **__: module),  # it is there
-        mock.patch("src.trainer.learner.generator", return_value=torch.Generator()),
+        mock.patch("deepspeech2.trainer.learner.generator", return_value=torch.Generator()),
         mock.patch("lightning_fabric.accelerators.cpu.CPUAccelerator.setup_device"),
     ):
         yield mode
@@ -140,7 +140,7 @@ def test_waiting_and_a_second_device_are_noticed(
     pipeline, _ = parts(config("demo"))
     given = [as_batch(noise(1, 2))]
     on_gpu(gpu, pipeline)
-    with gpu, mock.patch("src.trainer.learner._blank_share", fault):
+    with gpu, mock.patch("deepspeech2.trainer.learner._blank_share", fault):
         optimizer = torch.optim.AdamW(pipeline.parameters(), fused=True)
         learner = Learner(bf16_engine(), pipeline, optimizer, None, max_grad_norm=1.0, seed=1)
         with pytest.raises(error):

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.decoding import GreedyDecoder
-from src.inference.best_path import BestPath, appended
-from src.text import TextEncoder
-from src.types import Padded
+from deepspeech2.decoding import GreedyDecoder
+from deepspeech2.inference.best_path import BestPath, appended
+from deepspeech2.text import TextEncoder
+from deepspeech2.types import Padded
 
 ENCODER = TextEncoder(" ab")
 

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from src import checkpoint
-from src.decoding import GreedyDecoder, Word
-from src.errors import CheckpointError, ConfigError, ManifestError
-from src.inference.calibrating import Judged, fit, scale
-from src.inference.calibration import (
+from deepspeech2 import checkpoint
+from deepspeech2.decoding import GreedyDecoder, Word
+from deepspeech2.errors import CheckpointError, ConfigError, ManifestError
+from deepspeech2.extras.calibration.measure import Judged, fit, scale
+from deepspeech2.extras.calibration.report import Measured
+from deepspeech2.inference.calibration import (
     KEY,
     Calibration,
     RawConfidence,
@@ -23,12 +24,11 @@ from src.inference.calibration import (
     stored,
     surety,
 )
-from src.inference.calibration_report import Measured
-from src.inference.rejection import Gate
-from src.metrics.calibration import bins, calibration_error
-from src.settings import CalibratorSettings, InferencerSettings
-from src.text import TextEncoder
-from src.types import Hypothesis
+from deepspeech2.inference.rejection import Gate
+from deepspeech2.metrics.calibration import bins, calibration_error
+from deepspeech2.settings import CalibratorSettings, InferencerSettings
+from deepspeech2.text import TextEncoder
+from deepspeech2.types import Hypothesis
 
 GREEDY = GreedyDecoder(TextEncoder())
 

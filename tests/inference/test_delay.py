@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.datasets.spoken.recording import SAMPLE_RATE, word_times
-from src.datasets.spoken.script import Line, script
-from src.inference.delay import boundaries, emission_delay
-from src.text import TextEncoder
+from deepspeech2.datasets.spoken.render import SAMPLE_RATE, word_times
+from deepspeech2.datasets.spoken.script import Line, script
+from deepspeech2.inference.delay import boundaries, emission_delay
+from deepspeech2.text import TextEncoder
 
 ENCODER = TextEncoder()
 FRAME = 0.04

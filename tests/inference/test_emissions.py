@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from src import checkpoint
-from src.errors import ConfigError
-from src.inference.emissions import Emissions, emissions, identity
-from src.settings import TunerSettings
-from src.types import Utterance
+from deepspeech2 import checkpoint
+from deepspeech2.errors import ConfigError
+from deepspeech2.inference.emissions import Emissions, emissions, identity
+from deepspeech2.settings import TunerSettings
+from deepspeech2.types import Utterance
 
 
 def test_another_recording_or_network_has_another_name(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_what_others_made_or_damaged_is_computed_anew(
         computed.append("")
         return Emissions([torch.zeros(2, 3), torch.ones(1, 3)], ["a", "b"])
 
-    monkeypatch.setattr("src.inference.emissions._compute", compute)
+    monkeypatch.setattr("deepspeech2.inference.emissions._compute", compute)
     path = tmp_path / "kept.pt"
 
     def read() -> int:

@@ -12,13 +12,13 @@ import soundfile
 import torch
 from torch import Tensor
 
-from src.audio.blocks import blocks
-from src.audio.silence import Levels, Span, cut
-from src.decoding import GreedyDecoder
-from src.inference import long
-from src.inference.long import joined, long_emissions, parts_to_decode, windows
-from src.text import TextEncoder
-from src.types import Hypothesis, Padded
+from deepspeech2.audio.blocks import blocks
+from deepspeech2.audio.silence import Levels, Span, cut
+from deepspeech2.decoding import GreedyDecoder
+from deepspeech2.inference import long
+from deepspeech2.inference.long import joined, long_emissions, parts_to_decode, windows
+from deepspeech2.text import TextEncoder
+from deepspeech2.types import Hypothesis, Padded
 
 ENCODER = TextEncoder()
 RATE = 16000

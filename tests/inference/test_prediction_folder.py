@@ -15,18 +15,18 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.build.inference import _folders
-from src.datasets import Corpus, DirectoryCorpus
-from src.decoding import GreedyDecoder, Word
-from src.errors import ConfigError, sentence
-from src.evaluation import ErrorBudget, Evaluation, Recognized
-from src.files import safe_name
-from src.inference import PredictionFolder
-from src.inference.calibration import RawConfidence
-from src.inference.prediction_files import INDEX, recall
-from src.inference.transcripts import MADE_WITH
-from src.text import TextEncoder
-from src.types import Hypothesis, Utterance
+from deepspeech2.commands.infer import _folders
+from deepspeech2.datasets import Corpus, DirectoryCorpus
+from deepspeech2.decoding import GreedyDecoder, Word
+from deepspeech2.errors import ConfigError, sentence
+from deepspeech2.evaluation import ErrorBudget, Evaluation, Recognized
+from deepspeech2.files import safe_name
+from deepspeech2.inference import PredictionFolder
+from deepspeech2.inference.calibration import RawConfidence
+from deepspeech2.inference.prediction_files import INDEX, recall
+from deepspeech2.inference.transcripts import MADE_WITH
+from deepspeech2.text import TextEncoder
+from deepspeech2.types import Hypothesis, Utterance
 from tests.disks import remains
 from tests.test_files import NAMES
 

@@ -12,20 +12,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.errors import ConfigError, ManifestError
-from src.inference.robustness import (
+from deepspeech2.errors import ConfigError, ManifestError
+from deepspeech2.extras.robustness.measure import (
     FixedNoise,
     Heard,
     Listener,
     Measured,
     measure,
 )
-from src.inference.robustness_report import claim, report, tables, write
-from src.metrics import CorpusScore
-from src.settings import RobustnessSettings
-from src.text import TextEncoder
-from src.transforms.recordings import Clips
-from src.types import Batch, Hypothesis, Padded, Utterance
+from deepspeech2.extras.robustness.report import claim, report, tables, write
+from deepspeech2.metrics import CorpusScore
+from deepspeech2.settings import RobustnessSettings
+from deepspeech2.text import TextEncoder
+from deepspeech2.transforms.noise_folder import Clips
+from deepspeech2.types import Batch, Hypothesis, Padded, Utterance
 
 
 def clips_of(*samples: Tensor) -> Clips:

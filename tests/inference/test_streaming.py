@@ -13,15 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from src.decoding import BeamSearchDecoder, Decoder, GreedyDecoder
-from src.errors import AudioError, ConfigError
-from src.inference import Recognizer, StreamingRecognizer
-from src.inference.calibration import Calibration
-from src.model import DeepSpeech2
-from src.pipeline import Pipeline
-from src.text import TextEncoder
-from src.transforms import FrontEnd, GlobalNormalization, LogMelSpectrogram, UtteranceNormalization
-from src.types import Hypothesis, Padded
+from deepspeech2.decoding import BeamSearchDecoder, Decoder, GreedyDecoder
+from deepspeech2.errors import AudioError, ConfigError
+from deepspeech2.inference import Recognizer, StreamingRecognizer
+from deepspeech2.inference.calibration import Calibration
+from deepspeech2.model import DeepSpeech2
+from deepspeech2.pipeline import Pipeline
+from deepspeech2.text import TextEncoder
+from deepspeech2.transforms import (
+    FrontEnd,
+    GlobalNormalization,
+    LogMelSpectrogram,
+    UtteranceNormalization,
+)
+from deepspeech2.types import Hypothesis, Padded
 
 ENCODER = TextEncoder(" ab")
 RATE = 16000
@@ -132,7 +137,7 @@ def test_a_decoder_is_given_what_it_is_given_of_the_whole() -> None:
 def test_several_recordings_are_heard_in_batches_of_bounded_size(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("src.inference.recognizer.TOGETHER", 4.0)
+    monkeypatch.setattr("deepspeech2.inference.recognizer.TOGETHER", 4.0)
     stream = streaming(Attentive)
     lengths = [1.5, 0.2, 0.9, 3.0, 0.4, 5.0, 0.7, 1.1]  # s
     Attentive.given.clear()

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from src.inference import tuning
-from src.inference.tuning import Trial, ties, tune
-from src.settings import TunerSettings
+from deepspeech2.inference import tuning
+from deepspeech2.inference.tuning import Trial, ties, tune
+from deepspeech2.settings import TunerSettings
 
 SETTINGS = TunerSettings(
     lm_weight=[0.0, 0.5, 1.0],

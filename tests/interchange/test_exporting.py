@@ -11,12 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from src import checkpoint
-from src.errors import CheckpointError
-from src.interchange.exporting import export
-from src.network.fetch import checksum
-from src.text import TextEncoder
-from src.types import Padded
+from deepspeech2 import checkpoint
+from deepspeech2.errors import CheckpointError
+from deepspeech2.extras.interchange.exporting import export
+from deepspeech2.http.fetch import checksum
+from deepspeech2.text import TextEncoder
+from deepspeech2.types import Padded
 from tests.toy import ROOT
 
 SHAPE: dict[str, Any] = {

@@ -15,15 +15,15 @@ import torchaudio
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from src import checkpoint
-from src.errors import CheckpointError
-from src.interchange import convert, import_checkpoint
-from src.paths import ROOT
-from src.types import Padded
+from deepspeech2 import checkpoint
+from deepspeech2.errors import CheckpointError
+from deepspeech2.extras.interchange import convert, import_checkpoint
+from deepspeech2.paths import ROOT
+from deepspeech2.types import Padded
 from tests.interchange.rebuilt import DeepSpeechPytorch, Predecessor, lived
 
 SETTINGS = {
-    "model": {"_target_": "src.model.DeepSpeech2", "n_feats": 128, "fc_hidden": 512},
+    "model": {"_target_": "deepspeech2.model.DeepSpeech2", "n_feats": 128, "fc_hidden": 512},
     "text_encoder": {"_target_": "src.text_encoder.CTCTextEncoder"},
     "transforms": {
         "instance_transforms": {

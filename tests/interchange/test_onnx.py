@@ -10,11 +10,11 @@ import onnxruntime
 import pytest
 import torch
 
-from src import checkpoint
-from src.errors import CheckpointError, ConfigError
-from src.interchange.exporting import export
-from src.text import TextEncoder
-from src.types import Padded
+from deepspeech2 import checkpoint
+from deepspeech2.errors import CheckpointError, ConfigError
+from deepspeech2.extras.interchange.exporting import export
+from deepspeech2.text import TextEncoder
+from deepspeech2.types import Padded
 from tests.interchange.rebuilt import lived
 
 SHAPE: dict[str, Any] = {

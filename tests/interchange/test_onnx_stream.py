@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from src import checkpoint
-from src.errors import AudioError, ConfigError
-from src.inference import Recognizer, StreamingRecognizer
-from src.interchange.exporting import export
-from src.text import TextEncoder
-from src.types import Padded
+from deepspeech2 import checkpoint
+from deepspeech2.errors import AudioError, ConfigError
+from deepspeech2.extras.interchange.exporting import export
+from deepspeech2.inference import Recognizer, StreamingRecognizer
+from deepspeech2.text import TextEncoder
+from deepspeech2.types import Padded
 from tests.interchange.rebuilt import lived
 from tests.interchange.test_onnx import made as for_batches
 

@@ -18,12 +18,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from src import checkpoint
-from src.checkpoint.inert import Inert, plain
-from src.checkpoint.safe_unpickle import unpickle
-from src.checkpoint.torch_file import read as read_file
-from src.errors import CheckpointError
-from src.interchange import convert
+from deepspeech2 import checkpoint
+from deepspeech2.checkpoint.placeholders import Inert, plain
+from deepspeech2.checkpoint.safe_unpickle import unpickle
+from deepspeech2.checkpoint.torch_file import read as read_file
+from deepspeech2.errors import CheckpointError
+from deepspeech2.extras.interchange import convert
 
 TRAP = "sprung"
 read = partial(read_file, inert=True)

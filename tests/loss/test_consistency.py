@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from src.errors import ConfigError
-from src.loss import ConsistentCtcLoss, CtcLoss
-from src.loss.consistency import divergence
-from src.model import DeepSpeech2
-from src.pipeline import Pipeline
-from src.seeding import generator
-from src.transforms import FrontEnd, LogMelSpectrogram, SpecAugment, SpeedPerturbation
-from src.types import Padded
+from deepspeech2.errors import ConfigError
+from deepspeech2.loss import ConsistentCtcLoss, CtcLoss
+from deepspeech2.loss.consistency import divergence
+from deepspeech2.model import DeepSpeech2
+from deepspeech2.pipeline import Pipeline
+from deepspeech2.seeding import generator
+from deepspeech2.transforms import FrontEnd, LogMelSpectrogram, SpecAugment, SpeedPerturbation
+from deepspeech2.types import Padded
 
 
 def noise(seed: int, *lengths: int, tokens: int = 5) -> Padded:

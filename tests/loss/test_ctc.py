@@ -7,8 +7,8 @@ from itertools import groupby, product
 import pytest
 import torch
 
-from src.loss import CtcLoss
-from src.types import Padded
+from deepspeech2.loss import CtcLoss
+from deepspeech2.types import Padded
 
 
 def collapse(path: tuple[int, ...]) -> tuple[int, ...]:

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.metrics.alignment import align
-from src.metrics.analysis import analyse, total
-from src.metrics.edits import word_edits
-from src.metrics.predictions import Entry, Predictions, read_objects
+from deepspeech2.metrics.alignment import align
+from deepspeech2.metrics.analysis import analyse, total
+from deepspeech2.metrics.edits import word_edits
+from deepspeech2.metrics.predictions import Entry, Predictions, read_objects
 
 SCLITE = shutil.which("sclite") or shutil.which("sctk")
 WORDS = st.sampled_from(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.metrics.calibration import (
+from deepspeech2.metrics.calibration import (
     bins,
     calibration_error,
     negative_log_likelihood,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.metrics import EditCounts, character_edits, word_edits
+from deepspeech2.metrics import EditCounts, character_edits, word_edits
 
 # Words of few letters, so that pairs share some of them.
 word = st.text("ab\u00e9\u6f22'", min_size=1, max_size=3)

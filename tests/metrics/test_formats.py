@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from src.errors import ManifestError
-from src.fields import PREDICTION, TEXT
-from src.metrics.predictions import DUPLICATE, EMPTY, EMPTY_REFERENCE, NO_REFERENCE, read_objects
-from src.metrics.report import with_fields
-from src.metrics.tables import read_apart, read_table
+from deepspeech2.errors import ManifestError
+from deepspeech2.fields import PREDICTION, TEXT
+from deepspeech2.metrics.predictions import (
+    DUPLICATE,
+    EMPTY,
+    EMPTY_REFERENCE,
+    NO_REFERENCE,
+    read_objects,
+)
+from deepspeech2.metrics.report import with_fields
+from deepspeech2.metrics.tables import read_apart, read_table
 from tests.datasets.test_manifest import lines_run
 
 PAIRS = [("the cat", "the cat"), ("a dog ran", "a dog"), ("café au lait", "cafe au lait")]

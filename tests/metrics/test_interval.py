@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from src.metrics.interval import interval, resampled_rates
+from deepspeech2.metrics.interval import interval, resampled_rates
 
 
 def test_interval_of_words_that_are_right_or_wrong() -> None:
@@ -47,7 +47,7 @@ def test_memory_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draws that are made few at a time are those that are made at once."""
     errors, words = np.arange(6)[None], np.full((1, 6), 7)
     whole = resampled_rates(errors, words, n_draws=100)
-    monkeypatch.setattr("src.metrics.interval._CHUNK", 7 * 6)
+    monkeypatch.setattr("deepspeech2.metrics.interval._CHUNK", 7 * 6)
     np.testing.assert_array_equal(resampled_rates(errors, words, n_draws=100), whole)
 
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from src.errors import ConfigError
-from src.metrics.normalizers import normalizer
+from deepspeech2.errors import ConfigError
+from deepspeech2.metrics.normalizers import normalizer
 
 WHISPER = {
     "The COLOUR of my favourite organisation": "the color of my favorite organization",

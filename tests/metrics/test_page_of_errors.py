@@ -14,13 +14,13 @@ import soundfile
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from src.errors import ConfigError
-from src.metrics.alignment import align_both
-from src.metrics.html import Heard, as_html, write_html
-from src.metrics.predictions import Entry, Predictions
-from src.metrics.reliability import judged, reliability
-from src.metrics.report import Report, Wanted, report
-from src.metrics.sound import spectrogram
+from deepspeech2.errors import ConfigError
+from deepspeech2.metrics.alignment import align_both
+from deepspeech2.metrics.html import Heard, as_html, write_html
+from deepspeech2.metrics.predictions import Entry, Predictions
+from deepspeech2.metrics.reliability import judged, reliability
+from deepspeech2.metrics.report import Report, Wanted, report
+from deepspeech2.metrics.sound import spectrogram
 from tests.browser import Browser, chromium, complaints, needs_browser
 
 RATE = 16000

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.metrics import CorpusScore
+from deepspeech2.metrics import CorpusScore
 
 sentence = st.lists(st.text("abc\u00e9", min_size=1, max_size=3), max_size=6).map(" ".join)
 corpus = st.lists(st.tuples(sentence, sentence), min_size=1, max_size=6)

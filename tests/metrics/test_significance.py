@@ -10,11 +10,11 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.metrics import significance
-from src.metrics.analysis import Row, bootstrap
-from src.metrics.comparison import compare
-from src.metrics.edits import EditCounts
-from src.metrics.significance import paired_test
+from deepspeech2.metrics import significance
+from deepspeech2.metrics.analysis import Row, bootstrap
+from deepspeech2.metrics.comparison import compare
+from deepspeech2.metrics.edits import EditCounts
+from deepspeech2.metrics.significance import paired_test
 
 COUNTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=9)
 

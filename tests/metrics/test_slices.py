@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from src.metrics.analysis import analyse, slices
-from src.metrics.predictions import Entry, Predictions
+from deepspeech2.metrics.analysis import analyse, slices
+from deepspeech2.metrics.predictions import Entry, Predictions
 
 IDS = [84, 174, 251, 422, 652, 777, 1272, 1462, 1673, 1919, 1988, 1993, 2035, 2078, 2086, 2277]
 

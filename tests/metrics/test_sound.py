@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from src.metrics.analysis import Row
-from src.metrics.edits import EditCounts
-from src.metrics.sound import sound
+from deepspeech2.metrics.analysis import Row
+from deepspeech2.metrics.edits import EditCounts
+from deepspeech2.metrics.sound import sound
 from tests.audio.recordings import KINDS, Kind, write
 
 RATE = 16000

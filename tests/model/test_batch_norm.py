@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from src.model.normalization import MaskedBatchNorm
-from src.types import Padded
+from deepspeech2.model.batch_norm import MaskedBatchNorm
+from deepspeech2.types import Padded
 
 
 def pair(n_channels: int) -> tuple[MaskedBatchNorm, nn.BatchNorm1d]:

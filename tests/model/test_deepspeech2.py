@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from src.errors import ConfigError
-from src.model import DeepSpeech2
-from src.types import Padded
+from deepspeech2.errors import ConfigError
+from deepspeech2.model import DeepSpeech2
+from deepspeech2.types import Padded
 
 
 def small(**options: object) -> DeepSpeech2:

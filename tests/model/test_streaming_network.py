@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from src.errors import ConfigError
-from src.model import DeepSpeech2
-from src.model.lookahead import Lookahead
-from src.model.streaming import StreamingNetwork
-from src.types import Padded
+from deepspeech2.errors import ConfigError
+from deepspeech2.model import DeepSpeech2
+from deepspeech2.model.lookahead import Lookahead
+from deepspeech2.model.streaming_layers import StreamingNetwork
+from deepspeech2.types import Padded
 
 N_FEATURES = 20
 SHAPES = [

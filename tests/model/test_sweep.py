@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from src.model import recurrent
-from src.model.recurrent import RecurrentLayer, reversal
-from src.model.sweep import side_by_side, suits, sweep
-from src.types import Padded
+from deepspeech2.model import recurrent
+from deepspeech2.model.gru_cpu import side_by_side, suits, sweep
+from deepspeech2.model.recurrent import RecurrentLayer, reversal
+from deepspeech2.types import Padded
 
 
 def cells(n_inputs: int, size: int, count: int) -> list[nn.GRU]:

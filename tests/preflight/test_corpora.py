@@ -11,8 +11,8 @@ import pytest
 import soundfile
 import torch
 
-from src.datasets.corpus import Corpus, Exclusion
-from src.preflight import (
+from deepspeech2.datasets.corpus import Corpus, Exclusion
+from deepspeech2.extras.checks import (
     Finding,
     judge_contents,
     judge_missing,
@@ -24,9 +24,9 @@ from src.preflight import (
     listen,
     present_and_missing,
 )
-from src.preflight.recordings import clipped_share
-from src.text import TextEncoder
-from src.types import Utterance
+from deepspeech2.extras.checks.audio_check import clipped_share
+from deepspeech2.text import TextEncoder
+from deepspeech2.types import Utterance
 from tests.toy import RATE, speak
 
 

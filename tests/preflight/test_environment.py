@@ -9,10 +9,23 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from src.preflight import Finding, Machine, gather, judge_disks, judge_machine, run_demand
-from src.preflight.credentials import has_wandb_key
-from src.preflight.disk import Demand, Disk, cache_demand, checkpoint_bytes, kept_checkpoints
-from src.preflight.formats import FORMATS, try_formats
+from deepspeech2.extras.checks import (
+    Finding,
+    Machine,
+    gather,
+    judge_disks,
+    judge_machine,
+    run_demand,
+)
+from deepspeech2.extras.checks.credentials import has_wandb_key
+from deepspeech2.extras.checks.disk import (
+    Demand,
+    Disk,
+    cache_demand,
+    checkpoint_bytes,
+    kept_checkpoints,
+)
+from deepspeech2.extras.checks.formats import FORMATS, try_formats
 
 WHOLE = tuple((name, None) for name in FORMATS)
 HEALTHY = Machine(
@@ -109,7 +122,7 @@ def test_formats_are_really_written_and_read(monkeypatch: pytest.MonkeyPatch) ->
 
     with monkeypatch.context() as change:
         change.setattr(soundfile, "write", fail)
-        change.setattr("src.preflight.formats._write_with_ffmpeg", fail)
+        change.setattr("deepspeech2.extras.checks.formats._write_with_ffmpeg", fail)
         assert try_formats() == tuple((name, "No space left on device") for name in FORMATS)
     monkeypatch.setattr(tempfile, "TemporaryDirectory", fail)
     assert all("no temporary folder" in str(fault) for _, fault in try_formats())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from src.preflight import Finding, render
+from deepspeech2.extras.checks import Finding, render
 
 
 def test_findings_are_grouped_by_area() -> None:

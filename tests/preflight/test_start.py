@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from src.datasets.corpus import Corpus
-from src.datasets.manifest import ManifestCorpus
-from src.preflight import Finding, quick, render
-from src.preflight.start import SAMPLED, spread
-from src.types import Utterance
+from deepspeech2.datasets.corpus import Corpus
+from deepspeech2.datasets.manifest import ManifestCorpus
+from deepspeech2.extras.checks import Finding, quick, render
+from deepspeech2.extras.checks.start import SAMPLED, spread
+from deepspeech2.types import Utterance
 from tests.toy import write_corpus
 
 

@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 import yaml
+from results.ablation import read_run, read_runs, rows, write_runs
+from results.ablation_page import describe
 
-from src.errors import ManifestError
-from src.results.ablation import read_run, read_runs, rows, write_runs
-from src.results.ablation_page import describe
+from deepspeech2.errors import ManifestError
 from tests.results.conftest import Done
 from tests.toy import ROOT
 
 CONFIG: dict[str, Any] = {
     "model": {
-        "_target_": "src.model.DeepSpeech2",
+        "_target_": "deepspeech2.model.DeepSpeech2",
         "dropout": 0.2,
         "conv_strides": [[3, 2], [3, 2]],
     },
-    "transforms": {"waveform_transforms": [{"_target_": "src.transforms.Gain", "p": 0.5}]},
+    "transforms": {"waveform_transforms": [{"_target_": "deepspeech2.transforms.Gain", "p": 0.5}]},
     "trainer": {"n_epochs": 2, "seed": 1, "save_dir": "saved", "threads": 2},
     "writer": {"run_name": "base"},
     "data_dir": "data",
@@ -137,8 +137,8 @@ def test_seeds_are_one_row_and_the_page_keeps_what_it_had(
     results = tmp_path / "out/ablations.jsonl"
     words = [f"--results={results}", "--about", "Two hours, two epochs."]
     first = [str(path) for path in (base, again, worse)]
-    assert quick_script("scripts/ablation.py", *first, *words).status == 0
-    assert quick_script("scripts/ablation.py", str(base), str(better), words[0]).status == 0
+    assert quick_script("tools/ablation.py", *first, *words).status == 0
+    assert quick_script("tools/ablation.py", str(base), str(better), words[0]).status == 0
     found = rows(read_runs(results))
     assert [(row.name, len(row.runs)) for row in found] == [("base", 2), ("large", 1), ("small", 1)]
     assert found[0].mean("wer") == pytest.approx(0.62)
@@ -149,7 +149,7 @@ def test_seeds_are_one_row_and_the_page_keeps_what_it_had(
     assert "| large | `model.dropout=0.1` | 50.00 | -12.00 | 25.00 | 1.000 | 1 | 6 |" in text
     assert results.with_suffix(".png").stat().st_size > 1000
     assert str(tmp_path) not in text + results.read_text()
-    done = quick_script("scripts/ablation.py", str(tmp_path / "none"), words[0])
+    done = quick_script("tools/ablation.py", str(tmp_path / "none"), words[0])
     assert (done.status, done.err[:7]) == (2, "error: ")
 
 
@@ -172,6 +172,6 @@ def test_without_a_place_the_table_lies_beside_the_runs(
     ours = ROOT / "results" / "ablations.jsonl"
     before = ours.read_bytes()
     base = make(tmp_path / "base", 0.6)
-    assert quick_script("scripts/ablation.py", str(base)).status == 0
+    assert quick_script("tools/ablation.py", str(base)).status == 0
     assert ours.read_bytes() == before
     assert [run.name for run in read_runs(tmp_path / "ablations.jsonl")] == ["base"]

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from results.published import Published
+from results.rows import Result, append
 
-from src.errors import ManifestError
-from src.results import curve
-from src.results.published import Published
-from src.results.rows import Result, append
+from deepspeech2.errors import ManifestError
+from results import curve
 from tests.results.conftest import Done
 from tests.results.made import BEAM, result
 
@@ -105,7 +105,7 @@ def test_the_command(quick_script: Callable[..., Done], tmp_path: Path) -> None:
     for row in runs():
         append(tmp_path / "results.jsonl", row)
     words = ["--results", str(tmp_path / "results.jsonl"), "--output", str(tmp_path / "curve")]
-    done = quick_script("scripts/learning_curve.py", *words, "--where", "decoder=Argmax")
+    done = quick_script("tools/learning_curve.py", *words, "--where", "decoder=Argmax")
     assert (done.status, done.err) == (0, "")
     assert "| 960 | 8.14 (8.14 to 8.14) |" in done.out
     assert (tmp_path / "curve.md").is_file()
@@ -114,7 +114,7 @@ def test_the_command(quick_script: Callable[..., Done], tmp_path: Path) -> None:
         (["--hours", "0"], "error: --hours must be positive, but is 0"),
         (["--recipe", "hours_1"], "error: a power law needs at least 3 runs"),
     ):
-        done = quick_script("scripts/learning_curve.py", *words, *wrong)
+        done = quick_script("tools/learning_curve.py", *words, *wrong)
         assert done.status == 2
         assert done.err.startswith(message)
         assert done.err.count("\n") == 1

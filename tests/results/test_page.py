@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from results.published import Published
+from results.rows import Machine, read
 
-from src.errors import ManifestError
-from src.paths import ROOT
-from src.results import page, published
-from src.results.published import Published
-from src.results.rows import Machine, read
+from deepspeech2.errors import ManifestError
+from deepspeech2.paths import ROOT
+from results import page, published
 from tests.results.made import BEAM, result
 
 THEIRS = [

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from results.power_law import PowerLaw, student_quantile
 from scipy import stats
 
-from src.errors import ManifestError
-from src.results.power_law import PowerLaw, student_quantile
+from deepspeech2.errors import ManifestError
 
 HOURS = [1.0, 2.0, 4.0, 8.0]
 

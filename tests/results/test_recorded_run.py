@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from results.recording import PICTURES, RunLog
+from results.rows import Machine, read
 
-from src.build import inference
-from src.build.training import train
-from src.errors import ConfigError
-from src.hardware import cpus, processor
-from src.results import decoding, page
-from src.results.recording import PICTURES, RunLog
-from src.results.rows import Machine, read
+from deepspeech2.commands import infer as inference
+from deepspeech2.commands.train import train
+from deepspeech2.errors import ConfigError
+from deepspeech2.hardware import cpus, processor
+from results import decoding, page
 from tests.results.conftest import Done
 from tests.toy import config, overrides, write_corpus
 
@@ -53,7 +53,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def record(toy: Path, tmp_path: Path, quick_script: Callable[..., Done]) -> Callable[..., Done]:
     def run(*words: str, folder: str = "toy", evaluation: str = "python inference.py") -> Done:
         return quick_script(
-            "scripts/record_result.py",
+            "tools/record_result.py",
             str(toy / "saved/toy/model_best.pth"),
             str(toy / "heard" / folder / "val"),
             f"--command={COMMAND}",
@@ -107,7 +107,7 @@ def test_what_it_started_from(
     content["config"]["trainer"]["from_pretrained"] = start
     torch.save(content, run / "model_best.pth")
     done = quick_script(
-        "scripts/record_result.py",
+        "tools/record_result.py",
         str(run / "model_best.pth"),
         str(toy / "heard/toy/val"),
         f"--command={COMMAND}",
@@ -128,7 +128,8 @@ def test_the_machine_is_in_the_log(tmp_path: Path, record: Callable[..., Done]) 
 
 def test_a_log_of_several_gpus(tmp_path: Path) -> None:
     line = (
-        "INFO src.build.training: machine: Intel(R) Xeon(R), 26 cores; {}; torch 2.13.0, 1 threads"
+        "INFO deepspeech2.commands.train: machine: Intel(R) Xeon(R), 26 cores; {}; torch 2.13.0,"
+        " 1 threads"
     )
     log = tmp_path / "info.log"
     started = "3.20 M parameters on cuda:0; 20 utterances, 0.10 h to train on, 1.0 % padding\n"
@@ -154,7 +155,7 @@ def test_rendered_twice_the_same(
     words += [f"--card={card}", f"--model={model}"]
     seen = []
     for _ in range(2):
-        done = quick_script("scripts/render_results.py", *words, f"--readme={readme}")
+        done = quick_script("tools/render_results.py", *words, f"--readme={readme}")
         assert (done.status, done.err) == (0, "")
         assert "1 results and 12 published" in done.out
         seen.append([(tmp_path / "RESULTS.md").read_bytes(), readme.read_bytes()])
@@ -204,21 +205,21 @@ def test_a_checkpoint_away_from_its_run(
     shutil.copy(toy / "saved/toy/model_best.pth", moved)
     words = [str(moved), str(toy / "heard/toy/val"), "--command=c", "--evaluation=e", *MACHINE]
     words.append(f"--results={tmp_path / 'results.jsonl'}")
-    done = quick_script("scripts/record_result.py", *words)
+    done = quick_script("tools/record_result.py", *words)
     assert done.err.startswith(
         "error: neither the checkpoint nor the run's info.log beside it tells"
     )
     told = ["--utterances=9", "--hours=0.5", "--took-hours=0.1"]
-    assert quick_script("scripts/record_result.py", *words, *told).status == 0
+    assert quick_script("tools/record_result.py", *words, *told).status == 0
     (tmp_path / "info.log").write_text("9.99 M parameters on cpu; 9 utterances, 0.50 h to train on")
-    done = quick_script("scripts/record_result.py", *words, *told)
+    done = quick_script("tools/record_result.py", *words, *told)
     assert "tells of 9.99 M parameters, but model_best.pth has" in done.err
     (tmp_path / "info.log").write_text(
         (toy / "saved/toy/info.log").read_text().replace("on cpu;", "on cuda:0;")
     )
-    done = quick_script("scripts/record_result.py", *words)
+    done = quick_script("tools/record_result.py", *words)
     assert "says that it ran on cuda:0: name it with --gpu" in done.err
-    assert quick_script("scripts/record_result.py", *words, "--gpu=H100").status == 0
+    assert quick_script("tools/record_result.py", *words, "--gpu=H100").status == 0
     assert read(tmp_path / "results.jsonl")[-1].training.machine.gpu == "H100"
 
 
@@ -273,8 +274,7 @@ class TestDecoding:
         assert "beam_size" not in decoding.options(OWN, named, "BeamSearch")
 
     def test_every_config_names_its_decoder(self) -> None:
-        names = {"greedy": "Argmax", "beam": "BeamSearch", "beam_lm": "BeamSearchLM",
-                 "flashlight": "Flashlight"}  # fmt: skip
+        names = {"greedy": "Argmax", "beam": "BeamSearch", "beam_lm": "BeamSearchLM"}
         for config_name, name in names.items():
             decoding.options({}, f"python inference.py decoder={config_name}", name)
 

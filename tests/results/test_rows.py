@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from results.rows import append, latest, read, without_paths
 
-from src.errors import ManifestError
-from src.results.rows import append, latest, read, without_paths
+from deepspeech2.errors import ManifestError
 from tests.results.made import BEAM, result
 
 

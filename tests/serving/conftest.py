@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from src.decoding import GreedyDecoder
-from src.inference import Recognizer
+from deepspeech2.decoding import GreedyDecoder
+from deepspeech2.inference import Recognizer
 from tests.system.conftest import ENVIRONMENT, command, toy_run
 from tests.toy import ROOT
 

@@ -12,9 +12,9 @@ import pytest
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from src.inference import Recognizer
-from src.serving import create_app
-from src.settings import ServeSettings
+from deepspeech2.extras.serving import create_app
+from deepspeech2.inference import Recognizer
+from deepspeech2.settings import ServeSettings
 
 FORM = {"Content-Type": "multipart/form-data; boundary=x"}
 PART = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\nv\r\n'
@@ -118,7 +118,7 @@ def test_all_that_goes_wrong_is_told_in_a_sentence(
 
 
 def test_what_fails_is_told(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("src.serving.desk.probe", lambda *args, **options: 1 // 0)
+    monkeypatch.setattr("deepspeech2.extras.serving.desk.probe", lambda *args, **options: 1 // 0)
     answer = client.post("/transcribe", content=b"v")
     assert answer.status_code == 500
     assert answer.json() == {"detail": "the server failed: its log says why"}

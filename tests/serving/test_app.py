@@ -19,11 +19,11 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from src.audio import ffmpeg
-from src.errors import ConfigError
-from src.inference import Recognizer
-from src.serving import create_app
-from src.settings import ServeSettings
+from deepspeech2.audio import ffmpeg
+from deepspeech2.errors import ConfigError
+from deepspeech2.extras.serving import create_app
+from deepspeech2.inference import Recognizer
+from deepspeech2.settings import ServeSettings
 from tests.audio.recordings import KINDS, write
 
 HOME = "http://localhost"

@@ -15,10 +15,10 @@ import httpx
 import pytest
 import uvicorn
 
-from src.inference import Recognizer
-from src.serving import Server, create_app, server
-from src.serving.uploads import GoneError
-from src.settings import ServeSettings
+from deepspeech2.extras.serving import Server, create_app, server
+from deepspeech2.extras.serving.uploads import GoneError
+from deepspeech2.inference import Recognizer
+from deepspeech2.settings import ServeSettings
 
 PATIENCE = 60.0  # seconds that a test waits for what must come soon
 POST = b"POST /transcribe HTTP/1.1\r\nHost: localhost\r\nContent-Type: audio/wav\r\n"

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.decoding import Word
-from src.inference import Recognizer
-from src.serving.live import Live, StreamLive, WindowLive, live
-from src.serving.workers import BusyError, Workers
+from deepspeech2.decoding import Word
+from deepspeech2.extras.serving.live import Live, StreamLive, WindowLive, live
+from deepspeech2.extras.serving.workers import BusyError, Workers
+from deepspeech2.inference import Recognizer
 from tests.inference.test_streaming import noise
 from tests.inference.test_streaming import recognizer as random_recognizer
 from tests.toy import RATE, speak

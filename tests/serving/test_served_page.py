@@ -15,7 +15,7 @@ import srt
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from src.inference import Recognizer
+from deepspeech2.inference import Recognizer
 from tests.browser import Browser, chromium, complaints, needs_browser
 from tests.toy import RATE
 

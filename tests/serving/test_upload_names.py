@@ -11,8 +11,8 @@ import pytest
 from fastapi import HTTPException
 from hypothesis import example, given, settings
 
-from src.serving.desk import Desk
-from src.settings import ServeSettings
+from deepspeech2.extras.serving.desk import Desk
+from deepspeech2.settings import ServeSettings
 from tests.test_files import NAMES
 
 
@@ -36,7 +36,7 @@ def test_no_name_of_an_upload_leads_out_of_its_folder(
     desk = Desk(Mock(), ServeSettings(), Mock())
     with (
         patch("tempfile.tempdir", str(folder)),
-        patch("src.serving.desk.probe", probed),
+        patch("deepspeech2.extras.serving.desk.probe", probed),
         pytest.raises(HTTPException),
     ):
         desk.transcribe(io.BytesIO(b"sent"), name, threading.Event(), drawn=False)

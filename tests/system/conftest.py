@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from src.build.training import train
+from deepspeech2.commands.train import train
 from tests.toy import ROOT, config, overrides, write_corpus
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from src.datasets.spoken.recording import SAMPLE_RATE, render, word_times
-from src.datasets.spoken.script import script
-from src.decoding.align import Alignment
-from src.inference import Recognizer
-from src.inference.delay import boundaries
+from deepspeech2.datasets.spoken.render import SAMPLE_RATE, render, word_times
+from deepspeech2.datasets.spoken.script import script
+from deepspeech2.decoding.align import Alignment
+from deepspeech2.inference import Recognizer
+from deepspeech2.inference.delay import boundaries
 from tests.system.conftest import Run
 from tests.toy import RATE, ROOT, speak
 

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 import torch
 
-from src import checkpoint
+from deepspeech2 import checkpoint
 from tests.system.conftest import Run
 from tests.toy import ROOT, overrides, speak, write_corpus
 

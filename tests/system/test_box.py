@@ -8,14 +8,14 @@ import re
 from pathlib import Path
 
 import pytest
+from results.rows import read
 
-from src import checkpoint
-from src.datasets import LibriSpeechCorpus
-from src.inference import Recognizer
-from src.metrics import CorpusScore
-from src.paths import ROOT
-from src.results import page
-from src.results.rows import read
+from deepspeech2 import checkpoint
+from deepspeech2.datasets import LibriSpeechCorpus
+from deepspeech2.inference import Recognizer
+from deepspeech2.metrics import CorpusScore
+from deepspeech2.paths import ROOT
+from results import page
 from tests.system.conftest import Run
 
 MODEL = ROOT / "models/english.pth"

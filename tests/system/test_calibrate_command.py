@@ -12,8 +12,8 @@ import jiwer
 import numpy as np
 import pytest
 
-from src import checkpoint
-from src.inference.calibration import Calibration
+from deepspeech2 import checkpoint
+from deepspeech2.inference.calibration import Calibration
 from tests.system.conftest import Run
 from tests.toy import ROOT
 
@@ -140,7 +140,10 @@ def test_bad_input(quick_command: Run, toy_run: Path, model: Path, tmp_path: Pat
         (line,) = [each for each in result.stderr.splitlines() if each.startswith("error: ")]
         return line
 
-    lone = "+datasets.test={_target_: src.datasets.ManifestCorpus, manifest: val.jsonl, data_dir:"
+    lone = (
+        "+datasets.test={_target_: deepspeech2.datasets.ManifestCorpus,"
+        " manifest: val.jsonl, data_dir:"
+    )
     place = f"{toy_run.parent / 'data'}" + "}"
     only_test = error("~datasets.val", f"{lone} {place}")
     assert "datasets must name a part to fit on" in only_test

@@ -25,15 +25,15 @@ pytestmark = [
 ]
 
 PLACES = {  # where it happens; the first four have readers
-    "inference": "src.evaluation.passing._recognized",
-    "tune_decoder": "src.inference.emissions._add",
-    "calibrate": "src.evaluation.passing._recognized",
-    "robustness": "src.inference.robustness._listen",
-    "preview": "src.preview.telling._show",
-    "doctor": "src.preflight.recordings._hear",
-    "export onnx": "src.interchange.onnx_export.write",
-    "train_lm": "src.build.train_lm.estimate",
-    "serve": "src.serving.app.Desk._heard",
+    "inference": "deepspeech2.evaluation.evaluate._recognized",
+    "tune_decoder": "deepspeech2.inference.emissions._add",
+    "calibrate": "deepspeech2.evaluation.evaluate._recognized",
+    "robustness": "deepspeech2.extras.robustness.measure._listen",
+    "preview": "deepspeech2.extras.checks.preview.examples._show",
+    "doctor": "deepspeech2.extras.checks.audio_check._hear",
+    "export onnx": "deepspeech2.extras.interchange.onnx_export.write",
+    "train_lm": "deepspeech2.commands.train_lm.estimate",
+    "serve": "deepspeech2.extras.serving.app.Desk._heard",
 }
 EVENTS = ("error", "reader", "SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP", "nohup SIGHUP")
 CHOSEN = {("tune_decoder", "SIGTERM"), ("robustness", "reader"), ("serve", "SIGHUP")}

@@ -13,7 +13,7 @@ import rapidfuzz
 import soundfile
 from praatio import textgrid
 
-from src.inference import Recognizer
+from deepspeech2.inference import Recognizer
 from tests.audio.recordings import KINDS, write
 from tests.system.conftest import Run
 from tests.system.test_transcribe import Transcribe, recordings, transcribe

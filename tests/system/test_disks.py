@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from src.preview import write
+from deepspeech2.extras.checks.preview import write
 from tests.disks import full_disk
 from tests.system import writers
 from tests.system.conftest import Run

@@ -13,8 +13,8 @@ import pytest
 import soundfile
 from omegaconf import OmegaConf
 
-from src.build.doctor import diagnose, doctor
-from src.preflight import Finding
+from deepspeech2.commands.doctor import diagnose, doctor
+from deepspeech2.extras.checks import Finding
 from tests.system.conftest import ENVIRONMENT, Run
 from tests.toy import RATE, ROOT, config, overrides, speak, write_corpus
 
@@ -28,7 +28,7 @@ def found(data: Path, place: Path, *changes: str) -> dict[str, Finding]:
 @pytest.fixture(autouse=True)
 def without_torchaudio(monkeypatch: pytest.MonkeyPatch) -> None:
     """Importing it in a process of its own takes seconds, each time."""
-    monkeypatch.setattr("src.preflight.environment._import_fault", lambda module: None)
+    monkeypatch.setattr("deepspeech2.extras.checks.environment._import_fault", lambda module: None)
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_no_split_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a download was started")
 
-    monkeypatch.setattr("src.datasets.librispeech.download_split", refuse)
+    monkeypatch.setattr("deepspeech2.datasets.librispeech.download_split", refuse)
     changes = [f"data_dir={tmp_path}", "writer=none", "trainer.device=cpu", "model=tiny"]
     findings = diagnose(config("deepspeech2", *changes))
     missing = {f.check: f for f in findings if f.check.endswith("presence")}

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from src import checkpoint
-from src.datasets import model_download
-from src.datasets.model_download import download_model
-from src.errors import DownloadError, ManifestError
-from src.interchange import registry, released
-from src.network.transfer import Refused
+from deepspeech2 import checkpoint
+from deepspeech2.commands import download_model as released
+from deepspeech2.datasets import model_download
+from deepspeech2.datasets.model_download import download_model
+from deepspeech2.errors import DownloadError, ManifestError
+from deepspeech2.extras.interchange import registry
+from deepspeech2.http.transfer import Refused
 from tests.interchange.rebuilt import Predecessor, lived
 from tests.interchange.test_importing import predecessor_file
 from tests.loopback import Resource, Server, serve
@@ -93,7 +94,7 @@ def test_failures(
     resource: Resource,
     message: str,
 ) -> None:
-    monkeypatch.setattr("src.network.fetch.time.sleep", lambda _: None)
+    monkeypatch.setattr("deepspeech2.http.fetch.time.sleep", lambda _: None)
     url = server.put("/m", resource)
     options = ["--url", url, "--output", str(output), "--sha256", SHA256, "--timeout", "0.2"]
     assert released.main(options) == 2
@@ -144,7 +145,7 @@ QUOTA = b'<!DOCTYPE html>\n<p class="uc-error-subcaption">Too many\x1b[2J users<
 def drive(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Google Drive, which shows a page for the released checkpoint, and has its file elsewhere."""
     monkeypatch.setattr(model_download, "DRIVE", f"{server.url}/uc")
-    monkeypatch.setattr("src.network.fetch.time.sleep", lambda _: None)
+    monkeypatch.setattr("deepspeech2.http.fetch.time.sleep", lambda _: None)
 
     def put(page: Resource | None, file: Resource | None = None) -> None:
         link = ASKS.format(f"{server.url}/file").encode()
@@ -261,7 +262,7 @@ def test_the_predecessors_file_is_imported_and_kept(
 def test_the_next_source_is_asked(
     server: Server, output: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("src.network.fetch.time.sleep", lambda _: None)
+    monkeypatch.setattr("deepspeech2.http.fetch.time.sleep", lambda _: None)
     gone, wrong = server.put("/gone", Resource(status=404)), server.put("/w", Resource(BODY[::-1]))
     right = server.put("/right", Resource(BODY))
     assert download_model(output, [gone, wrong, right], sha256=SHA256, size=len(BODY))
@@ -315,7 +316,7 @@ def test_malformed_registries(tmp_path: Path, content: str, said: str) -> None:
 def test_the_hub_by_its_short_name(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(
-        "src.datasets.model_download.fetch", lambda urls, *_, **__: asked.extend(urls)
+        "deepspeech2.datasets.model_download.fetch", lambda urls, *_, **__: asked.extend(urls)
     )
     download_model(output, ["hf://ann/models/small/a.pth"], unchecked=True)
     assert asked == ["https://huggingface.co/ann/models/resolve/main/small/a.pth"]

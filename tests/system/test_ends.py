@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 import torch
 
-from src import checkpoint
-from src.build.training import train
+from deepspeech2 import checkpoint
+from deepspeech2.commands.train import train
 from tests.engine.test_ranks import TORCHRUN
 from tests.system.ends import UNTIL, end, left_over, listener, start
 from tests.toy import config, overrides, write_corpus
@@ -31,12 +31,12 @@ pytestmark = [
 ]
 
 PHASES = {  # the call at which it happens, of the run below
-    "first epoch": ("src.trainer.trainer:Trainer._step", 2),
-    "later epoch": ("src.trainer.trainer:Trainer._step", 7),
-    "validation": ("src.evaluation.passing:_recognized", 1),
-    "drawing": ("src.trainer.showing:Showroom.curves", 1),
-    "saving": ("src.checkpoint:save", 1),
-    "final scoring": ("src.evaluation.passing:_recognized", 5),
+    "first epoch": ("deepspeech2.trainer.trainer:Trainer._step", 2),
+    "later epoch": ("deepspeech2.trainer.trainer:Trainer._step", 7),
+    "validation": ("deepspeech2.evaluation.evaluate:_recognized", 1),
+    "drawing": ("deepspeech2.trainer.figures:Showroom.curves", 1),
+    "saving": ("deepspeech2.checkpoint:save", 1),
+    "final scoring": ("deepspeech2.evaluation.evaluate:_recognized", 5),
 }
 STATUSES = {
     "error": 1,
@@ -67,7 +67,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def words(data: Path, folder: Path, *more: str) -> list[str]:
-    test = f"_target_: src.datasets.ManifestCorpus, data_dir: {data}, manifest: test.jsonl"
+    test = f"_target_: deepspeech2.datasets.ManifestCorpus, data_dir: {data}, manifest: test.jsonl"
     return overrides(
         data,
         folder,
@@ -157,7 +157,7 @@ def test_a_training_ends(
 
 def test_ranks_end_when_one_of_them_is_killed(data: Path, tmp_path: Path) -> None:
     process = start(
-        *(*TORCHRUN, "2", UNTIL, "src.trainer.trainer.Trainer._step", "2", "rank"),
+        *(*TORCHRUN, "2", UNTIL, "deepspeech2.trainer.trainer.Trainer._step", "2", "rank"),
         *("train.py", "-cn=an4"),
         *words(data, tmp_path),
         HAPPENED=str(tmp_path / "happened"),
@@ -204,7 +204,8 @@ def test_who_speaks_the_built_in_corpus_ends_with_its_parent(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     program = (
-        "import sys; from pathlib import Path; from src.datasets.spoken import ensure_corpus\n"
+        "import sys; from pathlib import Path\n"
+        "from deepspeech2.datasets.spoken import ensure_corpus\n"
         "ensure_corpus(Path(sys.argv[1]), n_workers=2)"
     )
     process = start("-c", program, str(tmp_path / "corpus"))

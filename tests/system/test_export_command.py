@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from results.rows import append
 
+from deepspeech2 import checkpoint
+from deepspeech2.errors import CheckpointError
+from deepspeech2.http.fetch import checksum
+from deepspeech2.inference import Recognizer
 from scripts.export import main as export
-from src import checkpoint
-from src.errors import CheckpointError
-from src.inference import Recognizer
-from src.network.fetch import checksum
-from src.results.rows import append
 from tests.results.made import result
 from tests.system.conftest import Run
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from src import checkpoint
+from deepspeech2 import checkpoint
 from tests.system.conftest import ENVIRONMENT
 from tests.toy import ROOT, overrides
 

@@ -19,7 +19,7 @@ class Found(BaseException): ...
 
 class Look:
     def find_spec(self, name, path=None, target=None):
-        if name == "src":
+        if name == "deepspeech2":
             assert importlib.machinery.PathFinder.find_spec(name), f"{program}: no {name}"
             raise Found
 
@@ -29,7 +29,7 @@ for program in sys.argv[1:]:
     sys.path[:] = before
     try:
         runpy.run_path(program, run_name="__main__")
-        raise AssertionError(f"{program} imports nothing of src")
+        raise AssertionError(f"{program} imports nothing of deepspeech2")
     except Found:
         print(program)
 """

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from src import checkpoint
-from src.build.training import train
+from deepspeech2 import checkpoint
+from deepspeech2.commands.train import train
 from tests.engine.test_ranks import TORCHRUN
 from tests.system.conftest import ENVIRONMENT
 from tests.toy import ROOT, config, metrics, overrides, write_corpus
@@ -105,8 +105,8 @@ def test_a_disk_that_fills_up_during_a_save(tmp_path: Path) -> None:
     program = """
 import resource, sys, torch
 from pathlib import Path
-from src import checkpoint
-from src.errors import CheckpointError
+from deepspeech2 import checkpoint
+from deepspeech2.errors import CheckpointError
 path = Path(sys.argv[1])
 parts = {"recipe": {}, "state_dict": {"weight": torch.arange(100_000.0)}}
 checkpoint.save({**parts, "step": 1}, path)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from src import checkpoint
+from deepspeech2 import checkpoint
 from tests.system.conftest import Run
 from tests.toy import ROOT, WORDS
 

@@ -14,10 +14,10 @@ import srt
 import webvtt
 from praatio import textgrid
 
-from src.build import inference
-from src.decoding import GreedyDecoder
-from src.inference import Recognizer
-from src.metrics import CorpusScore
+from deepspeech2.commands import infer as inference
+from deepspeech2.decoding import GreedyDecoder
+from deepspeech2.inference import Recognizer
+from deepspeech2.metrics import CorpusScore
 from tests.system.conftest import Run
 from tests.toy import RATE, speak
 
@@ -155,7 +155,7 @@ def test_parts_of_one_name_long_ones_and_hot_phrases_are_all_told(
     words = [
         *("-cn=inference", "~datasets.test", f"data_dir={tmp_path}", "inferencer.save_path=both"),
         f"inferencer.from_pretrained={toy_run / 'model_best.pth'}",
-        *(f"+datasets.{name}._target_=src.datasets.ManifestCorpus" for name in "ab"),
+        *(f"+datasets.{name}._target_=deepspeech2.datasets.ManifestCorpus" for name in "ab"),
         *(f"+datasets.{name}.manifest={name}/test.jsonl" for name in "ab"),
         *(f"+datasets.{name}.data_dir={tmp_path}" for name in "ab"),
         *("dataloader.num_workers=0", "inferencer.max_segment=4", "decoder=beam"),

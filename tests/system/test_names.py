@@ -18,8 +18,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deepspeech2.files import safe_name
 from scripts.export import main as export
-from src.files import safe_name
 from tests.datasets.test_names import NOT_UTF8, needs_bytes
 from tests.system.conftest import ENVIRONMENT
 from tests.system.watching import watched
@@ -229,7 +229,7 @@ def test_names_that_are_not_utf_8(tmp_path: Path, program: str) -> None:
         soundfile.write(os.fsencode(f"{name}.wav"), speak("ab", index), 16000, format="WAV")
         name.with_suffix(".txt").write_text("AB" if index else "A\u202eB", "utf-8")
     (folder / f"{NOT_UTF8}.wav").write_bytes(b"no sound")
-    train = f"{{_target_: src.datasets.DirectoryCorpus, directory: {place / 'speech'}}}"
+    train = f"{{_target_: deepspeech2.datasets.DirectoryCorpus, directory: {place / 'speech'}}}"
     words = overrides(place, place / "runs", "transforms=small", "trainer.n_epochs=1")
     words += ["~datasets.train", f"+datasets.train={train}"]
     if "preview" in program:

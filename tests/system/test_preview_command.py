@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from src.build.loading import open_loader
-from src.datasets import ManifestCorpus
-from src.settings import DataloaderSettings
-from src.text import TextEncoder
+from deepspeech2.config.loaders import open_loader
+from deepspeech2.datasets import ManifestCorpus
+from deepspeech2.settings import DataloaderSettings
+from deepspeech2.text import TextEncoder
 from tests.browser import chromium, complaints, needs_browser
 from tests.system.conftest import ENVIRONMENT, Run
 from tests.toy import RATE, overrides, speak, write_corpus
@@ -27,10 +27,10 @@ SCRIPT = "scripts/preview.py"
 DATA_URL = re.compile(r'src="data:(\w+)/(\w+);base64,([^"]+)"')
 FILTERS = (
     "transforms.waveform_transforms=["
-    "{_target_: src.transforms.SpeedPerturbation, factors: [0.5, 1.0]},"
-    "{_target_: src.transforms.OneOf, p: 0.5, transforms: ["
-    "{_target_: src.transforms.Gain, min_gain_db: -20, max_gain_db: -20},"
-    "{_target_: src.transforms.ColoredNoise, min_snr_db: 5, max_snr_db: 6}]}]"
+    "{_target_: deepspeech2.transforms.SpeedPerturbation, factors: [0.5, 1.0]},"
+    "{_target_: deepspeech2.transforms.OneOf, p: 0.5, transforms: ["
+    "{_target_: deepspeech2.transforms.Gain, min_gain_db: -20, max_gain_db: -20},"
+    "{_target_: deepspeech2.transforms.ColoredNoise, min_snr_db: 5, max_snr_db: 6}]}]"
 )
 
 
@@ -159,7 +159,7 @@ def test_an_augmentation_that_does_nothing_is_told(
     place = tmp_path / "preview"
     idle = (
         "transforms.waveform_transforms=["
-        "{_target_: src.transforms.Gain, min_gain_db: 0, max_gain_db: 0}]"
+        "{_target_: deepspeech2.transforms.Gain, min_gain_db: 0, max_gain_db: 0}]"
     )
     assert quick_command(SCRIPT, *words(data, place, idle)).returncode == 0
     page = (place / "index.html").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from src.build.training import train
+from deepspeech2.commands.train import train
 from tests.system.conftest import Run
 from tests.toy import RATE, config, overrides
 

@@ -13,9 +13,9 @@ import kaldialign
 import pytest
 from selenium.webdriver.common.by import By
 
-from src.metrics.analysis import Row, analyse
-from src.metrics.predictions import read_objects
-from src.text.normalization import Normalizer
+from deepspeech2.metrics.analysis import Row, analyse
+from deepspeech2.metrics.predictions import read_objects
+from deepspeech2.text.normalization import Normalizer
 from tests.browser import Browser, chromium, complaints, needs_browser
 from tests.system.conftest import Run
 from tests.toy import ROOT

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from src import checkpoint
+from deepspeech2 import checkpoint
 from tests.system.conftest import ENVIRONMENT
 from tests.system.test_kill import wait_for_step
 from tests.toy import ROOT, overrides, write_corpus

@@ -16,9 +16,9 @@ import torch
 import webvtt
 from praatio import textgrid
 
-from src.build import inference
-from src.errors import AudioError
-from src.inference import Recognizer
+from deepspeech2.commands import infer as inference
+from deepspeech2.errors import AudioError
+from deepspeech2.inference import Recognizer
 from tests.system.conftest import Run
 
 Transcribe = Callable[..., tuple[int, str, str]]

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import torch
 
-from src.inference import emissions
+from deepspeech2.inference import emissions
 from tests.interchange.test_safe_unpickle import Calls
 from tests.system.conftest import Run
 from tests.system.test_bad_input import refused
@@ -43,7 +43,7 @@ def place(tmp_path: Path) -> Path:
         "scripts/import_checkpoint.py {trap} --output {place}/out.pth",
         "scripts/align.py {place}/a.wav --text ab --checkpoint {trap}",
         "scripts/serve.py --checkpoint {trap} --port 0",
-        "scripts/record_result.py {trap} {place}/data/val --command a --evaluation b",
+        "tools/record_result.py {trap} {place}/data/val --command a --evaluation b",
         "train.py -cn=an4 trainer.from_pretrained={trap}",
         "train.py -cn=an4 trainer.resume_from={trap}",
         "train.py -cn=an4 decoder=beam_lm decoder.lm={trap}",

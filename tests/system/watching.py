@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from src.user_cache import user_folder
+from deepspeech2.user_cache import user_folder
 
 _CHANGING = {"open": 1, "os.mkdir": 1, "os.remove": 1, "os.rmdir": 1, "os.rename": 2, "os.link": 2}
 _CHANGING |= dict.fromkeys(("os.chmod", "os.chown", "os.truncate", "os.utime"), 1)

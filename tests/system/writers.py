@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from results.rows import append
 
-from src import checkpoint
-from src.results.rows import append
+from deepspeech2 import checkpoint
 from tests.interchange.rebuilt import Predecessor
 from tests.interchange.test_importing import lived, predecessor_file
 from tests.results.made import result
@@ -110,14 +110,14 @@ def programs(folder: Path, toy_run: Path) -> dict[str, Words]:
             "scripts/preview.py", "-cn=an4", *overrides(data, out, "transforms=none"),
             f"+preview.save_path={out / 'preview'}", "+preview.utterances=1",
         ],
-        "ablation": ["scripts/ablation.py", str(toy_run), f"--results={out / 'ablations.jsonl'}"],
-        "learning_curve": ["scripts/learning_curve.py", rows, f"--output={out / 'curve'}"],
+        "ablation": ["tools/ablation.py", str(toy_run), f"--results={out / 'ablations.jsonl'}"],
+        "learning_curve": ["tools/learning_curve.py", rows, f"--output={out / 'curve'}"],
         "record_result": [
-            "scripts/record_result.py", str(best), str(folder / "heard"), rows,
+            "tools/record_result.py", str(best), str(folder / "heard"), rows,
             "--command=python train.py", "--evaluation=python inference.py", "--trained-here",
         ],
         "render_results": [
-            "scripts/render_results.py", rows, f"--page={out / 'RESULTS.md'}",
+            "tools/render_results.py", rows, f"--page={out / 'RESULTS.md'}",
             f"--readme={out / 'README.md'}", f"--card={out / 'README.md'}",
         ],
     }  # fmt: skip

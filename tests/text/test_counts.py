@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.errors import ManifestError
-from src.text import Normalizer
-from src.text.ngram.counts import NGramCounts, count_ngrams
-from src.text.ngram.texts import EncodedText, encode, sentences, text_files
+from deepspeech2.errors import ManifestError
+from deepspeech2.text import Normalizer
+from deepspeech2.text.ngram.counts import NGramCounts, count_ngrams
+from deepspeech2.text.ngram.texts import EncodedText, encode, sentences, text_files
 from tests.text.plain_ngrams import plain_adjusted, plain_counts, random_text
 
 
@@ -63,7 +63,7 @@ def test_words_are_numbered_as_they_come(monkeypatch: pytest.MonkeyPatch) -> Non
     whole = encode(lines)
     assert whole.words == ("<unk>", "<s>", "</s>", "b", "a", "c", "d")
     assert whole.ids.tolist() == [1, 3, 4, 2, 1, 4, 5, 3, 2, 1, 6, 2]
-    monkeypatch.setattr("src.text.ngram.texts._CHUNK", 2)
+    monkeypatch.setattr("deepspeech2.text.ngram.texts._CHUNK", 2)
     parts = encode(iter(lines))
     assert parts.words == whole.words
     np.testing.assert_array_equal(parts.ids, whole.ids)

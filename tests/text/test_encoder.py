@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.errors import ConfigError, ManifestError
-from src.text import DEFAULT_ALPHABET, TextEncoder, spelling_out
-from src.text.normalization import Normalizer
+from deepspeech2.errors import ConfigError, ManifestError
+from deepspeech2.text import DEFAULT_ALPHABET, TextEncoder, spelling_out
+from deepspeech2.text.normalization import Normalizer
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
 
@@ -89,7 +89,7 @@ def test_settings_make_an_equal_encoder() -> None:
 
 
 def test_needs_no_torch() -> None:
-    code = "import sys, src.text, src.metrics; sys.exit('torch' in sys.modules)"
+    code = "import sys, deepspeech2.text, deepspeech2.metrics; sys.exit('torch' in sys.modules)"
     root = Path(__file__).resolve().parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
 

@@ -6,9 +6,9 @@ import random
 import numpy as np
 import pytest
 
-from src.errors import ConfigError
-from src.text.ngram.kneser_ney import FALLBACK, Discounts, estimate, estimate_discounts
-from src.text.ngram.texts import encode
+from deepspeech2.errors import ConfigError
+from deepspeech2.text.ngram.kneser_ney import FALLBACK, Discounts, estimate, estimate_discounts
+from deepspeech2.text.ngram.texts import encode
 from tests.text.plain_ngrams import PlainBackoff, PlainKneserNey, random_text
 
 CASES = [

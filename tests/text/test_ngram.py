@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from src.errors import ManifestError
-from src.text.ngram.arpa import read_arpa
-from src.text.ngram.arpa_writing import write_arpa
-from src.text.ngram.cache import cache_path, load_ngram
-from src.text.ngram.model import NGramModel
+from deepspeech2.errors import ManifestError
+from deepspeech2.text.ngram.arpa import read_arpa
+from deepspeech2.text.ngram.arpa_writing import write_arpa
+from deepspeech2.text.ngram.cache import cache_path, load_ngram
+from deepspeech2.text.ngram.model import NGramModel
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "decoding"))
 from tests.decoding.ngram_oracle import PlainModel, random_tables
@@ -114,7 +114,7 @@ def test_a_cache_that_cannot_be_written(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError("read-only")
 
-    monkeypatch.setattr("src.text.ngram.cache._write", refuse)
+    monkeypatch.setattr("deepspeech2.text.ngram.cache._write", refuse)
     assert load_ngram(path).score(["a"])
     assert "could not be written (read-only)" in caplog.text
     assert os.listdir(tmp_path) == ["model.arpa"]

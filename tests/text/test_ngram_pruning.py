@@ -6,11 +6,11 @@ import random
 import numpy as np
 import pytest
 
-from src.errors import ConfigError
-from src.text.ngram.kneser_ney import estimate
-from src.text.ngram.pruning import entropy_prune
-from src.text.ngram.tables import NGramTables
-from src.text.ngram.texts import encode
+from deepspeech2.errors import ConfigError
+from deepspeech2.text.ngram.kneser_ney import estimate
+from deepspeech2.text.ngram.pruning import entropy_prune
+from deepspeech2.text.ngram.tables import NGramTables
+from deepspeech2.text.ngram.texts import encode
 from tests.text.plain_ngrams import Gram, PlainBackoff, random_text
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.errors import ConfigError
-from src.text import Normalizer
+from deepspeech2.errors import ConfigError
+from deepspeech2.text import Normalizer
 
 
 @pytest.mark.parametrize(

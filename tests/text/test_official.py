@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from src.errors import DownloadError, ManifestError
-from src.network import fetch as fetch_module
-from src.text.ngram import official
-from src.text.ngram.official import locate
+from deepspeech2.errors import DownloadError, ManifestError
+from deepspeech2.http import fetch as fetch_module
+from deepspeech2.text.ngram import official
+from deepspeech2.text.ngram.official import locate
 from tests.loopback import Resource, Server, serve
 
 NAME = "3-gram.pruned.3e-7"

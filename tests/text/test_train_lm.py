@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from src.build.train_lm import HeldOut, evaluate
-from src.errors import ManifestError
-from src.text.ngram.arpa import read_arpa
-from src.text.ngram.kneser_ney import estimate
-from src.text.ngram.pruning import entropy_prune
-from src.text.ngram.tables import NGramTables
-from src.text.ngram.texts import encode
+from deepspeech2.commands.train_lm import HeldOut, evaluate
+from deepspeech2.errors import ManifestError
+from deepspeech2.text.ngram.arpa import read_arpa
+from deepspeech2.text.ngram.kneser_ney import estimate
+from deepspeech2.text.ngram.pruning import entropy_prune
+from deepspeech2.text.ngram.tables import NGramTables
+from deepspeech2.text.ngram.texts import encode
 from tests.text.plain_ngrams import PlainBackoff, random_text
 
 ROOT = Path(__file__).resolve().parents[2]

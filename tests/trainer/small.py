@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from src.engine import Engine
-from src.model import DeepSpeech2
-from src.pipeline import Pipeline
-from src.trainer import Learner, freeze
-from src.transforms import FrontEnd, LogMelSpectrogram, UtteranceNormalization
-from src.types import Batch, Padded, Utterance
+from deepspeech2.engine import Engine
+from deepspeech2.model import DeepSpeech2
+from deepspeech2.pipeline import Pipeline
+from deepspeech2.trainer import Learner, freeze
+from deepspeech2.transforms import FrontEnd, LogMelSpectrogram, UtteranceNormalization
+from deepspeech2.types import Batch, Padded, Utterance
 
 N_TOKENS = 12
 Items = list[tuple[torch.Tensor, torch.Tensor]]

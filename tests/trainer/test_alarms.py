@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from src.trainer.alarms import Alarms, Reading, augmentation_idle
-from src.transforms import (
+from deepspeech2.trainer.alarms import Alarms, Reading, augmentation_idle
+from deepspeech2.transforms import (
     Compose,
     FrontEnd,
     Gain,
@@ -21,7 +21,7 @@ from src.transforms import (
     SpecAugment,
     SpeedPerturbation,
 )
-from src.types import Padded
+from deepspeech2.types import Padded
 
 
 def reading(step: int, **values: float | None) -> Reading:

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from src import checkpoint
-from src.build.training import train
-from src.errors import CheckpointError, ConfigError, TrainingError
-from src.trainer import EpochEnd, Learner, Progress
-from src.trainer.interval import Interval
-from src.trainer.monitor import Monitor
-from src.trainer.run_folder import RunFolder
-from src.types import Batch
+from deepspeech2 import checkpoint
+from deepspeech2.commands.train import train
+from deepspeech2.errors import CheckpointError, ConfigError, TrainingError
+from deepspeech2.trainer import EpochEnd, Learner, Progress
+from deepspeech2.trainer.monitor import Monitor
+from deepspeech2.trainer.period import Interval
+from deepspeech2.trainer.run_folder import RunFolder
+from deepspeech2.types import Batch
 from tests.toy import config, metrics, overrides, write_corpus
 
 SHORT = ("transforms=none", "trainer.n_epochs=2", "trainer.log_step=3")
@@ -161,7 +161,8 @@ def test_a_signal_while_the_last_epoch_is_closed(
             signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(EpochEnd, "close", close)
-    test = f"+datasets.test={{_target_: src.datasets.ManifestCorpus, manifest: {data}/val.jsonl}}"
+    manifest = f"{{_target_: deepspeech2.datasets.ManifestCorpus, manifest: {data}/val.jsonl}}"
+    test = f"+datasets.test={manifest}"
     assert run(data, tmp_path, test) == 128 + signal.SIGTERM
     assert not any("test/loss" in row for row in metrics(tmp_path / "toy"))
     assert run(data, tmp_path, test, "trainer.resume_from=auto") == 0
@@ -258,7 +259,7 @@ def test_save_every_is_steps_or_minutes(value: int | str) -> None:
 
 def test_minutes_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("src.trainer.interval.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("deepspeech2.trainer.period.time.monotonic", lambda: now[0])
     interval = Interval.parse("2 min", "x")
     interval.done()
     now[0] += 119

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from src.trainer import Learner
-from src.types import Batch
+from deepspeech2.trainer import Learner
+from deepspeech2.types import Batch
 from tests.trainer.small import as_batch, make_learner, noise
 
 

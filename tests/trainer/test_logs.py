@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from src.trainer.logs import IN_FILE, logging_to
+from deepspeech2.trainer.logs import IN_FILE, logging_to
 
 
 def test_ranks_do_not_repeat_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    log = logging.getLogger("src.trainer.anything")
+    log = logging.getLogger("deepspeech2.trainer.anything")
     for rank in (0, 1, 2):
         with logging_to(tmp_path / "info.log", rank):
             log.info("an epoch of rank %d", rank)
@@ -34,6 +34,6 @@ def test_what_a_progress_bar_shows_is_not_printed_beside_it(
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
     with logging_to(tmp_path / "info.log"):
-        logging.getLogger("src.trainer").info("step 50", extra=IN_FILE)
+        logging.getLogger("deepspeech2.trainer").info("step 50", extra=IN_FILE)
     assert ("step 50" in capsys.readouterr().out) is not terminal
     assert "step 50" in (tmp_path / "info.log").read_text("utf-8")

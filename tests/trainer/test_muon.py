@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from src.errors import ConfigError
-from src.trainer.muon import Muon, orthogonalised
+from deepspeech2.errors import ConfigError
+from deepspeech2.optim.muon import Muon, orthogonalised
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from src.errors import CheckpointError
-from src.trainer import Learner, Muon
+from deepspeech2.errors import CheckpointError
+from deepspeech2.trainer import Learner, Muon
 from tests.trainer.small import as_batch, make_learner, noise
 
 PATH = Path("checkpoint-last.pth")

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from torch import nn
 
-from src.build.components import options
-from src.build.training import train
-from src.errors import CheckpointError
-from src.settings import DataloaderSettings, TrainerSettings
-from src.trainer import Trainer
+from deepspeech2.commands.train import train
+from deepspeech2.config.components import options
+from deepspeech2.errors import CheckpointError
+from deepspeech2.settings import DataloaderSettings, TrainerSettings
+from deepspeech2.trainer import Trainer
 from tests.toy import config, overrides, write_corpus
 
 BASE = ("transforms=small", "trainer.n_epochs=1", "loss_function=consistent_ctc")
@@ -87,7 +87,7 @@ def effective(value: Any) -> Any:
         return [effective(each) for each in value]
     if isinstance(value, dict):
         return {str(key): effective(each) for key, each in value.items()}
-    own = type(value).__module__.startswith("src.") or isinstance(value, nn.ModuleList)
+    own = type(value).__module__.startswith("deepspeech2.") or isinstance(value, nn.ModuleList)
     if not own:
         return type(value).__name__
     names = [each.name for each in fields(value)] if is_dataclass(value) else list(vars(value))

@@ -10,9 +10,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from src import checkpoint
-from src.errors import CheckpointError, ConfigError
-from src.trainer.run_folder import RunFolder
+from deepspeech2 import checkpoint
+from deepspeech2.errors import CheckpointError, ConfigError
+from deepspeech2.trainer.run_folder import RunFolder
 from tests.disks import remains
 from tests.test_files import NAMES
 from tests.toy import ROOT
@@ -106,7 +106,7 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
     half_written = remains(first.last)
     half_written.write_bytes(b"half")
     program = (
-        "import sys; from src.trainer.run_folder import RunFolder as R;"
+        "import sys; from deepspeech2.trainer.run_folder import RunFolder as R;"
         "R.open(sys.argv[1], 'run', resume=sys.argv[2] or None, override=not sys.argv[2])"
     )
 

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from src.errors import ConfigError
-from src.settings import TrainerSettings
-from src.trainer.monitor import Monitor
+from deepspeech2.errors import ConfigError
+from deepspeech2.settings import TrainerSettings
+from deepspeech2.trainer.monitor import Monitor
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from src.errors import CheckpointError, ConfigError
-from src.model import DeepSpeech2
-from src.pipeline import Pipeline
-from src.text import TextEncoder
-from src.trainer import freeze, start_from
-from src.transforms import FrontEnd, GlobalNormalization, LogMelSpectrogram
-from src.types import Padded
+from deepspeech2.errors import CheckpointError, ConfigError
+from deepspeech2.model import DeepSpeech2
+from deepspeech2.pipeline import Pipeline
+from deepspeech2.text import TextEncoder
+from deepspeech2.trainer import freeze, start_from
+from deepspeech2.transforms import FrontEnd, GlobalNormalization, LogMelSpectrogram
+from deepspeech2.types import Padded
 
 PATH = Path("there.pth")
 SHAPE: dict[str, Any] = {

@@ -12,11 +12,11 @@ import pytest
 import soundfile
 import torch
 
-from src import checkpoint
-from src.build.training import train
-from src.errors import CheckpointError, ConfigError
-from src.inference import Recognizer
-from src.trainer import Trainer
+from deepspeech2 import checkpoint
+from deepspeech2.commands.train import train
+from deepspeech2.errors import CheckpointError, ConfigError
+from deepspeech2.inference import Recognizer
+from deepspeech2.trainer import Trainer
 from tests.toy import config, metrics, overrides, write_corpus
 
 WITH_EVERYTHING = (

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from praatio import textgrid
 
-from src.decoding import Word
-from src.transcripts import FORMATS, Transcript
-from src.transcripts.cues import LINE, LINES, LONGEST, cues
+from deepspeech2.decoding import Word
+from deepspeech2.transcripts import FORMATS, Transcript
+from deepspeech2.transcripts.cues import LINE, LINES, LONGEST, cues
 
 LETTERS = st.text("abcdefghijklmnopqrstuvwxyz'äß語<>&\"", min_size=1, max_size=60)
 

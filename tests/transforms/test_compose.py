@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.errors import ConfigError
-from src.seeding import generator
-from src.transforms import (
+from deepspeech2.errors import ConfigError
+from deepspeech2.seeding import generator
+from deepspeech2.transforms import (
     Compose,
     Gain,
     HighPassFilter,
@@ -17,7 +17,7 @@ from src.transforms import (
     RandomApply,
     SpeedPerturbation,
 )
-from src.types import Padded
+from deepspeech2.types import Padded
 
 
 class Add:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from src.errors import ConfigError
-from src.seeding import generator
-from src.transforms import (
+from deepspeech2.errors import ConfigError
+from deepspeech2.seeding import generator
+from deepspeech2.transforms import (
     FeatureStatistics,
     GlobalNormalization,
     NoNormalization,
     UtteranceNormalization,
 )
-from src.types import Padded
+from deepspeech2.types import Padded
 
 
 def features(*lengths: int, n_features: int = 5) -> Padded:

@@ -7,11 +7,11 @@ import pytest
 import torch
 import torchaudio
 
-from src.errors import ConfigError
-from src.seeding import generator
-from src.transforms import LogMelSpectrogram, LogSpectrogram, Spectrogram
-from src.transforms.features import mirror_ends
-from src.types import Padded
+from deepspeech2.errors import ConfigError
+from deepspeech2.seeding import generator
+from deepspeech2.transforms import LogMelSpectrogram, LogSpectrogram, Spectrogram
+from deepspeech2.transforms.features import mirror_ends
+from deepspeech2.types import Padded
 
 
 def speechlike(length: int, seed: int = 0) -> torch.Tensor:

@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy import signal
 
-from src.errors import ConfigError
-from src.seeding import generator
-from src.transforms import BandPassFilter, HighPassFilter, LowPassFilter
-from src.transforms.filters import ButterworthFilter
-from src.transforms.fourier import bin_frequencies, fast_size
-from src.types import Padded
+from deepspeech2.errors import ConfigError
+from deepspeech2.seeding import generator
+from deepspeech2.transforms import BandPassFilter, HighPassFilter, LowPassFilter
+from deepspeech2.transforms.filters import ButterworthFilter
+from deepspeech2.transforms.fourier import bin_frequencies, fast_size
+from deepspeech2.types import Padded
 
 RATE = 16000
 FILTERS = [

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 import torch
 
-from src.seeding import generator
-from src.transforms import (
+from deepspeech2.seeding import generator
+from deepspeech2.transforms import (
     BandPassFilter,
     ColoredNoise,
     FrontEnd,
@@ -24,8 +24,8 @@ from src.transforms import (
     SpeedPerturbation,
     UtteranceNormalization,
 )
-from src.transforms.normalization import leveled
-from src.types import Padded
+from deepspeech2.transforms.feature_normalization import leveled
+from deepspeech2.types import Padded
 
 
 def recipe() -> list[object]:

@@ -11,10 +11,10 @@ import soundfile
 import torch
 from scipy import signal
 
-from src.errors import ConfigError
-from src.seeding import generator
-from src.transforms import ColoredNoise, Gain, RecordedNoise
-from src.types import Padded
+from deepspeech2.errors import ConfigError
+from deepspeech2.seeding import generator
+from deepspeech2.transforms import ColoredNoise, Gain, RecordedNoise
+from deepspeech2.types import Padded
 
 RATE = 16000
 

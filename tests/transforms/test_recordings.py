@@ -9,11 +9,11 @@ import pytest
 import soundfile
 import torch
 
-from src.errors import ConfigError
-from src.seeding import generator
-from src.transforms import NoiseFolder, RecordedNoise
-from src.transforms.recordings import part_of
-from src.types import Padded
+from deepspeech2.errors import ConfigError
+from deepspeech2.seeding import generator
+from deepspeech2.transforms import NoiseFolder, RecordedNoise
+from deepspeech2.transforms.noise_folder import part_of
+from deepspeech2.types import Padded
 
 RATE = 16000
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from src.errors import ConfigError
-from src.seeding import generator
-from src.transforms import RandomApply, Reverberation
-from src.transforms.reverberation import Rooms
-from src.types import Padded
+from deepspeech2.errors import ConfigError
+from deepspeech2.seeding import generator
+from deepspeech2.transforms import RandomApply, Reverberation
+from deepspeech2.transforms.reverberation import Rooms
+from deepspeech2.types import Padded
 
 RATE = 16000
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from src.errors import ConfigError
-from src.seeding import generator
-from src.transforms import SpecAugment
-from src.types import Padded
+from deepspeech2.errors import ConfigError
+from deepspeech2.seeding import generator
+from deepspeech2.transforms import SpecAugment
+from deepspeech2.types import Padded
 
 
 def ones(*lengths: int, n_features: int = 40) -> Padded:

@@ -11,10 +11,10 @@ import soxr
 import torch
 from scipy import signal
 
-from src.errors import ConfigError
-from src.seeding import generator
-from src.transforms import SpeedPerturbation
-from src.types import Padded
+from deepspeech2.errors import ConfigError
+from deepspeech2.seeding import generator
+from deepspeech2.transforms import SpeedPerturbation
+from deepspeech2.types import Padded
 
 
 def band_limited(length: int, *, hz: float = 6000) -> torch.Tensor:

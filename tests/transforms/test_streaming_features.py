@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from src.errors import ConfigError
-from src.transforms import (
+from deepspeech2.errors import ConfigError
+from deepspeech2.transforms import (
     FrontEnd,
     GlobalNormalization,
     LogMelSpectrogram,
     LogSpectrogram,
     UtteranceNormalization,
 )
-from src.transforms.streaming import StreamingFrontEnd
-from src.types import Padded
+from deepspeech2.transforms.streaming_front_end import StreamingFrontEnd
+from deepspeech2.types import Padded
 
 
 def front_end(n_fft: int, hop: int, normalization: nn.Module | None = None) -> FrontEnd:

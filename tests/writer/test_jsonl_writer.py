@@ -13,10 +13,10 @@ import soundfile
 from matplotlib.figure import Figure
 from PIL import Image
 
-from src.files import safe_name
-from src.writer import JsonlWriter
-from src.writer.files import rasterise
-from src.writer.jsonl import METRICS_FILE, read_metrics
+from deepspeech2.files import safe_name
+from deepspeech2.writer import JsonlWriter
+from deepspeech2.writer.files import rasterise
+from deepspeech2.writer.jsonl import METRICS_FILE, read_metrics
 
 
 def lines(run_dir: Path) -> list[dict[str, float]]:

@@ -10,9 +10,9 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from src.writer.files import rasterise
-from src.writer.reliability import Curve, reliability
-from src.writer.surface import Point, surface
+from deepspeech2.extras.calibration.plot import Curve, reliability
+from deepspeech2.writer.files import rasterise
+from deepspeech2.writer.surface import Point, surface
 
 GRID = list(itertools.product((0.0, 0.5, 1.0, 1.5, 2.0), (-2.0, -0.5, 1.0, 2.5, 4.0)))
 BEAMS = [(10.0, 0.305, 9000.0), (30.0, 0.302, 4100.0), (50.0, 0.3, 3300.0), (100.0, 0.3, 1500.0)]

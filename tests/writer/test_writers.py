@@ -16,9 +16,16 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from src.errors import ConfigError
-from src.writer import JsonlWriter, MultiWriter, NullWriter, TensorboardWriter, WandbWriter, Writer
-from src.writer.wandb import MODES, effective_mode
+from deepspeech2.errors import ConfigError
+from deepspeech2.writer import (
+    JsonlWriter,
+    MultiWriter,
+    NullWriter,
+    TensorboardWriter,
+    WandbWriter,
+    Writer,
+)
+from deepspeech2.writer.wandb import MODES, effective_mode
 
 ROOT = Path(__file__).resolve().parents[2]
 WAVE = np.sin(np.arange(800, dtype=np.float32) / 8)
@@ -232,7 +239,7 @@ def test_wandb_without_a_network_goes_offline(
 
 def test_only_the_writer_that_is_built_imports_its_library() -> None:
     code = (
-        "import sys, src.writer, src.writer.examples;"
+        "import sys, deepspeech2.writer, deepspeech2.writer.examples;"
         "print([name for name in ('wandb', 'tensorboard', 'matplotlib', 'pandas')"
         " if name in sys.modules])"
     )

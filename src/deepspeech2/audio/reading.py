@@ -1,0 +1,140 @@
+"""Recordings as samples: any file that libsndfile or FFmpeg reads, at the rate asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+import torch
+from torch import Tensor
+
+from deepspeech2.audio import ffmpeg
+from deepspeech2.audio.source import at_once, check_options, opened
+from deepspeech2.errors import AudioError, ConfigError, IncompleteError
+
+_SUFFIXES = {
+    "AIFF": (".aif", ".aifc", ".aiff"),
+    "AU": (".au", ".snd"),
+    "CAF": (".caf",),
+    "FLAC": (".flac",),
+    "MP3": (".mp3",),
+    "NIST": (".nist", ".sph"),
+    "OGG": (".oga", ".ogg", ".opus"),
+    "RF64": (".rf64",),
+    "VOC": (".voc",),
+    "W64": (".w64",),
+    "WAV": (".wav", ".wave"),
+}
+
+AUDIO_SUFFIXES = frozenset(
+    suffix for name in soundfile.available_formats() for suffix in _SUFFIXES.get(name, ())
+) | frozenset(ffmpeg.SUFFIXES)
+"""Endings, in lower case, of the recordings that can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo:
+    """What can be read of a recording: ``duration`` in seconds, ``sample_rate`` in Hz.
+
+    Attributes:
+        fault: why that is not all; empty where it is.
+    """
+
+    duration: float
+    sample_rate: int
+    channels: int
+    fault: str = ""
+
+
+def probe(path: Path | str, *, partial: bool = False, most: float | None = None) -> AudioInfo:
+    """Look at ``path``; nothing is decoded where its header can be trusted.
+
+    Args:
+        partial: whether what is cut off is described, too.
+        most: seconds after which decoding ends, for who wants no more.
+
+    Raises:
+        IncompleteError: it is cut off in a way that shows without decoding; a cut FLAC file is
+            only found by :func:`read_audio`.
+        AudioError: the file is missing, unreadable or empty.
+    """
+    with opened(Path(path), most) as source:
+        file, fault = source.file, ""
+        try:
+            source.check_whole()
+        except IncompleteError as error:
+            if not partial:
+                raise
+            fault = str(error)
+        return AudioInfo(file.frames / file.samplerate, file.samplerate, file.channels, fault)
+
+
+def read_audio(
+    path: Path | str,
+    *,
+    sample_rate: int = 16000,
+    offset: float = 0.0,
+    duration: float | None = None,
+    channel: int | None = None,
+) -> Tensor:
+    """Read a recording, or ``duration`` seconds of it from ``offset`` seconds on.
+
+    Channels are averaged, but for those that would cancel each other; floats beyond 1 are scaled;
+    another rate is converted to ``sample_rate`` with soxr (high quality). Up to 0.1 s less than
+    ``duration`` is returned where the file ends earlier, since durations in manifests are rounded.
+
+    Args:
+        channel: the only one that is read, counted from 1.
+
+    Returns:
+        (S,) float32 in [-1, 1].
+
+    Raises:
+        IncompleteError: a part of what is asked for is missing.
+        AudioError: the file is missing, unreadable or empty, or holds samples that are not
+            finite; one sentence that starts with the path.
+        ConfigError: ``sample_rate`` or ``duration`` is not positive, or ``offset`` negative.
+    """
+    check_options(sample_rate, offset, duration)
+    with opened(Path(path)) as source:
+        rate = source.file.samplerate
+        start, count = source.span(offset, duration)
+        parts = list(source.decoded(start, count, at_once(source.file)))
+        mix = source.mix(parts, channel)
+        samples = mix(parts[0]) if len(parts) == 1 else np.concatenate([mix(p) for p in parts])
+    if rate != sample_rate:
+        samples = soxr.resample(samples, rate, sample_rate)
+        if not len(samples):
+            raise AudioError(f"{path} is empty: it holds no sample at {sample_rate} Hz")
+    return torch.from_numpy(np.clip(samples, -1.0, 1.0))  # the resampler overshoots
+
+
+def from_samples(
+    samples: npt.ArrayLike | Tensor, sample_rate: int, wanted_rate: int = 16000
+) -> Tensor:
+    """Samples (S,) of ``sample_rate`` as :func:`read_audio` gives them, at ``wanted_rate``.
+
+    Raises:
+        AudioError: there are none, they are not one channel, or they are not finite.
+        ConfigError: a rate is not positive.
+    """
+    for name, rate in (("sample_rate", sample_rate), ("wanted_rate", wanted_rate)):
+        if rate <= 0:
+            raise ConfigError(f"{name} must be positive, but is {rate}")
+    array = np.asarray(samples.cpu() if isinstance(samples, Tensor) else samples)
+    if array.ndim != 1 or not len(array):
+        raise AudioError(f"samples must be (S,) with at least one, but are {array.shape}")
+    if not np.issubdtype(array.dtype, np.floating):
+        raise AudioError(f"samples must be floats in [-1, 1], but are {array.dtype}")
+    array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise AudioError("samples must be finite, but are not")
+    if sample_rate != wanted_rate:
+        array = soxr.resample(np.clip(array, -1.0, 1.0), sample_rate, wanted_rate)
+        if not len(array):
+            raise AudioError(f"samples must reach one at {wanted_rate} Hz, but are too few")
+    return torch.from_numpy(np.clip(array, -1.0, 1.0))

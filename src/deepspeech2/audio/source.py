@@ -1,0 +1,249 @@
+"""Recordings that are open: what libsndfile or FFmpeg decodes of them, and how much there is.
+
+Imports no torch: the scorer's page is made without it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import soundfile
+
+from deepspeech2.audio import containers, ffmpeg
+from deepspeech2.audio.containers import MOST_JOINED, Structure, examine, shortened
+from deepspeech2.audio.ffmpeg import FfmpegFile, Section
+from deepspeech2.audio.mixing import Mix, Samples, choose
+from deepspeech2.errors import AudioError, ConfigError, IncompleteError
+from deepspeech2.escaping import one_line
+
+_UNKNOWN_FRAMES = 2**62  # a FLAC stream of unknown length is announced as the largest count
+_FRAME = 1152  # samples of an MPEG frame, by which counts of such files may be wrong
+_ROUNDING = 0.1  # seconds that a manifest's rounded duration may reach beyond the end
+_AT_ONCE = 2**24  # samples that are decoded at a time
+_RATES = (1000, 1_000_000)  # Hz; at fewer, a small file would become hours of samples
+
+
+class File(Protocol):
+    """What libsndfile and FFmpeg have in common."""
+
+    @property
+    def frames(self) -> int: ...
+    @property
+    def subtype(self) -> str: ...
+
+    samplerate: int
+    channels: int
+    format: str
+
+    def seek(self, frame: int) -> object: ...
+    def read(self, frames: int, dtype: str, always_2d: bool) -> Samples: ...
+    def close(self) -> None: ...
+
+
+def check_options(sample_rate: int, offset: float, duration: float | None) -> None:
+    """Raise ConfigError for what no recording can be read with."""
+    if sample_rate <= 0:
+        raise ConfigError(f"sample_rate must be positive, but is {sample_rate}")
+    if offset < 0:
+        raise ConfigError(f"offset must not be negative, but is {offset}")
+    if duration is not None and duration <= 0:
+        raise ConfigError(f"duration must be positive, but is {duration}")
+
+
+class Source:
+    """A recording that is open.
+
+    Attributes:
+        path: where it lies.
+        file: what decodes it.
+    """
+
+    def __init__(self, path: Path, file: File, structure: Structure) -> None:
+        self.path, self.file = path, file
+        self._structure = structure
+
+    def check_whole(self) -> None:
+        """Raise IncompleteError for a file that ends before its header says."""
+        there = self.file.frames / self.file.samplerate
+        share: float | None = self._structure.missing
+        if not isinstance(self.file, FfmpegFile):
+            share = share or shortened(str(getattr(self.file, "extra_info", "")))
+        missing = there / (1 - share) - there if share and share < 1 else 0.0
+        if isinstance(self.file, FfmpegFile):
+            missing = missing or self.file.missing
+        if missing * self.file.samplerate >= 1:
+            raise IncompleteError(
+                f"{self.path} is cut off: {missing:.3f} s are missing behind the {there:.2f} s that"
+                " are there",
+                there,
+            )
+        if share is None or self._structure.cut:
+            raise IncompleteError(
+                f"{self.path} is cut off behind the {there:.2f} s that are there", there
+            )
+
+    def span(self, offset: float, duration: float | None) -> tuple[int, int]:
+        """First frame and number of frames, checked against the file's length."""
+        file = self.file
+        if duration is None:
+            self.check_whole()
+        start, end = round(offset * file.samplerate), file.frames / file.samplerate
+        if start >= file.frames:
+            raise AudioError(
+                f"{self.path} ends at {end:.2f} s, before the utterance that starts at"
+                f" {offset:.2f} s"
+            )
+        if duration is None:
+            return start, file.frames - start
+        count = max(1, round(duration * file.samplerate))
+        if start + count > file.frames + _ROUNDING * file.samplerate:
+            raise IncompleteError(
+                f"{self.path} ends at {end:.2f} s, before the utterance that ends at"
+                f" {offset + duration:.2f} s",
+                (file.frames - start) / file.samplerate,
+            )
+        return start, min(count, file.frames - start)
+
+    def decoded(self, start: int, count: int, size: int) -> Iterator[Samples]:
+        """``count`` frames from ``start`` on as (n, C), in blocks of up to ``size``.
+
+        Raises:
+            IncompleteError: there are fewer; what there is was given before.
+            AudioError: there is none, or samples are not finite.
+        """
+        left = count
+        try:
+            # to 0, too: without it libsndfile 1.2.2 leaves the pre-skip of an Opus file in
+            self.file.seek(start)
+            while left > 0:  # a damaged header announces more than any memory holds
+                block = self.file.read(min(size, left), dtype="float32", always_2d=True)
+                if not len(block):
+                    break
+                if not np.isfinite(block).all():
+                    raise AudioError(f"{self.path} holds samples that are not finite")
+                left -= len(block)
+                yield block
+        except soundfile.SoundFileError as error:  # FFmpeg decodes up to the fault, and behind it
+            self.file.close()
+            self.file = FfmpegFile(self.path)
+            if self.file.frames <= start + count - left:
+                raise self._broken_off(count - left, count) from error
+            yield from self.decoded(start + count - left, left, size)
+            return
+        inexact = isinstance(self.file, FfmpegFile) or self.file.format == "MP3"
+        if left > (_FRAME if inexact else 0) or left == count:
+            raise self._broken_off(count - left, count)
+
+    def _broken_off(self, found: int, count: int) -> AudioError:
+        rate = self.file.samplerate
+        said = (
+            f"{self.path} is damaged or cut off: of {count / rate:.2f} s only {found / rate:.2f} s"
+            " can be decoded"
+        )
+        return IncompleteError(said, found / rate) if found else AudioError(said)
+
+    def examined(self, start: int, count: int, size: int) -> Iterator[Samples]:
+        """What can be decoded, if :meth:`mix` need see it before."""
+        if self.file.channels > 1 or self._is_float:
+            with suppress(AudioError):  # which is raised when the samples are given
+                yield from self.decoded(start, count, size)
+
+    @property
+    def _is_float(self) -> bool:
+        return self.file.subtype in ("FLOAT", "DOUBLE")
+
+    def mix(self, blocks: Iterable[Samples], channel: int | None) -> Mix:
+        """How ``blocks``, or what they come from, become one channel."""
+        if channel is not None and channel > self.file.channels:
+            raise AudioError(f"{self.path} has {self.file.channels} channels, and so no {channel}.")
+        found = choose(blocks, is_float=self._is_float)
+        return found if channel is None else Mix(channel - 1, found.scale)
+
+
+@contextmanager
+def opened(path: Path, most: float | None = None) -> Iterator[Source]:
+    """The file, if it can be read and holds something.
+
+    Args:
+        most: seconds after which FFmpeg counts no further.
+
+    Raises:
+        AudioError: says why not.
+    """
+    try:
+        structure, file = _open(path, examine(path), most)
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):  # which is no fault of the file
+            raise
+        raise AudioError(f"{path} {_why_not_opened(path, error)}") from error
+    source = Source(path, file, structure)
+    try:
+        if not _RATES[0] <= file.samplerate <= _RATES[1]:
+            raise AudioError(
+                f"{path} has {file.samplerate} samples a second, which must be from {_RATES[0]} to"
+                f" {_RATES[1]}: its header is damaged, or it is no speech"
+            )
+        if not file.frames:
+            raise AudioError(f"{path} is empty: it holds no samples")
+        yield source
+    finally:
+        source.file.close()
+
+
+def _open(path: Path, structure: Structure, most: float | None) -> tuple[Structure, File]:
+    if not path.stat().st_size:
+        raise AudioError(f"{path} is empty: the file has no bytes")
+    if path.suffix.lower() == ".raw":
+        raise AudioError(f"{path} is raw data without a header: convert it to WAV")
+    if len(structure.starts) > MOST_JOINED:
+        raise AudioError(f"{path} is more than {MOST_JOINED} recordings in one file: split it")
+    file: Any
+    if structure.samples is not None:
+        return structure, _headless(path, structure.samples)
+    if structure.trusted and path.suffix.lower() not in ffmpeg.SUFFIXES:
+        try:
+            file = soundfile.SoundFile(os.fsencode(path))  # a name need not be UTF-8
+        except soundfile.SoundFileError as error:
+            cut = structure.cut or "malformed" in str(error)  # so it calls what is too short
+            return replace(structure, cut=cut), FfmpegFile(path, most=most)
+        if file.format == "RAW":  # libsndfile's guess for what has the ending .au or .snd
+            file.close()
+            raise AudioError(f"{path} has no header that says what it holds: convert it to WAV")
+        # of VOC files in many blocks it reads the headers as samples
+        if file.frames < _UNKNOWN_FRAMES and "multi-segment" not in file.extra_info:
+            return structure, cast(File, file)
+        file.close()
+    return structure, FfmpegFile(path, structure.starts, most)
+
+
+def _headless(path: Path, samples: containers.Samples) -> File:
+    """The samples to the end of the file, whatever a size says: 4 GiB of WAV wrap it around."""
+    start, end, samplerate, channels, subtype = samples
+    section = Section(path, start, end)
+    section.reads_left = None
+    try:
+        file = soundfile.SoundFile(
+            section, "r", samplerate, channels, subtype, endian="LITTLE", format="RAW"
+        )
+        return cast(File, file)
+    except (soundfile.SoundFileError, ValueError, OverflowError) as error:
+        section.close()
+        raise AudioError(f"{path} is damaged: {one_line(str(error))}") from error
+
+
+def _why_not_opened(path: Path, error: OSError) -> str:
+    if path.is_dir():
+        return "is a folder, not a recording"
+    return "does not exist" if not path.exists() else f"cannot be read: {error.strerror}"
+
+
+def at_once(file: File) -> int:
+    """Frames that are decoded at a time, at most: silence may be packed a thousandfold."""
+    return max(1, _AT_ONCE // int(file.channels))

@@ -1,0 +1,43 @@
+"""Checkpoints: one file of plain containers and tensors that holds all that inference needs.
+
+Keys of a checkpoint:
+
+- ``format``, ``version``: what it is.
+- ``arch``: the network's name.
+- ``recipe``: arguments of the network, features, normalisation, text encoder and decoder.
+- ``state_dict``: weights, and statistics of the features where there are any.
+- ``epoch``, ``step``, ``metrics``: when it was written and how good it was.
+- ``training``: what only resuming needs; absent from files made for inference alone.
+- ``config``: the run's config, for people to read.
+"""
+
+from deepspeech2.checkpoint.file import (
+    FORMAT,
+    VERSION,
+    change,
+    check_writable,
+    load,
+    network_digest,
+    reserved,
+    save,
+)
+from deepspeech2.checkpoint.recipe import COMPONENTS
+from deepspeech2.checkpoint.restore import Restored, restore
+from deepspeech2.checkpoint.weights import check_recipe, check_weights, load_weights
+
+__all__ = [
+    "COMPONENTS",
+    "FORMAT",
+    "VERSION",
+    "Restored",
+    "change",
+    "check_recipe",
+    "check_weights",
+    "check_writable",
+    "load",
+    "load_weights",
+    "network_digest",
+    "reserved",
+    "restore",
+    "save",
+]

@@ -1,0 +1,124 @@
+"""A checkpoint's recipe: parts that are known by name, made of arguments of the right kind."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from deepspeech2 import decoding
+from deepspeech2.checkpoint.weights import first_line
+from deepspeech2.errors import CheckpointError, SpeechError
+from deepspeech2.model import DeepSpeech2
+from deepspeech2.text import TextEncoder
+from deepspeech2.transforms import (
+    GlobalNormalization,
+    LogMagnitudeSpectrogram,
+    LogMelSpectrogram,
+    LogSpectrogram,
+    NoNormalization,
+    UtteranceNormalization,
+)
+
+# A recipe names its parts; only these are ever constructed, so that a file cannot choose
+# what code runs.
+_PARTS: dict[str, tuple[type, ...]] = {
+    "model": (DeepSpeech2,),
+    "features": (LogMagnitudeSpectrogram, LogMelSpectrogram, LogSpectrogram),
+    "normalization": (NoNormalization, UtteranceNormalization, GlobalNormalization),
+    "text_encoder": (TextEncoder,),
+    "decoder": (
+        decoding.GreedyDecoder,
+        decoding.BeamSearchDecoder,
+        decoding.LanguageModelDecoder,
+    ),
+}
+COMPONENTS: dict[str, type] = {part.__name__: part for parts in _PARTS.values() for part in parts}
+
+_LARGEST = {"rnn_layers": 1000, "beam_size": 100_000, "lookahead": 10_000}
+_LARGEST_NUMBER = 2**31 - 1
+_LONGEST = 100_000  # characters of a text, items of a list
+
+
+def create(recipe: Mapping[str, Any], key: str, path: Path, *arguments: Any, **changes: Any) -> Any:
+    """The part of a recipe under ``key``.
+
+    Args:
+        path: of the checkpoint, for messages.
+        arguments: before those of the recipe.
+        changes: a user's, in the place of those of the recipe.
+
+    Raises:
+        CheckpointError: the part is absent or unknown, or an argument is none of its arguments,
+            missing, of another kind or absurdly large; names it.
+        SpeechError: as the part's constructor raises it.
+    """
+    part = recipe.get(key)
+    if not isinstance(part, Mapping) or "name" not in part:
+        raise CheckpointError(f"{path} lacks recipe key {key!r}")
+    name, options = part["name"], {each: part[each] for each in part if each != "name"}
+    known = {made.__name__: made for made in _PARTS[key]}
+    if not isinstance(name, str) or name not in known:
+        raise CheckpointError(
+            f"{path} wants a {key} named {reprlib.repr(name)}, which is not one of"
+            f" {', '.join(known)}"
+        )
+    options |= changes
+    kinds = _kinds(known[name])
+    for option, value in options.items():
+        if option not in kinds or (
+            option not in changes and not _is_a(value, kinds[option], option)
+        ):
+            raise CheckpointError(
+                f"{path} does not describe a model: {key}.{first_line(ValueError(option))} cannot"
+                f" be {reprlib.repr(value)}"
+            )
+    try:
+        return known[name](*arguments, **options)
+    except SpeechError:
+        raise
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:  # sizes beyond torch's
+        raise CheckpointError(
+            f"{path} does not describe a model: its {key} cannot be made ({first_line(error)})"
+        ) from error
+
+
+@cache
+def _kinds(part: type) -> dict[str, Any]:
+    """The types of a part's arguments."""
+    return get_type_hints(part.__init__)  # type: ignore[misc]
+
+
+def _is_a(value: Any, kind: Any, name: str) -> bool:
+    """Whether ``value`` is of a type of an annotation, and of a size that there can be."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return any(_is_a(value, each, name) for each in inner)
+    if kind is NoneType:
+        return value is None
+    if kind is bool:
+        return isinstance(value, int) and value in (0, 1)
+    if kind in (int, float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+            return False
+        real = kind is float and isinstance(value, float)
+        largest = math.inf if real else _LARGEST.get(name, _LARGEST_NUMBER)
+        return abs(value) <= largest and (kind is float or int(value) == value)
+    if kind is str:
+        return isinstance(value, str) and len(value) <= _LONGEST
+    if origin is Sequence:
+        return (
+            isinstance(value, list | tuple)
+            and len(value) <= _LONGEST
+            and all(_is_a(each, inner[0], name) for each in value)
+        )
+    if origin is Mapping:
+        return isinstance(value, Mapping) and all(
+            _is_a(pair[0], inner[0], name) and _is_a(pair[1], inner[1], name)
+            for pair in value.items()
+        )
+    return False

@@ -1,0 +1,143 @@
+"""What inference needs, built from the recipe of a checkpoint."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deepspeech2 import decoding
+from deepspeech2.checkpoint.onnx_file import (
+    INPUTS,
+    OUTPUTS,
+    SESSION,
+    STREAM,
+    OnnxPipeline,
+    check_ports,
+)
+from deepspeech2.checkpoint.onnx_pieces import OnnxStream, OnnxStreamPipeline
+from deepspeech2.checkpoint.recipe import COMPONENTS, create
+from deepspeech2.checkpoint.weights import check_weights, first_line, load_weights, printable
+from deepspeech2.errors import CheckpointError, ConfigError, SpeechError
+from deepspeech2.model import DeepSpeech2
+from deepspeech2.paths import resolve
+from deepspeech2.pipeline import Pipeline
+from deepspeech2.text import TextEncoder
+from deepspeech2.transforms import FrontEnd, GlobalNormalization
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a checkpoint turns into."""
+
+    pipeline: Pipeline
+    text_encoder: TextEncoder
+    decoder: decoding.Decoder
+    metrics: dict[str, float]
+
+
+def restore(
+    content: Mapping[str, Any],
+    path: Path,
+    *,
+    decoder: Callable[[TextEncoder], decoding.Decoder] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Restored:
+    """Build what inference needs from the ``content`` of the checkpoint ``path``.
+
+    ``decoder`` makes the decoder; None takes the one that the checkpoint names, with ``options``
+    in the place of its own.
+
+    Raises:
+        CheckpointError: a part is unknown, or the weights do not fit it; names the key.
+        SpeechError: the decoder cannot be made.
+    """
+    recipe = content["recipe"]
+    try:
+        text_encoder = create(recipe, "text_encoder", path)
+        features, normalization = (create(recipe, k, path) for k in ("features", "normalization"))
+        front_end = FrontEnd(features, normalization)
+        with torch.device("meta"):  # shapes alone, until they are known to be the weights'
+            network = create(recipe, "model", path)
+    except CheckpointError:
+        raise
+    except (SpeechError, AttributeError) as error:
+        raise CheckpointError(f"{path} does not describe a model: {first_line(error)}") from error
+    sizes = {"features": front_end.n_features, "tokens": text_encoder.n_tokens}
+    for name, number in sizes.items():
+        own = getattr(network, f"n_{name}")
+        if own != number:
+            raise CheckpointError(
+                f"{path} does not describe a model: it has {number} {name}, but its network {own}"
+            )
+    pipeline = _pipeline(front_end, network, content, path)
+    pipeline.eval()
+    chosen = decoder(text_encoder) if decoder else _decoder(recipe, path, text_encoder, options)
+    return Restored(pipeline, text_encoder, chosen, dict(content.get("metrics", {})))
+
+
+def _pipeline(
+    front_end: FrontEnd, network: DeepSpeech2, content: Mapping[str, Any], path: Path
+) -> Pipeline:
+    """The pipeline with its weights."""
+    if SESSION in content and STREAM in content:
+        stream = OnnxStream.of(content[SESSION], content[STREAM], network.n_tokens, path)
+        return OnnxStreamPipeline(front_end, network, content[SESSION], stream)
+    if SESSION in content:
+        check_ports(content[SESSION], INPUTS, OUTPUTS, path)
+        return OnnxPipeline(front_end, network, content[SESSION])
+    pipeline = Pipeline(front_end, network)
+    check_weights(pipeline, content["state_dict"], path)
+    network.to_empty(device="cpu")
+    load_weights(pipeline, content["state_dict"], path)
+    statistics = front_end.normalization
+    if isinstance(statistics, GlobalNormalization) and not statistics.fits(front_end.n_features):
+        raise CheckpointError(
+            f"{path} does not describe a model: the mean and std of its normalization must be"
+            f" {front_end.n_features} finite numbers each"
+        )
+    return pipeline
+
+
+def _decoder(
+    recipe: Mapping[str, Any],
+    path: Path,
+    text_encoder: TextEncoder,
+    options: Mapping[str, Any] | None,
+) -> decoding.Decoder:
+    own = recipe.get("decoder")
+    if not isinstance(own, Mapping):
+        raise CheckpointError(f"{path} lacks recipe key 'decoder'")
+    for key, value in (options or {}).items():
+        maker = COMPONENTS.get(str(own.get("name")))
+        if maker is not None and key not in inspect.signature(maker).parameters:
+            raise ConfigError(
+                f"decoder.{key}={value!r} does not exist: {path} names {own['name']}, which takes"
+                f" no such option; choose decoder=beam or decoder=beam_lm"
+            )
+    for key in ("lm", "lexicon"):  # a pipe or a device would never end
+        file = own.get(key)
+        place = resolve(file) if isinstance(file, str) else ""
+        if place and os.path.exists(place) and not os.path.isfile(place):
+            raise CheckpointError(
+                f"{path} names {printable(str(file))} as its {key}, which is no file"
+            )
+    changes = dict(options or {})
+    beam, nbest = changes.get("beam_size"), own.get("nbest")
+    if isinstance(beam, int) and isinstance(nbest, int) and "nbest" not in changes:
+        changes["nbest"] = max(1, min(nbest, beam))  # it was asked for with a wider beam
+    try:
+        decoder: decoding.Decoder = create(recipe, "decoder", path, text_encoder, **changes)
+    except SpeechError as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise type(error)(
+            f"the decoder of {path} cannot be made: {printable(str(error), 1000)}; decoder=beam"
+            " needs nothing else"
+        ) from error
+    return decoder

@@ -1,0 +1,31 @@
+"""Import of other programs' checkpoints, from the command line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from deepspeech2.errors import run_command
+from deepspeech2.extras.interchange import import_checkpoint
+from deepspeech2.extras.interchange.wording import summary, table
+from deepspeech2.paths import typed
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        description="Make a checkpoint of the predecessor or of deepspeech.pytorch ours."
+    )
+    parser.add_argument("checkpoint", type=typed, help="the other program's file; it is only read")
+    parser.add_argument("--output", type=Path, required=True, help="must not exist yet")
+    parser.add_argument("--quiet", action="store_true", help="do not list every weight")
+    options = parser.parse_args(arguments)
+    return run_command(lambda: _import(options))
+
+
+def _import(options: argparse.Namespace) -> None:
+    converted = import_checkpoint(options.checkpoint, options.output)
+    lines = summary(converted)
+    print("\n".join(lines if options.quiet else [*table(converted.moves), *lines]))
+    print(f"{options.output}: python inference.py inferencer.from_pretrained={options.output}")

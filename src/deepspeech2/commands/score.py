@@ -1,0 +1,124 @@
+"""Scoring of transcripts, from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from deepspeech2.errors import run_command
+from deepspeech2.escaping import one_line
+from deepspeech2.metrics import outputs, report
+from deepspeech2.metrics.normalizers import NORMALIZERS, normalizer
+from deepspeech2.metrics.predictions import Predictions
+from deepspeech2.paths import ROOT, typed
+from deepspeech2.text.normalization import Normalizer
+
+_HEARD = ["20"]
+_NAMED = 20  # characters that normalisation took out
+
+
+def main(description: str | None = None, arguments: Sequence[str] | None = None) -> int:
+    """Read, score, print: the exit status, 2 if something cannot be read."""
+    options = _parser(description).parse_args(arguments)
+    gc.disable()  # what is read is kept to the end: looking for garbage is a seventh of the time
+    return run_command(lambda: _print(options))
+
+
+def _print(options: argparse.Namespace) -> None:
+    found = _report(options)
+    for warning in report.warnings(found.remarks):
+        print(warning, file=sys.stderr)
+    for warning in report.warnings(found.other_remarks, f"{options.compare}: "):
+        print(warning, file=sys.stderr)
+    write = {"json": outputs.as_json, "csv": outputs.as_csv, "markdown": outputs.as_markdown}
+    print(write.get(options.form, outputs.as_text)(found))
+
+
+def _report(options: argparse.Namespace) -> report.Report:
+    """All that was asked for; the page is written."""
+    normalize = normalizer(options.normalizer)
+    predictions = report.read(options.dir_path, options.pred_dir, options.gt_dir)
+    if options.manifest:
+        predictions = report.with_fields(predictions, options.manifest)
+    if isinstance(normalize, Normalizer):
+        dropped = normalize.dropped(text for pair in predictions.pairs for text in pair)
+        named = ", ".join(f"{mark!r} {count}" for mark, count in dropped.most_common(_NAMED))
+        if named:
+            print(f"not compared: {one_line(named)}", file=sys.stderr)
+    wanted = report.Wanted(options.worst, options.confusions, options.by)
+    found = report.report(predictions, normalize, wanted, _other(options))
+    if options.html:
+        from deepspeech2.metrics.html import Heard, write_html  # soundfile is slow to load
+
+        title = options.dir_path or options.pred_dir
+        beside = [typed(path).parent for path in (title, options.manifest) if path]
+        folders = [Path(), ROOT, *beside]
+        heard = Heard(0, options.audio, folders)
+        if len(options.audio) == 1 and options.audio[0].isdecimal():
+            heard = Heard(int(options.audio[0]), (), folders)
+        write_html(found, options.html, title, heard, options.compare or "")
+        place = one_line(str(Path(options.html).absolute()))
+        print(f"the page of errors is {place}", file=sys.stderr)  # standard output may be JSON
+    return found
+
+
+def _other(options: argparse.Namespace) -> Predictions | None:
+    """What is compared with, in the form of the first."""
+    if not options.compare:
+        return None
+    if options.gt_dir:
+        return report.read(None, options.compare, options.gt_dir)
+    return report.read(options.compare, None, None)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a number from 0, but is {text!r}")
+    return int(text)
+
+
+def _parser(description: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dir_path", metavar="PATH", help="predictions with their references")
+    parser.add_argument("--pred_dir", metavar="PATH", help="predictions")
+    parser.add_argument("--gt_dir", metavar="PATH", help="references of the same names")
+    parser.add_argument(
+        "--normalizer",
+        choices=NORMALIZERS,
+        default="default",
+        help="; ".join(f"{name}: {what}" for name, what in NORMALIZERS.items()).replace("%", "%%"),
+    )
+    for name, what in (("worst", "utterances, aligned"), ("confusions", "of a kind")):
+        parser.add_argument(f"--{name}", type=_count, default=0, metavar="N", help=f"show N {what}")
+    parser.add_argument(
+        "--by", action="append", default=[], metavar="FIELD", help="slice by speaker, duration ..."
+    )
+    parser.add_argument("--manifest", metavar="PATH", help="JSON lines with more fields by id")
+    parser.add_argument(
+        "--compare", metavar="PATH", help="another system's predictions for the same utterances"
+    )
+    parser.add_argument(
+        "--html", metavar="FILE", help="write a page to look at the errors, of both if compared"
+    )
+    parser.add_argument(
+        "--audio",
+        nargs="+",
+        default=_HEARD,
+        metavar="N",
+        help="whose sound is in the page: so many of the worst, or ids (default: 20)",
+    )
+    form = parser.add_mutually_exclusive_group()
+    for name, what in (
+        ("json", "one JSON object"),
+        ("csv", "a row for each utterance"),
+        ("markdown", "Markdown tables"),
+    ):
+        form.add_argument(
+            f"--{name}", dest="form", action="store_const", const=name, help=f"print {what}"
+        )
+    return parser

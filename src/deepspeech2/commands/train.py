@@ -1,0 +1,261 @@
+"""A training run from its config."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from deepspeech2 import checkpoint
+from deepspeech2.checkpoint import COMPONENTS
+from deepspeech2.commands.training_data import open_training_data
+from deepspeech2.config.components import TARGET, create, group, plain, settings_of, target
+from deepspeech2.config.optimization import optimizer_and_schedule, planned, planned_before
+from deepspeech2.datasets.loader import SpeechLoader
+from deepspeech2.decoding import Decoder, GreedyDecoder
+from deepspeech2.engine import Engine
+from deepspeech2.errors import CheckpointError, ConfigError, SpeechError
+from deepspeech2.files import plain_name, write_whole
+from deepspeech2.hardware import cpus, processor
+from deepspeech2.paths import resolve
+from deepspeech2.pipeline import Pipeline
+from deepspeech2.processes import start_tracker
+from deepspeech2.ranks import n_ranks
+from deepspeech2.settings import TrainerSettings
+from deepspeech2.text import TextEncoder
+from deepspeech2.trainer import (
+    EpochEnd,
+    Keeper,
+    Learner,
+    Progress,
+    RunFolder,
+    Showroom,
+    Trainer,
+    TrainingData,
+    Validator,
+    freeze,
+    logging_to,
+    start_from,
+    training_plan,
+)
+from deepspeech2.transforms import GlobalNormalization
+from deepspeech2.writer import JsonlWriter, MultiWriter, NullWriter, Writer
+
+log = logging.getLogger(__name__)
+
+
+def train(config: DictConfig) -> int:
+    """Train as ``config`` says; returns the exit status."""
+    settings = settings_of(config, TrainerSettings)
+    start_tracker()
+    engine = Engine(settings.device, settings.precision, settings.threads)
+    run_name = plain_name(str(group(config, "writer").get("run_name") or ""), "writer.run_name")
+    folder = _open_folder(settings, run_name, engine)
+    try:
+        with logging_to(folder.path / "info.log", engine.rank):
+            trainer = _assemble(config, settings, engine, folder)
+            try:
+                status = trainer.run()
+            finally:
+                trainer.closing.writer.close()
+    finally:
+        folder.release()
+    engine.close()
+    return status
+
+
+def _open_folder(settings: TrainerSettings, run_name: str, engine: Engine) -> RunFolder:
+    folder: RunFolder | None = None
+    path = resolve(settings.save_dir) / run_name
+    start = settings.from_pretrained and resolve(settings.from_pretrained)
+    if settings.override and start and start.resolve().is_relative_to(path.resolve()):
+        raise ConfigError(
+            f"trainer.from_pretrained={settings.from_pretrained} lies in the run that"
+            " trainer.override=true would move aside: choose another writer.run_name"
+        )
+    if engine.is_main:
+        folder = RunFolder.open(
+            settings.save_dir, run_name, resume=settings.resume_from, override=settings.override
+        )
+    engine.barrier()
+    return folder or RunFolder(path)
+
+
+def _assemble(
+    config: DictConfig, settings: TrainerSettings, engine: Engine, folder: RunFolder
+) -> Trainer:
+    text_encoder: TextEncoder = create(group(config, "text_encoder"), "text_encoder")
+    torch.manual_seed(settings.seed)
+    pipeline, recipe = _pipeline(config, text_encoder)
+    decoders = _decoders(config, text_encoder)
+    recipe["decoder"] = {"name": type(decoders[-1]).__name__, **decoders[-1].settings}
+    data = open_training_data(config, settings, engine, text_encoder, pipeline, folder.path)
+    resumed = folder.find(settings.resume_from) if settings.resume_from else None
+    content = checkpoint.load(resumed) if resumed else None
+    if settings.from_pretrained and content is None:
+        start = resolve(settings.from_pretrained)
+        for line in start_from(pipeline, recipe, checkpoint.load(start), start):
+            log.info("%s", line)
+    if content is not None and resumed is not None:
+        _check_start(settings, content, resumed)
+    if content is None:
+        _fit(pipeline, data.train, engine)
+    if settings.freeze:
+        frozen = freeze(pipeline.network, settings.freeze)
+        log.info("%d tensors of the network are frozen", len(frozen))
+    optimizer, schedule = optimizer_and_schedule(config, pipeline, data.train, settings, engine)
+    learner = Learner(
+        engine,
+        pipeline,
+        optimizer,
+        schedule,
+        max_grad_norm=settings.max_grad_norm,
+        seed=settings.seed,
+        ema=settings.ema,
+    )
+    plan = training_plan(data.train, settings, engine.world_size) | planned(config)
+    keeper = Keeper(learner, recipe, _as_trained(config, content), plan)
+    # a checkpoint that does not fit is refused before anything in the folder changes
+    progress = Progress()
+    if content is not None and resumed is not None:
+        progress = keeper.resume(content, resumed, planned_before(content, config))
+        if resumed.resolve().parent != folder.path.resolve():
+            progress.best, progress.waited = None, 0  # of files that are elsewhere
+        log.info("Resumed from %s at step %d", resumed, progress.step)
+    steps = engine.host.numbers(progress.step)
+    if steps.min() != steps.max():
+        raise CheckpointError(
+            f"the ranks found different checkpoints in {folder.path} (steps"
+            f" {int(steps.min())} to {int(steps.max())}): it must lie on a disk that all share"
+        )
+    if engine.is_main:
+        write_whole(folder.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+    resume_step = progress.step if settings.resume_from else None
+    writer = _writer(config, folder.path, engine, resume_step)
+    show = Showroom(writer, pipeline, text_encoder, folder.path / "metrics.jsonl", settings.seed)
+    validator = Validator(learner, decoders, text_encoder, show)
+    closing = EpochEnd(settings, learner, data, validator, keeper, show, folder, writer)
+    trainer = Trainer(closing)
+    trainer.start_at(progress, {} if content is None else content.get("metrics", {}))
+    _describe(pipeline, data, engine)
+    return trainer
+
+
+def _check_start(settings: TrainerSettings, content: Mapping[str, Any], path: Path) -> None:
+    """Raise CheckpointError if the run is to have begun with other weights than it has."""
+    before, now = (content.get("config") or {}).get("trainer"), settings.from_pretrained
+    if not now or not isinstance(before, Mapping):
+        return
+    then = before.get("from_pretrained")
+    if not isinstance(then, str) or resolve(then) != resolve(now):
+        raise CheckpointError(
+            f"{path} was trained with trainer.from_pretrained={then} where this run has {now}:"
+            " resume with the same, or start a new run with another writer.run_name"
+        )
+
+
+def _as_trained(config: DictConfig, resumed: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The config for checkpoints; one that was resumed keeps what its first part started from."""
+    found: dict[str, Any] = plain(config)
+    before = ((resumed or {}).get("config") or {}).get("trainer")
+    found["trainer"]["from_pretrained"] = (
+        (before.get("from_pretrained") if isinstance(before, dict) else None)
+        if resumed
+        else found["trainer"].get("from_pretrained")
+    )
+    return found
+
+
+def _recipe_part(node: Mapping[str, Any] | None, key: str, **derived: Any) -> dict[str, Any]:
+    """The part of a checkpoint's recipe that a config node describes.
+
+    Raises:
+        ConfigError: its class is not one that checkpoints may name.
+    """
+    if node is None:
+        return {"name": "NoNormalization"}
+    found = target(node, key)
+    if COMPONENTS.get(found.__name__) is not found:
+        raise ConfigError(
+            f"{key}._target_={node[TARGET]} cannot be read back from a checkpoint: add the class"
+            " to COMPONENTS in src/deepspeech2/checkpoint/recipe.py"
+        )
+    options = {name: value for name, value in node.items() if name != TARGET}
+    return {"name": found.__name__, **options, **derived}
+
+
+def _pipeline(
+    config: DictConfig, text_encoder: TextEncoder
+) -> tuple[Pipeline, dict[str, dict[str, Any]]]:
+    """Front end, network and loss, and the recipe by which a checkpoint rebuilds them."""
+    transforms = group(config, "transforms")
+    front_end = create(transforms, "transforms")
+    derived = {"n_features": front_end.n_features, "n_tokens": text_encoder.n_tokens}
+    model = group(config, "model")
+    network = create(model, "model", **derived)
+    loss = create(group(config, "loss_function"), "loss_function")
+    recipe = {
+        "model": _recipe_part(model, "model", **derived),
+        "features": _recipe_part(transforms["features"], "transforms.features"),
+        "normalization": _recipe_part(transforms.get("normalization"), "transforms.normalization"),
+        "text_encoder": {"name": type(text_encoder).__name__, **text_encoder.settings},
+    }
+    return Pipeline(front_end, network, loss), recipe
+
+
+def _decoders(config: DictConfig, text_encoder: TextEncoder) -> list[Decoder]:
+    """Greedy always, and the configured one where it is another."""
+    chosen: Decoder = create(group(config, "decoder"), "decoder", text_encoder)
+    greedy = GreedyDecoder(text_encoder)
+    return [greedy] if chosen.name == greedy.name else [greedy, chosen]
+
+
+def _fit(pipeline: Pipeline, loader: SpeechLoader, engine: Engine) -> None:
+    """Fit the features' normalisation on the first rank's share, for all ranks alike."""
+    normalization = pipeline.front_end.normalization
+    if not isinstance(normalization, GlobalNormalization) or normalization.fitted:
+        return
+    if engine.is_main:
+        with closing(loader.pass_once()) as batches:
+            pipeline.front_end.fit(batch.waveforms for batch in batches if len(batch))
+    normalization.load_state_dict(engine.host.objects(normalization.state_dict())[0])
+
+
+def _writer(config: DictConfig, run_dir: Path, engine: Engine, resume_step: int | None) -> Writer:
+    if not engine.is_main:
+        return NullWriter()
+    files = JsonlWriter(run_dir, resume_step=resume_step)
+    derived = {"run_dir": run_dir, "config": plain(config), "resume_step": resume_step}
+    try:
+        return MultiWriter([files, create(group(config, "writer"), "writer", **derived)])
+    except SpeechError:
+        files.close()
+        raise
+
+
+def _describe(pipeline: Pipeline, data: TrainingData, engine: Engine) -> None:
+    n_parameters = sum(p.numel() for p in pipeline.parameters())
+    utterances = data.train.dataset.utterances
+    hours = sum(utterance.duration for utterance in utterances) / 3600
+    log.info(
+        "%.2f M parameters on %s; %d utterances, %.2f h to train on, %.1f %% padding",
+        n_parameters / 1e6,
+        engine.device,
+        len(utterances),
+        hours,
+        100 * data.train.padding(),
+    )
+    gpu = torch.cuda.get_device_name(engine.device) if engine.device.type == "cuda" else None
+    log.info(
+        "machine: %s, %d cores; %s; torch %s, %d threads",
+        processor(),
+        cpus(),
+        f"{n_ranks()} x {gpu}" if gpu else "no GPU",
+        torch.__version__,
+        torch.get_num_threads(),
+    )

@@ -1,0 +1,86 @@
+"""What constructors take: asked of the class, or read from its source without importing it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import typing
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from deepspeech2.paths import PACKAGE
+from deepspeech2.settings import values
+
+
+class Signature(NamedTuple):
+    """The arguments of a constructor by name, with their annotations, None where unknown."""
+
+    hints: Mapping[str, Any]
+    takes_any: bool
+    """Whether there is a ``**options``, so that no name is wrong."""
+
+
+def of_class(made: type) -> Signature:
+    """What ``made`` takes."""
+    parameters = inspect.signature(made).parameters
+    try:
+        hints = typing.get_type_hints(made.__init__, include_extras=True)  # type: ignore[misc]
+    except (NameError, TypeError):  # of another library, imported for its checker alone
+        hints = {}
+    return Signature(
+        {name: hints.get(name) for name in parameters if name != "self"},
+        any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()),
+    )
+
+
+@cache
+def in_source(target: str) -> Signature | None:
+    """What the class ``target`` of this program takes; None for others, and where it is inherited.
+
+    Most components import torch, which takes seconds; a typo is to be told at once.
+    """
+    module, _, name = target.rpartition(".")
+    if not module.startswith(f"{PACKAGE.name}."):
+        return None
+    body = _parsed(module)
+    for node in body:
+        if isinstance(node, ast.ImportFrom) and name in {each.name for each in node.names}:
+            return in_source(f"{node.module}.{name}")
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            made = [each for each in node.body if getattr(each, "name", "") == "__init__"]
+            return _read(made[0].args, body) if _is_function(made) else None
+    return None
+
+
+def _is_function(found: Sequence[ast.stmt]) -> typing.TypeGuard[Sequence[ast.FunctionDef]]:
+    return len(found) == 1 and isinstance(found[0], ast.FunctionDef)
+
+
+def _parsed(module: str) -> list[ast.stmt]:
+    place = PACKAGE.joinpath(*module.split(".")[1:])
+    for path in (place.with_suffix(".py"), place / "__init__.py"):
+        if path.is_file():
+            return ast.parse(path.read_text("utf-8")).body
+    return []
+
+
+def _read(arguments: ast.arguments, body: Sequence[ast.stmt]) -> Signature:
+    names = {**vars(typing), **vars(values), "Sequence": Sequence, "Path": Path}
+    for node in body:  # the module's own names of kinds
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            names[node.targets[0].id] = _evaluated(node.value, names)
+    every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)[1:]
+    hints = {each.arg: _evaluated(each.annotation, names) for each in every}
+    return Signature(hints, arguments.kwarg is not None)
+
+
+def _evaluated(expression: ast.expr | None, names: Mapping[str, Any]) -> Any:
+    """The kind that our own source names; None for what only an import could tell."""
+    if expression is None:
+        return None
+    try:
+        return eval(ast.unparse(expression), dict(names))
+    except Exception:  # names of the modules that are not imported, and what is no kind
+        return None

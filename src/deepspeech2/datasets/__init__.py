@@ -1,0 +1,28 @@
+"""Corpora of utterances, and the loader that makes batches of them."""
+
+from deepspeech2.datasets.audio_corpus import AudioCorpus
+from deepspeech2.datasets.bucketing import BucketBatchSampler, plan_epoch
+from deepspeech2.datasets.collate import collate
+from deepspeech2.datasets.corpus import Corpus, Exclusion
+from deepspeech2.datasets.dataset import SpeechDataset
+from deepspeech2.datasets.directory import DirectoryCorpus
+from deepspeech2.datasets.librispeech import LibriSpeechCorpus
+from deepspeech2.datasets.loader import Position, SpeechLoader
+from deepspeech2.datasets.manifest import ManifestCorpus
+from deepspeech2.datasets.spoken import SpokenCorpus
+
+__all__ = [
+    "AudioCorpus",
+    "BucketBatchSampler",
+    "Corpus",
+    "DirectoryCorpus",
+    "Exclusion",
+    "LibriSpeechCorpus",
+    "ManifestCorpus",
+    "Position",
+    "SpeechDataset",
+    "SpeechLoader",
+    "SpokenCorpus",
+    "collate",
+    "plan_epoch",
+]

@@ -1,0 +1,120 @@
+"""Utterances as waveforms and labels, one by one or a batch at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import get_args
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from deepspeech2.datasets.audio_store import AudioStore, FileStore, MemoryStore, Samples, fill
+from deepspeech2.datasets.collate import pad_labels, pad_waveforms
+from deepspeech2.datasets.corpus_cache import open_cache
+from deepspeech2.errors import AudioError, ConfigError
+from deepspeech2.settings.training import CacheKind
+from deepspeech2.types import Batch, Failure, Sample, Utterance
+
+CACHE_KINDS: tuple[CacheKind, ...] = get_args(CacheKind)
+
+
+class SpeechDataset(Dataset[Sample | Failure]):
+    """Waveforms and labels of utterances.
+
+    Args:
+        utterances: what to read.
+        encode: from a transcript to token indices.
+        sample_rate: of the waveforms delivered, in Hz.
+        cache: what is kept of decoded audio, which takes 115 MB an hour at 16 kHz.
+            "none": nothing, files are decoded whenever they are asked for.
+            "memory": what was read once, as 16-bit integers. Sensible for small corpora without
+            workers: every worker keeps its own.
+            "disk": all of it, decoded here and now unless ``cache_dir`` holds it already; see
+            :func:`~deepspeech2.datasets.corpus_cache.open_cache`. Workers share it.
+            Both caches deliver the same, to the bit, whoever reads it and however often.
+        cache_dir: where the cache on the disk lies.
+
+    An item is a :class:`Failure` where the audio cannot be read, so that one bad file does not
+    end a run; anything else that goes wrong is raised. An utterance without a transcript has no
+    labels.
+
+    Raises:
+        ConfigError: ``sample_rate`` is not positive, or ``cache`` is none of these.
+        ManifestError: the cache cannot be written.
+    """
+
+    def __init__(
+        self,
+        utterances: Sequence[Utterance],
+        encode: Callable[[str], Sequence[int]],
+        *,
+        sample_rate: int = 16000,
+        cache: CacheKind = "none",
+        cache_dir: Path | None = None,
+    ) -> None:
+        if sample_rate < 1:
+            raise ConfigError(f"sample_rate must be positive, but is {sample_rate}")
+        if cache not in CACHE_KINDS:
+            raise ConfigError(f"cache must be one of {', '.join(CACHE_KINDS)}, but is {cache!r}")
+        self.utterances = utterances
+        self.encode = encode
+        self.sample_rate = sample_rate
+        self.cache = cache
+        self._audio = _store(utterances, sample_rate, cache, cache_dir)
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def __getitem__(self, index: int) -> Sample | Failure:
+        utterance = self.utterances[index]
+        try:
+            samples = self._audio[index]
+        except AudioError as error:
+            return Failure(utterance, str(error), error.seconds)
+        waveform = torch.empty(len(samples))
+        fill(waveform.numpy(), samples)
+        return Sample(utterance, waveform, self._labels(utterance))
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """The items ``indices`` as :func:`~deepspeech2.datasets.collate.collate` would put them
+        together.
+
+        PyTorch's workers ask for this in place of the items. Samples go from where they lie
+        straight to their place in the batch.
+        """
+        rows: list[Samples] = []
+        readable: list[Utterance] = []
+        failures: list[Failure] = []
+        for index in indices:
+            utterance = self.utterances[index]
+            try:
+                rows.append(self._audio[index])
+            except AudioError as error:
+                failures.append(Failure(utterance, str(error), error.seconds))
+            else:
+                readable.append(utterance)
+        return Batch(
+            waveforms=pad_waveforms(rows),
+            labels=pad_labels([self._labels(utterance) for utterance in readable]),
+            utterances=tuple(readable),
+            failures=tuple(failures),
+        )
+
+    def _labels(self, utterance: Utterance) -> Tensor:
+        """(L,) int64."""
+        labels = [] if utterance.text is None else list(self.encode(utterance.text))
+        return torch.tensor(labels, dtype=torch.int64)
+
+
+def _store(
+    utterances: Sequence[Utterance], sample_rate: int, cache: CacheKind, cache_dir: Path | None
+) -> AudioStore:
+    if cache == "none":
+        return FileStore(utterances, sample_rate)
+    if cache == "memory":
+        return MemoryStore(utterances, sample_rate)
+    if cache_dir is None:
+        raise ConfigError("cache_dir must name a folder where cache is 'disk', but is None")
+    return open_cache(utterances, cache_dir, sample_rate=sample_rate)

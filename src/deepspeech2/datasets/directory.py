@@ -1,0 +1,160 @@
+"""A plain folder of recordings, with transcripts beside them or without."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from deepspeech2.audio.probing import probe_all
+from deepspeech2.audio.reading import AudioInfo
+from deepspeech2.datasets.corpus import Corpus, Exclusion, audio_fault, plain_ids, select
+from deepspeech2.datasets.folders import Folder, hidden, read_transcripts, walk
+from deepspeech2.errors import ManifestError
+from deepspeech2.paths import resolve
+from deepspeech2.types import Utterance
+
+
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """``relative`` is its path below the folder searched, ``text`` None without a transcript."""
+
+    path: Path
+    relative: str
+    text: str | None
+
+
+class DirectoryCorpus(Corpus):
+    """All recordings below a folder, or a single recording, sorted by path.
+
+    A transcript is taken from ``*.trans.txt`` (LibriSpeech's layout), otherwise from
+    ``<stem>.txt`` below ``transcripts`` or beside the recording; without one the text is None.
+    ``DIR/audio`` beside ``DIR/transcriptions`` is recognised when ``DIR`` is given. Files that
+    are no audio by their ending are ignored.
+
+    Args:
+        directory: the folder or file; a relative path counts from the repository's root.
+        hours: how many hours to keep, by a hash of the ids: a subset of more hours.
+        limit: how many utterances to keep, counted after the other filters.
+        max_audio_length: seconds; longer utterances are left out.
+        max_text_length: characters; utterances with longer transcripts are left out.
+        name: what the corpus is called; by default the name of ``directory``.
+        transcripts: a folder of ``<stem>.txt``, flat or with the subfolders of ``directory``.
+
+    Raises:
+        ConfigError: an option is not positive, or there are fewer hours.
+        ManifestError: a folder is missing, or no utterance is left.
+    """
+
+    def __init__(
+        self,
+        directory: str | Path,
+        *,
+        hours: float | None = None,
+        limit: int | None = None,
+        max_audio_length: float | None = None,
+        max_text_length: int | None = None,
+        name: str | None = None,
+        transcripts: str | Path | None = None,
+    ) -> None:
+        place = resolve(directory)
+        texts = None if transcripts is None else resolve(transcripts)
+        if texts is not None and not texts.is_dir():
+            raise ManifestError(f"{texts} is no folder: check transcripts")
+        recordings, faults = _find(place, texts)
+        utterances, unreadable = _utterances(recordings)
+        kept, filtered = select(
+            utterances,
+            hours=hours,
+            limit=limit,
+            max_audio_length=max_audio_length,
+            max_text_length=max_text_length,
+        )
+        if name is None:
+            name = place.stem if place.is_file() else place.resolve().name
+        super().__init__(name, kept, (*faults, *unreadable, *filtered), place=place)
+
+
+def recordings_corpus(paths: Sequence[Path], *, name: str) -> Corpus:
+    """The recordings ``paths`` in their order, each with the transcript that lies beside it.
+
+    What does not exist or cannot be read is left out, with its reason.
+
+    Raises:
+        ManifestError: none of them can be used.
+    """
+    found: list[_Recording] = []
+    faults: list[Exclusion] = []
+    for path in paths:
+        recordings, exclusions = _recordings(Folder(path.parent, "", (path.name,), (), ""), None)
+        found += [replace(each, relative=str(path)) for each in recordings]
+        faults += exclusions
+    utterances, unreadable = _utterances(found)
+    return Corpus(name, utterances, (*faults, *unreadable))
+
+
+def _find(place: Path, texts: Path | None) -> tuple[list[_Recording], list[Exclusion]]:
+    if place.is_file():
+        folder = Folder(place.parent, "", (place.name,), (), "")
+        return _recordings(folder, texts)
+    if not place.is_dir():
+        raise ManifestError(f"{place} does not exist: give a recording or a folder of recordings")
+    if texts is None and (place / "audio").is_dir() and (place / "transcriptions").is_dir():
+        place, texts = place / "audio", place / "transcriptions"
+    recordings: list[_Recording] = []
+    exclusions: list[Exclusion] = []
+    folders = list(walk(place))
+    for folder in folders:
+        found, faults = _recordings(folder, texts)
+        recordings.extend(found)
+        exclusions.extend(faults)
+    return recordings, [*exclusions, *hidden(folders)]
+
+
+def _recordings(folder: Folder, texts: Path | None) -> tuple[list[_Recording], list[Exclusion]]:
+    known, exclusions = read_transcripts(folder)
+    recordings: list[_Recording] = []
+    for name in folder.audio:
+        stem = os.path.splitext(name)[0]
+        relative = folder.relative + name
+        text = known.get(stem)
+        if text is None:
+            candidates = (
+                [folder.path / f"{stem}.txt"]
+                if texts is None
+                else [texts / folder.relative / f"{stem}.txt", texts / f"{stem}.txt"]
+            )
+            path = next((path for path in candidates if path.is_file()), None)
+            try:
+                text = None if path is None else _read(path)
+            except UnicodeDecodeError:
+                exclusions.append(Exclusion(relative, f"its transcript {path} is not UTF-8"))
+                continue
+            except OSError as error:
+                reason = f"its transcript {path} cannot be read: {error.strerror}"
+                exclusions.append(Exclusion(relative, reason))
+                continue
+        recordings.append(_Recording(folder.path / name, relative, text))
+    return recordings, exclusions
+
+
+def _read(path: Path) -> str:
+    """The words of a transcript, on one line."""
+    return " ".join(path.read_text(encoding="utf-8-sig").split())
+
+
+def _utterances(recordings: list[_Recording]) -> tuple[list[Utterance], list[Exclusion]]:
+    paths = [PurePosixPath(recording.relative) for recording in recordings]
+    ids = plain_ids([(path.stem, path) for path in paths])
+    infos = probe_all([recording.path for recording in recordings])
+    utterances: list[Utterance] = []
+    exclusions: list[Exclusion] = []
+    for id_, recording, info in zip(ids, recordings, infos, strict=True):
+        if isinstance(info, AudioInfo):
+            utterances.append(Utterance(id_, recording.path, info.duration, recording.text))
+        else:
+            broken = Utterance(id_, recording.path, info.seconds, recording.text)
+            reason = audio_fault(info, recording.path)
+            exclusions.append(Exclusion(recording.relative, reason, broken))
+    return utterances, exclusions

@@ -1,0 +1,122 @@
+"""LibriSpeech (OpenSLR 12), mini LibriSpeech (OpenSLR 31) and whatever has their layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path, PurePath
+
+from deepspeech2.datasets.corpus import Corpus, Exclusion, select
+from deepspeech2.datasets.download import SPLITS, download_split
+from deepspeech2.datasets.index import open_index, uncollected
+from deepspeech2.datasets.subsets import SHARES, take_share
+from deepspeech2.errors import ConfigError, ManifestError
+from deepspeech2.paths import resolve
+from deepspeech2.types import Utterance
+from deepspeech2.user_cache import user_folder
+
+GROUPS = {
+    "train_all": ("train-clean-100", "train-clean-360", "train-other-500"),
+    "train_mini": ("train-clean-5",),
+    "dev_mini": ("dev-clean-2",),
+}
+"""Names for several splits, or for one that is known by another name."""
+
+
+class LibriSpeechCorpus(Corpus):
+    """One or several splits of LibriSpeech, or any folder in its layout.
+
+    The layout is ``speaker/chapter/*.trans.txt`` with lines "ID TEXT" and a recording ``ID.*``
+    beside it, in any format that libsndfile reads. Utterances come in the order of the parts,
+    within a part sorted by path. Transcripts are left as the corpus writes them.
+
+    Args:
+        part: a split, a key of ``GROUPS`` or of ``SHARES``, a folder below ``data_dir``, or a
+            list of these.
+        data_dir: where splits lie, themselves or below ``LibriSpeech``; a relative path counts
+            from the repository's root.
+        hours: how many hours to keep over all parts, by a hash of the ids: a subset of more hours.
+        limit: how many utterances to keep, counted over all parts after the other filters.
+        max_audio_length: seconds; longer utterances are left out.
+        max_text_length: characters; utterances with longer transcripts are left out.
+        index_dir: where indexes of the parts are kept; None: the user's cache folder.
+        download: whether a split that is missing is downloaded to ``data_dir``.
+        n_workers: threads that read headers for an index; None for a number that suits.
+
+    Raises:
+        ConfigError: an option is out of range, or a part lies outside ``data_dir``.
+        ManifestError: a part is missing, or no utterance is left.
+        DownloadError: a split cannot be downloaded.
+    """
+
+    def __init__(
+        self,
+        part: str | Sequence[str],
+        data_dir: str | Path,
+        *,
+        hours: float | None = None,
+        limit: int | None = None,
+        max_audio_length: float | None = None,
+        max_text_length: int | None = None,
+        index_dir: str | Path | None = None,
+        download: bool = True,
+        n_workers: int | None = None,
+    ) -> None:
+        names = (part,) if isinstance(part, str) else tuple(part)
+        if not names:
+            raise ConfigError("part must name at least one split or folder, but is empty")
+        root = resolve(data_dir)
+        indexes = user_folder() / "index" if index_dir is None else resolve(index_dir)
+        with uncollected():
+            utterances: list[Utterance] = []
+            exclusions: list[Exclusion] = []
+            for split in chain.from_iterable(GROUPS.get(name, (name,)) for name in names):
+                folder = find_part(split, root, download=download)
+                shared = split in SHARES and folder.name != split
+                name = SHARES[split] if shared else split
+                index = open_index(folder, indexes, name, n_workers=n_workers)
+                if shared:
+                    index = take_share(split, *index, folder)
+                utterances.extend(index[0])
+                exclusions.extend(index[1])
+            kept, filtered = select(
+                utterances,
+                hours=hours,
+                limit=limit,
+                max_audio_length=max_audio_length,
+                max_text_length=max_text_length,
+            )
+        super().__init__(
+            "+".join(names), kept, (*exclusions, *filtered), place=f"{root} ({'+'.join(names)})"
+        )
+
+
+def find_part(part: str, data_dir: Path, *, download: bool) -> Path:
+    """The folder of ``part``, downloaded first if it is a known split that is missing.
+
+    For a share without a folder of its own it is that of the split which the share is part of.
+
+    Raises:
+        ConfigError: ``part`` is absolute or leads out of ``data_dir``.
+        ManifestError: there is no such folder and nothing to download.
+    """
+    path = PurePath(part)
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        raise ConfigError(f"part must name a folder below data_dir, but is {part!r}")
+    # The archives unpack to LibriSpeech/<split>; other copies keep the splits side by side.
+    for folder in (data_dir / part, data_dir / "LibriSpeech" / part):
+        if folder.is_dir():
+            return folder
+    if part in SHARES:
+        return find_part(SHARES[part], data_dir, download=download)
+    if part not in SPLITS:
+        raise ManifestError(
+            f"{data_dir / part} does not exist and {part!r} is no split of LibriSpeech "
+            f"({', '.join(SPLITS)}): check part and data_dir"
+        )
+    if not download:
+        raise ManifestError(
+            f"{data_dir / part} does not exist: set data_dir to where LibriSpeech lies, "
+            f"or download=true to fetch {part}"
+        )
+    return download_split(part, data_dir)

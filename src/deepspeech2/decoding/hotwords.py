@@ -1,0 +1,132 @@
+"""Phrases that matter: an automaton that notices them while the text grows.
+
+A. Aho, M. Corasick, Efficient string matching, 1975. A phrase stands between spaces, so that no
+part of a longer word counts; in an alphabet without a space it counts anywhere. While it is being
+spelled it has a share of its boost, which it loses again if the text goes on otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepspeech2.decoding.kernels.lm import HOT_STATE
+from deepspeech2.errors import ConfigError
+from deepspeech2.text import TextEncoder
+
+Hotwords = Sequence[str] | Mapping[str, float] | None
+
+
+def phrases(
+    hotwords: Hotwords, default_boost: float, text_encoder: TextEncoder
+) -> dict[str, float]:
+    """Normalised phrases and their boosts in nats.
+
+    Args:
+        hotwords: phrases, or phrases with boosts of their own; None: none.
+        default_boost: of those that have none.
+        text_encoder: knows case and alphabet.
+
+    Raises:
+        ConfigError: a phrase is empty or holds a character outside the alphabet, or a boost is
+            not a number of at least 0.
+    """
+    if isinstance(hotwords, str):
+        raise ConfigError(f"hotwords must be a list of phrases, but is {hotwords!r}")
+    given = dict(hotwords) if isinstance(hotwords, Mapping) else dict.fromkeys(hotwords or ())
+    found: dict[str, float] = {}
+    for phrase, boost in given.items():
+        text = text_encoder.normalize(str(phrase))
+        unknown = text_encoder.unknown(text)
+        if not text or unknown:
+            reason = f"holds {min(unknown)!r}, which the alphabet lacks" if unknown else "is empty"
+            raise ConfigError(f"hotwords must be phrases of the alphabet, but {phrase!r} {reason}")
+        value = default_boost if boost is None else boost
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e6:
+            raise ConfigError(f"the boost of hotword {phrase!r} must be 0 or more, but is {value}")
+        found[text] = float(value)
+    return found
+
+
+def occurrences(phrase: str, text: str, *, spaced: bool) -> int:
+    """How often the normalised ``phrase`` occurs in ``text``, overlaps included.
+
+    Args:
+        spaced: whether the alphabet has a space; the phrase then counts as whole words alone.
+    """
+    border = " " if spaced else ""
+    pattern = re.escape(f"{border}{phrase}{border}")
+    return len(re.findall(f"(?={pattern})", f"{border}{text}{border}"))
+
+
+def fired(text: str, hotwords: Sequence[str], text_encoder: TextEncoder) -> tuple[str, ...]:
+    """Those of the normalised ``hotwords`` that occur in ``text``."""
+    spaced = text_encoder.space is not None
+    return tuple(phrase for phrase in hotwords if occurrences(phrase, text, spaced=spaced))
+
+
+def automaton(
+    boosts: Mapping[str, float], text_encoder: TextEncoder
+) -> tuple[NDArray[np.void], NDArray[np.int32], int]:
+    """States, transitions and the state at the beginning of an utterance.
+
+    Args:
+        boosts: normalised phrases and their nats.
+        text_encoder: spells them.
+
+    Returns:
+        (S,) of ``HOT_STATE``; (S, V) int32, the state after each token; the first state.
+    """
+    border = [] if text_encoder.space is None else [text_encoder.space]
+    children: list[dict[int, int]] = [{}]
+    credit, boost = [0.0], [0.0]
+    for phrase, value in boosts.items():
+        pattern = border + text_encoder.encode(phrase) + border
+        state = 0
+        for length, token in enumerate(pattern, start=1):
+            if token not in children[state]:
+                children[state][token] = len(children)
+                children.append({})
+                credit.append(0.0)
+                boost.append(0.0)
+            state = children[state][token]
+            if length < len(pattern):
+                share = (length - len(border)) / (len(pattern) - len(border))
+                credit[state] = max(credit[state], value * share)
+        boost[state] += value
+    after = _transitions(children, credit, boost, text_encoder.n_tokens)
+    states = np.zeros(len(children), dtype=HOT_STATE)
+    states["credit"], states["boost"] = credit, boost
+    return states, after, int(after[0, border[0]]) if border else 0
+
+
+def most_gained(states: NDArray[np.void], after: NDArray[np.int32]) -> NDArray[np.float64]:
+    """(V,) nats by which each token can raise a score: nothing for those of no phrase."""
+    worth = states["boost"] + states["credit"]
+    most = np.zeros(after.shape[1])
+    for credit, row in zip(states["credit"], after, strict=True):
+        np.maximum(most, worth[row] - credit, out=most)
+    return most
+
+
+def _transitions(
+    children: list[dict[int, int]], credit: list[float], boost: list[float], n_tokens: int
+) -> NDArray[np.int32]:
+    """Where each token leads; what ends or goes on in a shorter match counts as well."""
+    after = np.zeros((len(children), n_tokens), dtype=np.int32)
+    shorter = [0] * len(children)
+    queue = deque([0])
+    while queue:
+        state = queue.popleft()
+        credit[state] = max(credit[state], credit[shorter[state]])
+        boost[state] += boost[shorter[state]] if state else 0.0
+        after[state] = after[shorter[state]] if state else 0
+        for token, child in children[state].items():
+            shorter[child] = int(after[shorter[state], token]) if state else 0
+            after[state, token] = child
+            queue.append(child)
+    return after

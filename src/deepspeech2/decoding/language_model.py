@@ -1,0 +1,168 @@
+"""A word n-gram model bound to an alphabet and, if asked for, to a lexicon."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepspeech2.decoding.kernels.lm import Fusion
+from deepspeech2.decoding.spelling import Spellings, normalized, spellings
+from deepspeech2.errors import ConfigError, ManifestError
+from deepspeech2.text import TextEncoder
+from deepspeech2.text.ngram.cache import load_ngram
+from deepspeech2.text.ngram.files import open_text
+from deepspeech2.text.ngram.model import NGramModel
+
+_log = logging.getLogger(__name__)
+
+_MARKERS = {"<unk>", "<UNK>", "<s>", "</s>"}
+_LEAST_SPELLABLE = 0.5
+_SAMPLED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class FusedModel:
+    """A language model with weights.
+
+    Attributes:
+        model: the n-grams; its words are sorted as the text encoder writes them.
+        spellings: of the words that may be recognised.
+        weight: of the natural logarithm of the model's probability.
+        word_score: nats for each word.
+        unknown_score: nats for each word that is not spelled; None: there are none such.
+    """
+
+    model: NGramModel
+    spellings: Spellings
+    weight: float
+    word_score: float
+    unknown_score: float | None
+
+    @property
+    def digest(self) -> str:
+        """Tells models and lexicons of other content apart, by all words and some probabilities."""
+        nodes = self.model.nodes
+        some = nodes[:: max(1, len(nodes) // _SAMPLED)]
+        found = hashlib.sha256(repr((self.model.counts, self.spellings.n_words)).encode())
+        found.update("\n".join(self.spellings.ids).encode())
+        found.update(some["log10_probability"].tobytes() + some["log10_backoff"].tobytes())
+        return found.hexdigest()[:16]
+
+    def score(self, text: str) -> float:
+        """Nats for a text spelled in the alphabet, as the search counts them."""
+        words = text.split()
+        ids = [self.spellings.ids.get(word) for word in words]
+        spoken = [self.model.unknown if index is None else index for index in ids]
+        total = sum(self.model.log10_probabilities(spoken))
+        n_unknown = ids.count(None)
+        penalty = -math.inf if self.unknown_score is None else self.unknown_score
+        return (
+            self.weight * math.log(10.0) * total
+            + self.word_score * len(words)
+            + (penalty * n_unknown if n_unknown else 0.0)
+        )
+
+    def onto(self, fusion: Fusion) -> Fusion:
+        """``fusion`` with this model."""
+        nodes = self.model.nodes
+        weight = self.weight * math.log(10.0)
+        # only positive back-off weights can make a prefix better than was to be expected
+        surprise = max(0.0, float(nodes["log10_backoff"].max())) * (self.model.order - 1)
+        return fusion._replace(
+            has_lm=True,
+            lm=nodes,
+            spellings=self.spellings.nodes,
+            weight=weight,
+            word_score=float(self.word_score),  # a whole number would be compiled for anew
+            unknown_score=-math.inf if self.unknown_score is None else float(self.unknown_score),
+            unknown=self.model.unknown,
+            end=self.model.end,
+            start=self.model.start,
+            at_most=fusion.at_most + max(0.0, self.word_score) + weight * surprise,
+        )
+
+
+def load_model(
+    path: Path, text_encoder: TextEncoder, lexicon: Path | None, hot: Sequence[str] = ()
+) -> tuple[NGramModel, Spellings]:
+    """The model of an ARPA file and the words of it, or of the lexicon, that may be recognised.
+
+    Args:
+        path: the ARPA file; a cache is made of it.
+        text_encoder: normalises and spells the words.
+        lexicon: one word a line, whatever else stands behind it; None: the model's own words.
+        hot: spelled words that may be recognised besides.
+
+    Raises:
+        ManifestError: a file is missing or malformed.
+        ConfigError: alphabet, case or lexicon do not fit the model.
+    """
+    if text_encoder.space is None:
+        raise ConfigError(
+            "a language model of words needs a space between words, but the alphabet"
+            f" {text_encoder.alphabet!r} has none"
+        )
+    rules = f"{text_encoder.normalize!r}{text_encoder.alphabet * text_encoder.composes}"
+    model = load_ngram(path, key=text_encoder.spelled, key_name=rules, progress=True)
+    spelled = normalized(model.words, text_encoder)
+    words = None if lexicon is None else _read_lexicon(lexicon, text_encoder)
+    trie = spellings(
+        spelled,
+        model.nodes["log10_probability"][1 : 1 + len(spelled)],
+        model.unknown,
+        text_encoder,
+        lexicon=words,
+        more=hot,
+    )
+    _check(path, spelled, words, trie, text_encoder)
+    return model, trie
+
+
+def _read_lexicon(path: Path, text_encoder: TextEncoder) -> list[str]:
+    """The first word of each line; further columns, such as pronunciations, are not read."""
+    try:
+        with open_text(path) as file:
+            lines = file.read().decode("utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise ManifestError(f"decoder.lexicon={path} does not exist") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"decoder.lexicon={path} cannot be read: {error}") from error
+    words = normalized([line.split()[0] for line in lines if line.split()], text_encoder)
+    if not words:
+        raise ManifestError(f"decoder.lexicon={path} holds no word")
+    return words
+
+
+def _check(
+    path: Path,
+    spelled: list[str],
+    lexicon: list[str] | None,
+    trie: Spellings,
+    text_encoder: TextEncoder,
+) -> None:
+    n_words = len(set(lexicon) if lexicon is not None else set(spelled) - _MARKERS)
+    source = f"the lexicon for {path.name}" if lexicon is not None else str(path)
+    if trie.n_words < _LEAST_SPELLABLE * n_words:
+        example = next(
+            (word for word in lexicon or spelled if word not in _MARKERS
+             and text_encoder.unknown(word)), ""
+        )  # fmt: skip
+        raise ConfigError(
+            f"{trie.n_words} of the {n_words} words of {source} can be spelled with the alphabet"
+            f" {text_encoder.alphabet!r} in {text_encoder.normalize.case} case ({example!r} for"
+            " one cannot): choose a model of the same language, or another text_encoder"
+        )
+    if lexicon is not None and trie.n_unknown > _LEAST_SPELLABLE * trie.n_words:
+        raise ConfigError(
+            f"{path} knows only {trie.n_words - trie.n_unknown} of the {trie.n_words} words of"
+            " decoder.lexicon: choose a model and a lexicon that belong together"
+        )
+    _log.info(
+        "language model %s: %d words can be recognised, %d of the model or lexicon cannot be"
+        " spelled, %d of the lexicon or the hot words are unknown to the model",
+        path.name, trie.n_words, n_words - trie.n_words, trie.n_unknown,
+    )  # fmt: skip

@@ -1,0 +1,160 @@
+"""Fitting a calibration to what was heard of a development set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepspeech2.decoding import words
+from deepspeech2.errors import ManifestError
+from deepspeech2.evaluation import Recognized
+from deepspeech2.inference.calibration import Calibration, log_odds, surety
+from deepspeech2.inference.recognizer import Recognizer
+from deepspeech2.metrics.calibration import negative_log_likelihood, right_words
+from deepspeech2.metrics.edits import word_edits
+
+_STEEPEST = 100.0  # inverse temperatures lie between this and its inverse
+_STEPS = 100
+_CLOSE = 1e-10  # of a step
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An utterance with a reference, as one decoder heard it.
+
+    Attributes:
+        group: its speaker, or itself where that is unknown.
+        errors, reference_words: what its WER is made of.
+        confidences: (N,) of its words, without a calibration.
+        right: (N,) which of them are right.
+    """
+
+    group: str
+    errors: int
+    reference_words: int
+    confidences: tuple[float, ...]
+    right: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What came of a development set.
+
+    Attributes:
+        chosen: the better of temperature alone and of temperature and bias.
+        losses: nats a word under cross-validation: ``raw``, ``temperature``, ``with bias``.
+        held_out: (N,) the confidence of each word from the folds that it is no part of.
+    """
+
+    chosen: Calibration
+    losses: dict[str, float]
+    held_out: NDArray[np.float64]
+
+
+def judge(recognizer: Recognizer, result: Recognized, decoder: str) -> Judged:
+    """Align what ``decoder`` heard with the reference of ``result``, which must have one."""
+    best = result.hypotheses[decoder][0]
+    reference = result.reference or ""
+    timed = words(best, recognizer.seconds_per_frame, text_encoder=recognizer.text_encoder)
+    return Judged(
+        result.utterance.speaker or result.utterance.id,
+        word_edits(reference, best.text).errors,
+        len(reference.split()),
+        tuple(word.confidence for word in timed),
+        tuple(right_words(reference, best.text)),
+    )
+
+
+def fit(heard: Sequence[Judged], folds: int = 5) -> Fit:
+    """Fit temperature, with and without bias, and keep what predicts other speakers better.
+
+    Raises:
+        ManifestError: there are fewer utterances with words than ``folds``.
+    """
+    spoken = [each for each in heard if each.confidences]
+    if len(spoken) < folds:
+        raise ManifestError(
+            f"{len(spoken)} utterances with words are too few to calibrate with"
+            f" calibrator.folds={folds}: name more in datasets, or a model that hears more"
+        )
+    values = np.concatenate([each.confidences for each in spoken])
+    right = np.concatenate([each.right for each in spoken])
+    fold = np.repeat(_folds(spoken, folds), [len(each.confidences) for each in spoken])
+    raw = Calibration(1.0)
+    held_out = {"raw": raw(values), "temperature": raw(values), "with bias": raw(values)}
+    for index in range(folds):
+        here = fold == index
+        for name, bias in (("temperature", False), ("with bias", True)):
+            made = scale(values[~here], right[~here], bias=bias)
+            held_out[name][here] = made(values[here])
+    losses = {name: negative_log_likelihood(told, right) for name, told in held_out.items()}
+    better = min(("temperature", "with bias"), key=losses.__getitem__)
+    chosen = scale(values, right, bias=better == "with bias")
+    sure = np.array([surety(chosen(each.confidences).tolist()) for each in spoken], np.float64)
+    chosen = replace(chosen, seen=(float(sure.mean()), float(sure.std())))
+    return Fit(chosen, losses, held_out[better])
+
+
+def scale(confidences: NDArray[np.float64], right: NDArray[np.bool_], *, bias: bool) -> Calibration:
+    """The most likely temperature, and bias if asked for, of (N,) words.
+
+    Targets are drawn in from 0 and 1 as in Platt 1999, section 2.2, so that there is an answer
+    even if all words are right.
+    """
+    hits = int(right.sum())
+    high, low = (hits + 1) / (hits + 2), 1 / (len(right) - hits + 2)
+    targets = np.where(right, high, low)
+    odds = log_odds(confidences)
+    slope, offset = _newton(odds, targets, 1.0, bias=bias, free_slope=True)
+    if not 1 / _STEEPEST <= slope <= _STEEPEST:
+        # the likelihood is concave: where its peak lies outside, the best is on the border
+        slope = float(np.clip(slope, 1 / _STEEPEST, _STEEPEST))
+        offset = _newton(odds, targets, slope, bias=bias, free_slope=False)[1]
+    return Calibration(1 / slope, offset)
+
+
+def _newton(
+    odds: NDArray[np.float64],
+    targets: NDArray[np.float64],
+    slope: float,
+    *,
+    bias: bool,
+    free_slope: bool,
+) -> tuple[float, float]:
+    """Slope and offset with the least cross entropy, by damped Newton steps."""
+    inputs = np.stack([odds, np.ones_like(odds)])
+    free = np.array([free_slope, bias])
+    weights = np.array([slope, 0.0])
+
+    def loss(at: NDArray[np.float64]) -> float:
+        scores = at @ inputs
+        return float((np.logaddexp(0.0, scores) - targets * scores).mean())
+
+    for _ in range(_STEPS if free.any() else 0):
+        told = 0.5 * (1 + np.tanh(0.5 * (weights @ inputs)))
+        gradient = inputs @ (told - targets) / len(odds)
+        curvature = (inputs * (told * (1 - told))) @ inputs.T / len(odds)
+        step = np.zeros(2)
+        damped = curvature[np.ix_(free, free)] + 1e-12 * np.eye(int(free.sum()))
+        step[free] = np.linalg.solve(damped, gradient[free])
+        length = 1.0
+        while length > _CLOSE and loss(weights - length * step) > loss(weights):
+            length /= 2
+        weights = weights - length * step
+        if np.abs(length * step).max() < _CLOSE:
+            break
+    return float(weights[0]), float(weights[1])
+
+
+def _folds(heard: Sequence[Judged], folds: int) -> list[int]:
+    """The fold of each utterance: speakers stay together where there are enough of them."""
+    names = [each.group for each in heard]
+    if len(set(names)) < folds:
+        names = [f"{each.group}\n{index}" for index, each in enumerate(heard)]
+    ordered = sorted(set(names), key=lambda name: blake2b(name.encode()).digest())
+    place = {name: index % folds for index, name in enumerate(ordered)}
+    return [place[name] for name in names]

@@ -1,0 +1,239 @@
+"""What was measured in noise, as numbers, as text and as files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepspeech2.errors import ConfigError, ManifestError
+from deepspeech2.escaping import one_line
+from deepspeech2.extras.robustness.measure import Measured, level_name
+from deepspeech2.extras.robustness.plot import error_over_noise
+from deepspeech2.files import whole_folder, write_whole
+from deepspeech2.metrics.interval import Interval, interval, resampled_rates
+from deepspeech2.paths import move_aside
+from deepspeech2.writer.files import save_figure
+
+RESULTS = "robustness.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Error rates of checkpoints over the same utterances.
+
+    Attributes:
+        measured: by checkpoint, what they come from.
+        snrs_db: the levels; None is clean speech.
+        rates: by checkpoint, the WER at each level.
+        differences: by checkpoint but the first, its WER less that of the first at each level.
+        classes: by class of noise, by checkpoint: the WER at ``class_snr`` and, where it was
+            measured, the clean WER of the same utterances; empty without classes.
+        class_sizes: by class of noise, how many utterances heard it.
+        class_snr: in dB.
+    """
+
+    measured: Mapping[str, Measured]
+    snrs_db: Sequence[float | None]
+    rates: dict[str, list[Interval]]
+    differences: dict[str, list[Interval]]
+    classes: dict[str, dict[str, list[Interval]]]
+    class_sizes: dict[str, int]
+    class_snr: float | None
+
+
+def report(
+    measured: Mapping[str, Measured],
+    snrs_db: Sequence[float | None],
+    *,
+    class_snr: float | None,
+    seed: int,
+) -> Report:
+    """Error rates with 95 % intervals.
+
+    Raises:
+        ManifestError: no utterance was heard.
+    """
+    first, *others = measured
+    if not measured[first].heard:
+        raise ManifestError("datasets has no utterance that could be read: run scripts/doctor.py")
+    rates, draws = _rates(measured, list(range(len(measured[first].heard))), snrs_db, seed)
+    differences = {
+        name: [
+            interval(ours.value - base.value, drawn - drawn_base)
+            for ours, base, drawn, drawn_base in zip(
+                rates[name], rates[first], draws[name], draws[first], strict=True
+            )
+        ]
+        for name in others
+    }
+    members: dict[str, list[int]] = {}
+    for index, each in enumerate(measured[first].heard):
+        if "/" in each.noise:
+            members.setdefault(each.noise.split("/")[0], []).append(index)
+    classes = {}
+    if class_snr is not None and len(members) > 1:
+        levels = [snr for snr in (class_snr, None) if snr in snrs_db]
+        for group in sorted(members):
+            found, _ = _rates(measured, members[group], snrs_db, seed)
+            classes[group] = {
+                name: [row[list(snrs_db).index(snr)] for snr in levels]
+                for name, row in found.items()
+            }
+    sizes = {group: len(members[group]) for group in classes}
+    return Report(measured, snrs_db, rates, differences, classes, sizes, class_snr)
+
+
+def _rates(
+    measured: Mapping[str, Measured],
+    chosen: Sequence[int],
+    snrs_db: Sequence[float | None],
+    seed: int,
+) -> tuple[dict[str, list[Interval]], dict[str, NDArray[np.float64]]]:
+    """By checkpoint: WER at each level over the ``chosen`` utterances, and its draws (C, n)."""
+    errors = np.array(
+        [[each.heard[i].errors for i in chosen] for each in measured.values()], dtype=np.int64
+    ).transpose(0, 2, 1)
+    words = np.array(
+        [[[each.heard[i].words for i in chosen]] * len(snrs_db) for each in measured.values()],
+        dtype=np.int64,
+    )
+    flat = (-1, len(chosen))
+    draws = resampled_rates(errors.reshape(flat), words.reshape(flat), seed=seed)
+    draws = draws.reshape(*errors.shape[:2], -1)
+    values = errors.sum(2) / np.maximum(words.sum(2), 1)
+    rates = {
+        name: [interval(float(v), d) for v, d in zip(values[i], draws[i], strict=True)]
+        for i, name in enumerate(measured)
+    }
+    return rates, dict(zip(measured, draws, strict=True))
+
+
+def tables(found: Report) -> str:
+    """The report as Markdown that also reads well in a terminal."""
+    names, levels = list(found.rates), [level_name(snr) for snr in found.snrs_db]
+    parts = [
+        "WER, %, with 95 % intervals",
+        _table(["SNR", *names], [levels, *(_cells(found.rates[name]) for name in names)]),
+    ]
+    if found.differences:
+        rows = [_cells(each, signed=True) for each in found.differences.values()]
+        parts += [
+            f"Points of WER more than {names[0]} (paired: both heard the same)",
+            _table(["SNR", *found.differences], [levels, *rows]),
+        ]
+    if found.classes:
+        at = level_name(found.class_snr)
+        clean = None in found.snrs_db
+        heads = [f"{name}, {level}" for name in names for level in (at, "clean")[: 1 + clean]]
+        body = [
+            [cell for name in names for cell in _cells(found.classes[group][name])]
+            for group in found.classes
+        ]
+        sizes = [str(size) for size in found.class_sizes.values()]
+        columns = [list(found.classes), sizes, *map(list, zip(*body, strict=True))]
+        parts += [
+            f"WER, %, by class of noise at {at}" + (", and of the same speech without" * clean),
+            _table(["noise", "utterances", *heads], columns),
+        ]
+    return "\n\n".join(parts)
+
+
+def _cells(rates: Sequence[Interval], *, signed: bool = False) -> list[str]:
+    """Percent with bounds; without them where a single utterance leaves nothing to draw."""
+    sign = "+" if signed else ""
+    return [
+        f"{100 * rate.value:{sign}.1f}"
+        + f" ({100 * rate.low:{sign}.1f} to {100 * rate.high:{sign}.1f})" * (rate.low < rate.high)
+        for rate in rates
+    ]
+
+
+def _table(heads: Sequence[str], columns: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of columns of equal length, padded; the first to the left."""
+    columns = [
+        [one_line(head).replace("|", "/"), *cells]
+        for head, cells in zip(heads, columns, strict=True)
+    ]
+    widths = [max(map(len, column)) for column in columns]
+    rows = [
+        [cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(pairs)]
+        for row in zip(*columns, strict=True)
+        for pairs in [list(zip(row, widths, strict=True))]
+    ]
+    rule = ["-" * (width - 1) + ":" if i else "-" * width for i, width in enumerate(widths)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rule, *rows[1:]))
+
+
+def claim(folder: Path, *, override: bool) -> None:
+    """See that results can go to ``folder``.
+
+    Raises:
+        ConfigError: it holds files, and either ``override`` is not asked for or they are no
+            earlier results.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not (folder / RESULTS).is_file():
+        raise ConfigError(
+            f"{folder} holds other files: choose another folder as robustness.save_path"
+        )
+    if not override:
+        raise ConfigError(
+            f"{folder} holds results already: choose another robustness.save_path, or move them"
+            " aside with robustness.override=true"
+        )
+
+
+def write(found: Report, folder: Path, title: str, described: Mapping[str, Any]) -> None:
+    """Write ``robustness.json``, ``.md`` and ``.png``, all or none; moves earlier results aside.
+
+    Args:
+        title: one paragraph of the Markdown: what was measured.
+        described: goes into the JSON file beside the numbers.
+    """
+    curves = {
+        name: [(rate.value, rate.low, rate.high) for rate in rates]
+        for name, rates in found.rates.items()
+    }
+    figure = error_over_noise(found.snrs_db, curves)
+    text = f"# Robustness to noise\n\n{title}\n\n{tables(found)}\n\n![WER](robustness.png)\n"
+    content = {**described, **_numbers(found)}
+    with whole_folder(folder) as fresh:
+        save_figure(figure, fresh / "robustness.png")
+        write_whole(fresh / "robustness.md", text)
+        write_whole(fresh / RESULTS, json.dumps(content, ensure_ascii=False, indent=1))
+        if folder.exists() and any(folder.iterdir()):
+            move_aside(folder)
+
+
+def _numbers(found: Report) -> dict[str, Any]:
+    levels = [level_name(snr) for snr in found.snrs_db]
+
+    def by_level(rates: Sequence[Interval]) -> dict[str, Any]:
+        return {level: asdict(rate) for level, rate in zip(levels, rates, strict=True)}
+
+    first = next(iter(found.measured.values()))
+    return {
+        "wer": {name: by_level(rates) for name, rates in found.rates.items()},
+        "difference": {name: by_level(rates) for name, rates in found.differences.items()},
+        "by_noise": {
+            group: {name: asdict(rates[0]) for name, rates in row.items()}
+            for group, row in found.classes.items()
+        },
+        "levels": levels,
+        "utterances": [
+            {
+                "id": each.id,
+                "words": each.words,
+                "noise": each.noise,
+                "errors": {n: list(m.heard[i].errors) for n, m in found.measured.items()},
+            }
+            for i, each in enumerate(first.heard)
+        ],
+    }

@@ -1,0 +1,132 @@
+"""Words while somebody speaks, from any model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from deepspeech2.audio.silence import Levels, cut
+from deepspeech2.decoding import Word
+from deepspeech2.errors import ConfigError
+from deepspeech2.inference import Recognizer, StreamingRecognizer
+from deepspeech2.transcripts import Transcript
+
+Samples = npt.NDArray[np.float32]
+
+_REFRESH = 1.0  # seconds of new sound after which a model that needs the whole listens again
+_SETTLED = 12.0  # seconds of sound of which the earlier part is settled
+_PIECE = 8.0  # seconds of a settled part, at most
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What was heard so far, told so that what stays as it is need not be told again.
+
+    Attributes:
+        settled: how many words of before stay.
+        words: those that follow them.
+    """
+
+    settled: int
+    words: tuple[Word, ...]
+
+
+class Live(Protocol):
+    """A recording in the making."""
+
+    def add(self, samples: Samples) -> None:
+        """Hear more (S,), at the model's rate."""
+        ...
+
+    def progress(self) -> Progress:
+        """What was heard so far; to be asked for after each ``add``."""
+        ...
+
+    def finish(self) -> Transcript:
+        """What was said in the whole recording."""
+        ...
+
+
+class StreamLive:
+    """Of a model that streams: every frame is heard once."""
+
+    def __init__(self, recognizer: StreamingRecognizer) -> None:
+        self._recognizer = recognizer
+        self._state = recognizer.start()
+        self._settled = 0  # words
+        self._start = 0.0  # seconds, of the word after them
+
+    def add(self, samples: Samples) -> None:
+        self._state = self._recognizer.hear(self._state, samples)
+
+    def progress(self) -> Progress:
+        settled, words = self._settled, self._recognizer.words(self._state, start=self._start)
+        if words:  # the last one may still grow
+            self._settled += len(words) - 1
+            self._start = words[-1].start
+        return Progress(settled, words)
+
+    def finish(self) -> Transcript:
+        return self._recognizer.finish(self._state)
+
+
+class WindowLive:
+    """Of a model that needs the whole: it hears the last seconds again and again.
+
+    What lies further back is settled at a pause, and not heard again before the end.
+    """
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        self._recognizer = recognizer
+        self._quick = recognizer.greedy()
+        self._rate = recognizer.sample_rate
+        self._pieces: list[Samples] = []
+        self._open = np.zeros(0, np.float32)  # what is not settled
+        self._start = 0  # sample that it begins with
+        self._fresh = 0  # samples since the last look
+        self._told = 0  # words that are settled and known to the client
+        self._settled: tuple[Word, ...] = ()  # those that are not known yet
+        self._loose: tuple[Word, ...] = ()
+
+    def add(self, samples: Samples) -> None:
+        self._pieces.append(samples)
+        self._open = np.concatenate((self._open, samples))
+        self._fresh += len(samples)
+        if self._fresh < _REFRESH * self._rate:
+            return
+        self._fresh = 0
+        if len(self._open) > _SETTLED * self._rate:
+            levels = Levels(self._rate)
+            for span in cut([self._open], levels, _PIECE)[:-1]:
+                length = (span.end - span.start) * levels.step
+                self._settled += self._heard(self._open[:length])
+                self._open = self._open[length:]
+                self._start += length
+        self._loose = self._heard(self._open)
+
+    def _heard(self, samples: Samples) -> tuple[Word, ...]:
+        start = self._start / self._rate
+        words = self._quick.transcribe(samples).words if len(samples) else ()
+        return tuple(
+            replace(word, start=word.start + start, end=word.end + start) for word in words
+        )
+
+    def progress(self) -> Progress:
+        found = Progress(self._told, self._settled + self._loose)
+        self._told += len(self._settled)
+        self._settled = ()
+        return found
+
+    def finish(self) -> Transcript:
+        return self._recognizer.transcribe(np.concatenate(self._pieces or [self._open]))
+
+
+def live(recognizer: Recognizer) -> Live:
+    """A recording for this model: on a stream if the model can."""
+    try:
+        return StreamLive(StreamingRecognizer(recognizer))
+    except ConfigError:
+        return WindowLive(recognizer)

@@ -1,0 +1,155 @@
+"""Recordings in the making, over WebSockets."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import soxr
+import torch
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from deepspeech2.errors import SpeechError
+from deepspeech2.extras.serving.answers import answer, rounded
+from deepspeech2.extras.serving.guard import same_origin
+from deepspeech2.extras.serving.limits import Patience
+from deepspeech2.extras.serving.live import Samples, live
+from deepspeech2.extras.serving.metrics import ServerMetrics
+from deepspeech2.extras.serving.picture import Picture
+from deepspeech2.extras.serving.workers import Workers
+from deepspeech2.inference import Recognizer
+from deepspeech2.settings import ServeSettings
+from deepspeech2.transcripts import Transcript
+
+_RATES = (4000, 192000)  # Hz
+_SHARE = 0.1  # of the time: less sound than that, and a stream says nothing
+_TRY_LATER, _TOO_BIG, _REFUSED = 1013, 1009, 1008  # RFC 6455, section 7.4.1
+
+
+class Recording:
+    """What one client says: samples of any rate in, words and spectrogram out."""
+
+    def __init__(self, recognizer: Recognizer, rate: int) -> None:
+        wanted = recognizer.sample_rate
+        self._live = live(recognizer)
+        self._picture = Picture(recognizer.pipeline.front_end.features)
+        self._converter: Any = None
+        if rate != wanted:
+            self._converter = soxr.ResampleStream(rate, wanted, 1, dtype="float32")
+
+    def add(self, data: bytes) -> dict[str, Any]:
+        """Hear 16-bit samples; what is known then."""
+        samples: Samples = np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
+        if self._converter is not None:
+            samples = self._converter.resample_chunk(samples)
+        self._live.add(samples)
+        progress = self._live.progress()
+        return {
+            "type": "partial",
+            "settled": progress.settled,
+            "words": [rounded(word) for word in progress.words],
+            "spectrogram": self._picture.add(torch.from_numpy(samples)),
+        }
+
+    def finish(self) -> Transcript:
+        """The transcript of it all."""
+        if self._converter is not None:
+            rest = self._converter.resample_chunk(np.zeros(0, np.float32), last=True)
+            self._live.add(rest)
+        return self._live.finish()
+
+
+class Streams:
+    """A bounded number of recordings at a time.
+
+    A client sends binary messages of 16-bit little-endian samples of one channel and gets
+    ``{"type": "partial", "settled", "words", "spectrogram"}`` after each: of the words that it
+    had before, the first ``settled`` stay, and ``words`` follow them. It sends the text ``end``
+    and gets ``{"type": "final", ...}`` with the formats of files. What goes wrong comes as
+    ``{"type": "error", "error"}`` before the connection is closed.
+    """
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        settings: ServeSettings,
+        workers: Workers,
+        metrics: ServerMetrics,
+    ) -> None:
+        self._recognizer = recognizer
+        self._settings = settings
+        self._workers = workers
+        self._metrics = metrics
+        self._open = 0
+
+    async def run(self, socket: WebSocket, rate: int) -> None:
+        """Serve one client to the end."""
+        await socket.accept()
+        if not same_origin(dict(socket.headers)):
+            return await self._refuse(socket, "this page may not ask this server", _REFUSED)
+        if not _RATES[0] <= rate <= _RATES[1]:
+            problem = f"rate must be from {_RATES[0]} to {_RATES[1]} Hz, but is {rate}"
+            return await self._refuse(socket, problem, _REFUSED)
+        if self._open >= self._settings.streams:
+            problem = f"{self._open} recordings are being made already: try again in a moment"
+            return await self._refuse(socket, problem, _TRY_LATER)
+        self._open += 1
+        self._metrics.streams.set(self._open)
+        outcome = "failed"
+        try:
+            outcome = await self._converse(socket, rate)
+        except WebSocketDisconnect:
+            outcome = "left"
+        except SpeechError as error:
+            outcome = "refused"
+            await self._refuse(socket, str(error), _REFUSED)
+        finally:
+            self._open -= 1
+            self._metrics.streams.set(self._open)
+            self._metrics.requests.labels("stream", outcome).inc()
+
+    async def _converse(self, socket: WebSocket, rate: int) -> str:
+        recording = await self._workers.run(Recording, self._recognizer, rate, patient=True)
+        seconds = self._settings.idle_seconds
+        patience = Patience(seconds, _SHARE * seconds * rate)
+        heard = 0
+        odd = b""
+        while True:
+            try:
+                message = await patience.wait(socket.receive)
+            except TimeoutError:
+                await self._refuse(socket, "nothing was said for too long", _REFUSED)
+                return "refused"
+            if message["type"] == "websocket.disconnect":
+                return "left"
+            if message.get("text") == "end":
+                break
+            data = odd + (message.get("bytes") or b"")
+            whole = len(data) // 2 * 2
+            odd, data = data[whole:], data[:whole]
+            heard += len(data) // 2
+            patience.got(len(data) // 2)
+            if heard > self._settings.max_seconds * rate:
+                problem = f"a recording may last {self._settings.max_seconds:g} s at most"
+                await self._refuse(socket, problem, _TOO_BIG)
+                return "refused"
+            await self._tell(socket, await self._workers.run(recording.add, data, patient=True))
+        transcript = await self._workers.run(recording.finish, patient=True)
+        self._metrics.audio.inc(heard / rate)
+        await self._tell(socket, {"type": "final", **answer(transcript, files=True)})
+        await socket.close()
+        return "answered"
+
+    async def _tell(self, socket: WebSocket, message: dict[str, Any]) -> None:
+        try:
+            await asyncio.wait_for(socket.send_json(message), self._settings.idle_seconds)
+        except TimeoutError as error:  # it does not read what it is told
+            raise WebSocketDisconnect from error
+
+    async def _refuse(self, socket: WebSocket, problem: str, code: int) -> None:
+        try:
+            await self._tell(socket, {"type": "error", "error": problem})
+            await socket.close(code)
+        except (RuntimeError, WebSocketDisconnect):  # the client is gone
+            return

@@ -1,0 +1,194 @@
+"""A file from the network: several mirrors, resumed where it broke off, never taken for whole.
+
+Resuming follows RFC 9110, section 14 (range requests) and 13.1.5 (If-Range).
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from deepspeech2.errors import DownloadError
+from deepspeech2.files import locked
+from deepspeech2.http.transfer import LEAST_RATE, Broken, Refused, SafeSession, Slow, transfer
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is known of a file beforehand: checksums as hexadecimal digits, size in bytes."""
+
+    md5: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        known = {"md5": self.md5, "sha256": self.sha256}
+        return {name: value.strip().lower() for name, value in known.items() if value}
+
+    def fault(self, path: Path) -> str | None:
+        """What is wrong with the file at ``path``, as half a sentence; None if nothing is."""
+        if self.size is not None and path.stat().st_size != self.size:
+            return f"has {path.stat().st_size} bytes where {self.size} are due"
+        for name, value in self.checksums.items():
+            found = checksum(path, name)
+            if found != value:
+                return f"has the {name} {found} where {value} is due"
+        return None
+
+
+def checksum(path: Path, name: str = "sha256") -> str:
+    """The hexadecimal digest of a file by the algorithm ``name`` of hashlib."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(
+            file, lambda: hashlib.new(name, usedforsecurity=False)
+        ).hexdigest()
+
+
+def fetch(
+    urls: Sequence[str],
+    target: Path,
+    *,
+    md5: str | None = None,
+    sha256: str | None = None,
+    size: int | None = None,
+    timeout: float = 30.0,
+    retries: int = 3,
+    unchecked: bool = False,
+) -> Path:
+    """Download to ``target`` from the first of ``urls`` that delivers.
+
+    What has arrived is kept in ``<target>.part`` and resumed, by a later call as well; ``target``
+    appears only when it is complete. Several processes may ask for the same file: one
+    downloads, the others wait and find it done.
+
+    Args:
+        urls: mirrors of the same file, in order.
+        target: where the file goes; a file that lies there already is checked and kept.
+        md5, sha256: checksums that it must have.
+        size: bytes that it must have.
+        timeout: seconds to wait for an answer, and for the next bytes.
+        retries: how often each mirror is asked without any progress.
+        unchecked: take what comes where no checksum is known.
+
+    Raises:
+        DownloadError: no mirror delivers, none delivers the right bytes, or the disk is full.
+    """
+    expected = Expected(md5, sha256, size)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with locked(target.with_name(f"{target.name}.lock")):
+            if target.exists():
+                fault = expected.fault(target)
+                if fault is not None:
+                    raise DownloadError(f"{target} {fault}: delete or move it and start again")
+                return target
+            if not (expected.checksums or unchecked):
+                raise DownloadError(
+                    f"{target.name} has no checksum that it could be compared with: name one, or"
+                    " ask for it unchecked"
+                )
+            return _download(urls, target, expected, timeout, retries)
+    except OSError as error:
+        raise disk_error(error, target) from error
+
+
+def require_space(folder: Path, n_bytes: int, purpose: str) -> None:
+    """Raise DownloadError unless ``folder`` has room for ``n_bytes``."""
+    free = shutil.disk_usage(folder).free
+    if free < n_bytes:
+        raise DownloadError(
+            f"{purpose} needs {n_bytes / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are "
+            "free: make room or choose another folder"
+        )
+
+
+def disk_error(error: OSError, target: Path) -> DownloadError:
+    """The sentence for a file system that does not do what it is asked."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DownloadError(
+            f"the disk is full: make room for {target} and start again, what has arrived is kept"
+        )
+    return DownloadError(f"{target} cannot be written: {error.strerror or error}")
+
+
+def _download(
+    urls: Sequence[str], target: Path, expected: Expected, timeout: float, retries: int
+) -> Path:
+    """Ask the mirrors in rounds, so that a network that is away for a moment does no harm."""
+    part = target.with_name(f"{target.name}.part")
+    reasons: dict[str, str] = {}
+    waiting = list(dict.fromkeys(urls))
+    with SafeSession() as session:
+        for attempt in range(retries):
+            if attempt:
+                time.sleep(min(2.0 ** (attempt - 1), 30.0))
+            for url in list(waiting):
+                try:
+                    _from_mirror(session, url, part, expected, timeout)
+                except Refused as refusal:
+                    reasons[url] = str(refusal)
+                    waiting.remove(url)
+                except Broken as failure:
+                    reasons[url] = str(failure)
+                else:
+                    part.replace(target)
+                    return target
+                _log.warning("%s %s", url, reasons[url])
+            if not waiting:
+                break
+    raise DownloadError(_explain(reasons, target, part))
+
+
+def _from_mirror(
+    session: requests.Session, url: str, part: Path, expected: Expected, timeout: float
+) -> None:
+    """Fill ``part`` from one mirror, asking again as long as that brings new bytes."""
+    reached = part.stat().st_size if part.exists() else 0
+    resumed = reached > 0
+    while True:
+        try:
+            transfer(
+                session,
+                url,
+                part,
+                size=expected.size,
+                validated=not expected.checksums,
+                timeout=timeout,
+                before_writing=lambda more: require_space(part.parent, more, f"downloading {url}"),
+            )
+        except Slow:
+            raise
+        except Broken:
+            now = part.stat().st_size if part.exists() else 0
+            if now < reached + LEAST_RATE:  # or a line that is cut after each byte goes on for ever
+                raise
+            reached = now
+            continue
+        fault = expected.fault(part)
+        if fault is None:
+            return
+        part.unlink()
+        if not resumed:
+            raise Refused(f"delivers a file that {fault}")
+        # The bytes that were here before may be to blame: once more, from the start.
+        resumed, reached = False, 0
+
+
+def _explain(reasons: dict[str, str], target: Path, part: Path) -> str:
+    tried = "; ".join(f"{url} {reason}" for url, reason in reasons.items())
+    kept = f", what has arrived is kept in {part}" if part.exists() else ""
+    return (
+        f"{target.name} could not be downloaded ({tried}): check the network and start again, "
+        f"or put the file at {target} by hand{kept}"
+    )

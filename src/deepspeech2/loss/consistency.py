@@ -1,0 +1,71 @@
+"""CTC of two views of each utterance that shall agree."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from deepspeech2.errors import ConfigError
+from deepspeech2.loss.ctc import CtcLoss, LossValue
+from deepspeech2.types import Padded
+
+
+class ConsistentCtcLoss(CtcLoss):
+    """CTC that also asks for the same answer whatever the augmentation hides.
+
+    Z. Yao et al., "CR-CTC: consistency regularization on CTC for improved speech recognition",
+    2024, arXiv:2410.05101, section 3.2. The network reads each utterance twice, masked and
+    dropped out differently; the loss is the mean of the two CTC losses, and ``weight`` times the
+    divergences of each frame's distribution from the other's, which counts as given:
+
+        1/2 sum_t KL(sg(b_t) | a_t) + KL(sg(a_t) | b_t)
+
+    A step takes twice as long. Validation has one view, and plain CTC.
+
+    Args:
+        weight: of the divergences; the paper's is 0.2.
+        zero_infinity: see :class:`CtcLoss`.
+
+    Raises:
+        ConfigError: ``weight`` is negative.
+    """
+
+    views = 2
+
+    def __init__(self, *, weight: float = 0.2, zero_infinity: bool = True) -> None:
+        super().__init__(zero_infinity=zero_infinity)
+        if not weight >= 0:
+            raise ConfigError(f"loss_function.weight must be 0 or more, but is {weight}")
+        self.weight = weight
+
+    def forward(
+        self, log_probs: Padded, labels: Padded, lengths: Tensor | None = None
+    ) -> LossValue:
+        """Log-probabilities (B, T, V) or, the views one after the other, (2 B, T, V)."""
+        if len(log_probs) == len(labels):
+            return super().forward(log_probs, labels, lengths)
+        first, second = (
+            Padded(data, each)
+            for data, each in zip(log_probs.data.chunk(2), log_probs.lengths.chunk(2), strict=True)
+        )
+        one, other = (
+            super(ConsistentCtcLoss, self).forward(view, labels, lengths)
+            for view in (first, second)
+        )
+        apart = divergence(first, second.data) + divergence(second, first.data)
+        return LossValue((one.total + other.total + self.weight * apart) / 2, one.count)
+
+
+def divergence(learner: Padded, teacher: Tensor) -> Tensor:
+    """Sum over utterances and frames of KL(teacher | learner) in nats; the teacher has no gradient.
+
+    Args:
+        learner: log-probabilities (B, T, V).
+        teacher: log-probabilities of the same shape.
+    """
+    with torch.autocast(teacher.device.type, enabled=False):
+        each = functional.kl_div(
+            learner.data.float(), teacher.detach().float(), reduction="none", log_target=True
+        )
+        return each.sum(2).masked_fill(~learner.mask(), 0.0).sum()

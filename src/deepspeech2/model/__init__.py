@@ -1,0 +1,5 @@
+"""Networks: features in, log-probabilities of tokens out."""
+
+from deepspeech2.model.deepspeech2 import DeepSpeech2
+
+__all__ = ["DeepSpeech2"]

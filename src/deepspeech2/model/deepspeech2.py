@@ -1,0 +1,147 @@
+"""DeepSpeech 2: convolutions, recurrent layers and a linear layer under CTC."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from deepspeech2.errors import ConfigError
+from deepspeech2.model.batch_norm import MaskedBatchNorm
+from deepspeech2.model.convolution import ConvolutionStack
+from deepspeech2.model.lookahead import Lookahead
+from deepspeech2.model.recurrent import RecurrentLayer, reversal
+from deepspeech2.types import Padded
+
+Pairs = Sequence[Sequence[int]]
+
+
+class DeepSpeech2(nn.Module):
+    """The network of Amodei et al. 2016, "Deep Speech 2", section 3.
+
+    The defaults are three convolutions and seven bidirectional GRU layers of 512 whose
+    directions are summed; with 128 features and 28 tokens that is 28,086,844 parameters.
+    An utterance's result does not depend on what it is batched with, and in training no
+    padded frame enters a statistic.
+
+    Args:
+        n_features: features of a frame.
+        n_tokens: tokens with the blank, which is token 0.
+        conv_channels: output channels of each convolution.
+        conv_kernels: (frequency, time) of each convolution, in odd numbers of bins and frames.
+        conv_strides: (frequency, time) of each convolution.
+        activation: after each convolution: hardtanh (clipped at 20), relu, gelu or silu.
+        rnn_type: gru, lstm or rnn.
+        rnn_layers: number of recurrent layers.
+        rnn_size: width of each direction.
+        bidirectional: whether each layer also runs backwards.
+        merge: sum or concat the two directions.
+        lookahead: frames after each one that it hears of once the recurrent layers are through;
+            for networks that run in one direction.
+        dropout: probability after each recurrent layer.
+
+    Raises:
+        ConfigError: a value is out of range; names it.
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_tokens: int,
+        *,
+        conv_channels: Sequence[int] = (32, 96, 96),
+        conv_kernels: Pairs = ((41, 11), (21, 11), (21, 11)),
+        conv_strides: Pairs = ((2, 2), (2, 1), (2, 1)),
+        activation: str = "hardtanh",
+        rnn_type: str = "gru",
+        rnn_layers: int = 7,
+        rnn_size: int = 512,
+        bidirectional: bool = True,
+        merge: str = "sum",
+        lookahead: int = 0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        _check_shapes(conv_channels, conv_kernels, conv_strides)
+        counts = {"n_features": n_features, "n_tokens": n_tokens}
+        for name, number in {**counts, "rnn_layers": rnn_layers, "rnn_size": rnn_size}.items():
+            if number < 1:
+                raise ConfigError(f"{name} must be at least 1, but is {number}")
+        if lookahead < 0 or (lookahead and bidirectional):
+            raise ConfigError(
+                "lookahead must be 0 or more, and 0 for a bidirectional network, but is"
+                f" {lookahead}"
+            )
+        if not 0.0 <= dropout < 1.0:
+            raise ConfigError(f"dropout must be at least 0 and below 1, but is {dropout}")
+        kernels = [(kernel[0], kernel[1]) for kernel in conv_kernels]
+        strides = [(stride[0], stride[1]) for stride in conv_strides]
+        self.n_features = n_features
+        self.n_tokens = n_tokens
+        self.time_stride = math.prod(stride[1] for stride in strides)
+        self.convolutions = ConvolutionStack(
+            n_features, conv_channels, kernels, strides, activation
+        )
+        width = self.convolutions.n_features
+        layers = []
+        for _ in range(rnn_layers):
+            layer = RecurrentLayer(
+                width,
+                rnn_size,
+                cell=rnn_type,
+                bidirectional=bidirectional,
+                merge=merge,
+                dropout=dropout,
+            )
+            width = layer.n_outputs
+            layers.append(layer)
+        self.layers = nn.ModuleList(layers)
+        self.lookahead = Lookahead(width, lookahead) if lookahead else None
+        self.norm = MaskedBatchNorm(width)
+        self.output = nn.Linear(width, n_tokens)
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Frames (B,) that come out for ``lengths`` frames (B,), as the convolutions have it."""
+        return self.convolutions.output_lengths(lengths)
+
+    def forward(self, features: Padded) -> Padded:
+        """Log-probabilities of the tokens.
+
+        Args:
+            features: (B, T, F).
+
+        Returns:
+            (B, T', V) float32; each frame's exponentials sum to 1.
+        """
+        x: Padded = self.convolutions(features)
+        mask = x.mask().unsqueeze(2)
+        reverse = reversal(x.lengths, x.data.shape[1]).unsqueeze(2)
+        floats = mask.to(torch.float32)
+        for layer in self.layers:
+            x = layer(x, floats, reverse)
+        if self.lookahead is not None:
+            x = self.lookahead(x)
+        logits = self.output(self.norm(x.data, floats, channel_dim=2))
+        return Padded(logits.float().log_softmax(dim=2), x.lengths)
+
+
+def _check_shapes(channels: Sequence[int], kernels: Pairs, strides: Pairs) -> None:
+    if not len(channels) == len(kernels) == len(strides) >= 1:
+        raise ConfigError(
+            "conv_channels, conv_kernels and conv_strides must be equally many and at least one,"
+            f" but are {len(channels)}, {len(kernels)} and {len(strides)}"
+        )
+    for name, pairs in (("conv_kernels", kernels), ("conv_strides", strides)):
+        for pair in pairs:
+            if len(pair) != 2 or min(pair) < 1:
+                raise ConfigError(
+                    f"{name} must hold (frequency, time) pairs of positive numbers,"
+                    f" but has {list(pair)}"
+                )
+    for kernel in kernels:
+        if kernel[0] % 2 == 0 or kernel[1] % 2 == 0:
+            raise ConfigError(f"conv_kernels must be odd, but has {list(kernel)}")
+    if min(channels) < 1:
+        raise ConfigError(f"conv_channels must be positive, but are {list(channels)}")

@@ -1,0 +1,88 @@
+"""Front end, network and loss as one unit: waveforms in, log-probabilities or a loss out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepspeech2.loss import CtcLoss, LossValue
+from deepspeech2.model import DeepSpeech2
+from deepspeech2.transforms import FrontEnd
+from deepspeech2.types import Padded
+
+
+class HostCopy:
+    """A small tensor on its way from a device to the processor.
+
+    CTC reads its lengths on the processor. Were they fetched when it asks for them, it would
+    wait for all that the device has been given to do; sent off before the network's work is
+    queued, they arrive while the device is busy with it.
+    """
+
+    def __init__(self, values: Tensor) -> None:
+        self._copy = values.to("cpu", non_blocking=True)
+        self._arrived: Any = None
+        if values.is_cuda:
+            self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._arrived.record()
+
+    def read(self) -> Tensor:
+        """The values, on the CPU."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return self._copy
+
+
+class Pipeline(nn.Module):
+    """What is trained, saved and used for recognition.
+
+    Attributes:
+        network: holds the weights.
+        through: calls the network under an engine's precision and ranks; None calls it plainly.
+        seconds_per_frame: of the log-probabilities.
+    """
+
+    def __init__(
+        self, front_end: FrontEnd, network: DeepSpeech2, loss: CtcLoss | None = None
+    ) -> None:
+        super().__init__()
+        self.front_end = front_end
+        self.network = network
+        self.through: Callable[[Padded], Padded] | None = None
+        self.loss = loss or CtcLoss()
+        self.seconds_per_frame = front_end.seconds_per_frame * network.time_stride
+
+    def forward(
+        self, waveforms: Padded, labels: Padded, generator: torch.Generator | None = None
+    ) -> tuple[LossValue, Padded]:
+        """Loss of labels (B, L), and the log-probabilities that it came from.
+
+        Waveforms (B, S) are augmented only when a generator is given.
+
+        Returns:
+            The log-probabilities are (B, T, V), and in training as many times B as the loss wants
+            views, one view of all utterances after the other.
+        """
+        views = self.loss.views if self.training else 1
+        features: Padded = self.front_end(waveforms, generator, views)
+        frames = self.network.output_lengths(features.lengths[: len(labels)])
+        lengths = HostCopy(torch.stack((frames, labels.lengths)))
+        log_probs = (self.through or self.network)(features)
+        value: LossValue = self.loss(log_probs, labels, lengths.read())
+        return value, log_probs
+
+    def emissions(self, waveforms: Padded, generator: torch.Generator | None = None) -> Padded:
+        """Log-probabilities (B, T, V) of waveforms (B, S)."""
+        features: Padded = self.front_end(waveforms, generator)
+        return (self.through or self.network)(features)
+
+    def output_frames(self, n_samples: Tensor) -> Tensor:
+        """The fewest output frames (B,) that ``n_samples`` (B,) samples give in training."""
+        return self.network.output_lengths(self.front_end.fewest_frames(n_samples))
+
+    def plain_frames(self, n_samples: Tensor) -> Tensor:
+        """The output frames (B,) of ``n_samples`` (B,) samples that are not augmented."""
+        return self.network.output_lengths(self.front_end.output_lengths(n_samples))

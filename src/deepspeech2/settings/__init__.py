@@ -1,0 +1,39 @@
+"""What a user may say, group by group; checked before anything heavy is imported."""
+
+from deepspeech2.settings.recognition import (
+    CalibratorSettings,
+    InferencerSettings,
+    RobustnessSettings,
+    ServeSettings,
+    TunerSettings,
+)
+from deepspeech2.settings.training import DataloaderSettings, PreviewSettings, TrainerSettings
+from deepspeech2.settings.values import check_value, is_number
+
+GROUPS = {
+    each.group: each
+    for each in (
+        TrainerSettings,
+        DataloaderSettings,
+        InferencerSettings,
+        TunerSettings,
+        CalibratorSettings,
+        RobustnessSettings,
+        PreviewSettings,
+    )
+}
+"""Classes by the config groups that they are."""
+
+__all__ = [
+    "GROUPS",
+    "CalibratorSettings",
+    "DataloaderSettings",
+    "InferencerSettings",
+    "PreviewSettings",
+    "RobustnessSettings",
+    "ServeSettings",
+    "TrainerSettings",
+    "TunerSettings",
+    "check_value",
+    "is_number",
+]

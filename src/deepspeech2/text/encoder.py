@@ -1,0 +1,188 @@
+"""Characters to token indices and back."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+
+from deepspeech2.errors import ConfigError, ManifestError
+from deepspeech2.text.normalization import REMOVED, SPACED, Normalizer
+
+_DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # turn lines around
+DEFAULT_ALPHABET = " 'abcdefghijklmnopqrstuvwxyz"
+
+
+class TextEncoder:
+    """An alphabet for CTC: token 0 is the blank, token i is ``alphabet[i - 1]``.
+
+    Args:
+        alphabet: the characters, each once, as they stand in normalised text. A letter with marks
+            may also be in its parts, as a base and combining marks, or as the jamo of a syllable.
+        case, remove, to_space, spell_out: see :class:`Normalizer`.
+
+    Raises:
+        ConfigError: the alphabet is empty, repeats a character, or holds a control character or
+            one that normalisation would change, so that it could never occur.
+    """
+
+    blank = 0
+
+    def __init__(
+        self,
+        alphabet: str = DEFAULT_ALPHABET,
+        *,
+        case: str = "lower",
+        remove: str = REMOVED,
+        to_space: str = SPACED,
+        spell_out: str | None = None,
+    ) -> None:
+        if len(set(alphabet)) < len(alphabet):  # bases repeat where letters are decomposed
+            alphabet = unicodedata.normalize("NFC", alphabet)
+        self.alphabet = alphabet
+        # a mark of the alphabet is a letter of its language, unless a list names it
+        keep = "".join(c for c in alphabet if unicodedata.category(c)[0] == "P" and not c.isascii())
+        self.normalize = Normalizer(case, remove, to_space, keep, spell_out)
+        if not alphabet:
+            raise ConfigError("alphabet must hold at least one character, but is empty")
+        for character, times in Counter(alphabet).items():
+            if unicodedata.category(character) in ("Cc", "Cs") or character in _DIRECTIONS:
+                raise ConfigError(f"alphabet must hold printable characters, not {character!r}")
+            if times > 1:
+                raise ConfigError(f"alphabet must hold {character!r} once, but repeats it")
+            if character != " " and self.normalize(character) != character:
+                raise ConfigError(
+                    f"alphabet must hold normalised characters, but {character!r} "
+                    f"becomes {self.normalize(character)!r}"
+                )
+        self._tokens = {character: index for index, character in enumerate(alphabet, start=1)}
+        self.composes = any(
+            unicodedata.category(character).startswith("M") or "\u1160" <= character <= "\u11ff"
+            for character in alphabet
+        )
+        """Whether the alphabet contains parts of letters: marks, or later jamo of a syllable."""
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of tokens, the blank included."""
+        return len(self.alphabet) + 1
+
+    @property
+    def space(self) -> int | None:
+        """The token that separates words; None if the alphabet has no space."""
+        return self._tokens.get(" ")
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The constructor's arguments: ``TextEncoder(**settings)`` is equal to this one."""
+        settings = {
+            "alphabet": self.alphabet,
+            "case": self.normalize.case,
+            "remove": self.normalize.remove,
+            "to_space": self.normalize.to_space,
+        }
+        if self.normalize.spell_out is not None:
+            settings["spell_out"] = self.normalize.spell_out
+        return settings
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of ``text``, normalised.
+
+        Raises:
+            ManifestError: it holds a character outside the alphabet.
+        """
+        normal = self.normalize(text)
+        if self._tokens.keys() >= set(normal):
+            return [self._tokens[character] for character in normal]
+        tokens: list[int] = []
+        for letter in self._letters(normal):
+            if not (found := self._parts(letter)):
+                missing = next(iter(self._missing(letter)))
+                raise ManifestError(
+                    f"{missing!r} in {text!r} is not in the alphabet {self.alphabet!r}"
+                )
+            tokens += found
+        return tokens
+
+    def _letters(self, text: str) -> Iterator[str]:
+        """The characters of a normalised text; those that the alphabet lacks with their marks."""
+        if not self.composes:
+            yield from text
+            return
+        start = 0
+        for end in range(1, len(text) + 1):
+            if end == len(text) or not unicodedata.combining(text[end]):
+                yield text[start:end]
+                start = end
+
+    def _parts(self, letter: str) -> list[int]:
+        """Tokens whose characters together are canonically equivalent to ``letter``, or none.
+
+        Each mark that the alphabet contains is split off in turn: an alphabet may have any of the
+        letters with fewer marks.
+        """
+        if token := self._tokens.get(letter):
+            return [token]
+        if not self.composes:
+            return []
+        whole = unicodedata.normalize("NFD", letter)
+        for place in range(len(whole) - 1, 0, -1):
+            mark = self._tokens.get(whole[place])
+            rest = unicodedata.normalize("NFC", whole[:place] + whole[place + 1 :])
+            same = mark and unicodedata.normalize("NFD", rest + whole[place]) == whole
+            if mark and same and (found := self._parts(rest)):
+                return [*found, mark]
+        return []
+
+    def _missing(self, letter: str) -> set[str]:
+        """The characters of a letter without tokens that have none by themselves, or all."""
+        return {each for each in letter if not self._parts(each)} or set(letter)
+
+    def spelled(self, text: str) -> str:
+        """``text``, normalised, in characters of the alphabet; letters that it lacks stay."""
+        normal = self.normalize(text)
+        if self._tokens.keys() >= set(normal):
+            return normal
+        return "".join(
+            "".join(self.alphabet[token - 1] for token in self._parts(letter)) or letter
+            for letter in self._letters(normal)
+        )
+
+    def unknown(self, text: str) -> set[str]:
+        """The characters of ``text``, normalised, that the alphabet lacks."""
+        normal = self.normalize(text)
+        if self._tokens.keys() >= set(normal):
+            return set()
+        lacking = {letter for letter in self._letters(normal) if not self._parts(letter)}
+        return {character for letter in lacking for character in self._missing(letter)}
+
+    def decode(self, labels: Iterable[int]) -> str:
+        """The text of labels without blanks: the inverse of :meth:`encode`.
+
+        Raises:
+            ValueError: a label is the blank or no token.
+        """
+        characters = []
+        for label in labels:
+            if not 0 < label <= len(self.alphabet):
+                raise ValueError(f"label must be 1 to {len(self.alphabet)}, but is {label}")
+            characters.append(self.alphabet[label - 1])
+        return unicodedata.normalize("NFC", "".join(characters))
+
+    def minimum_frames(self, labels: Sequence[int]) -> int:
+        """How many frames CTC needs to emit ``labels``: between equal neighbours stands a blank.
+
+        A. Graves et al., Connectionist Temporal Classification, ICML 2006, section 3.
+        """
+        return len(labels) + sum(left == right for left, right in pairwise(labels))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TextEncoder) and self.settings == other.settings
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.settings.values()))
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
+        return f"TextEncoder({arguments})"

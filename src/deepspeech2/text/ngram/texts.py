@@ -1,0 +1,128 @@
+"""Sentences from text files and transcripts, and their words as numbers."""
+
+from __future__ import annotations
+
+import io
+import json
+import lzma
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import count, islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepspeech2.errors import ManifestError
+from deepspeech2.text.ngram.files import open_text
+from deepspeech2.text.ngram.tables import BEGIN, END, UNKNOWN
+
+RESERVED = frozenset({UNKNOWN, BEGIN, END})
+TRANSCRIPTS = "*.trans.txt"
+MANIFEST = ".jsonl"
+_CHUNK = 50_000  # sentences whose words are in memory as strings at the same time
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedText:
+    """A text in numbers.
+
+    Args:
+        words: id to word; the first three are ``<unk>``, ``<s>`` and ``</s>``.
+        ids: (T,) int32, the sentences one after the other, each from ``<s>`` to ``</s>``.
+    """
+
+    words: tuple[str, ...]
+    ids: NDArray[np.int32]
+
+
+def text_files(path: Path) -> list[Path]:
+    """The files of text that ``path`` stands for: itself, or the transcripts below a folder.
+
+    Raises:
+        ManifestError: it does not exist, or is a folder without transcripts.
+    """
+    if path.is_dir():
+        found = sorted(path.rglob(TRANSCRIPTS))
+        if not found:
+            raise ManifestError(
+                f"{path} holds no transcripts ({TRANSCRIPTS}): name a text file, or a folder in "
+                "LibriSpeech's layout"
+            )
+        return found
+    if not path.is_file():
+        raise ManifestError(f"{path} does not exist: name a text file or a folder of transcripts")
+    return [path]
+
+
+def sentences(files: Iterable[Path], normalize: Callable[[str], str]) -> Iterator[str]:
+    """The sentences of ``files``, one a line, normalised; lines without words are left out.
+
+    A file ``*.gz`` or ``*.xz`` is unpacked; in a file ``*.trans.txt`` every line begins with the
+    id of the utterance, which is dropped; a file ``*.jsonl`` is a manifest, whose texts are taken.
+
+    Raises:
+        ManifestError: a file cannot be read, holds a word that the model keeps for itself, or is a
+            manifest without texts.
+    """
+    for path in files:
+        for number, line in enumerate(_lines(path), start=1):
+            sentence = normalize(_text_of(path, number, line))
+            if "<" in sentence and RESERVED.intersection(sentence.split()):
+                raise ManifestError(
+                    f"{path}, line {number}: {UNKNOWN}, {BEGIN} and {END} belong to the language "
+                    "model and cannot be words of a text"
+                )
+            if sentence:
+                yield sentence
+
+
+def encode(sentences: Iterable[str]) -> EncodedText:
+    """Number the words in the order of their first occurrence, after the reserved three.
+
+    Raises:
+        ManifestError: there is no sentence.
+    """
+    # A missing word takes the next number inside the dictionary's own look-up, and so without a
+    # step of Python for every word.
+    numbers: defaultdict[str, int] = defaultdict(count().__next__)
+    for word in (UNKNOWN, BEGIN, END):
+        numbers[word]
+    remaining, chunks = iter(sentences), []
+    while chunk := list(islice(remaining, _CHUNK)):
+        words = f"{BEGIN} {f' {END} {BEGIN} '.join(chunk)} {END}".split()
+        chunks.append(np.fromiter(map(numbers.__getitem__, words), np.int32, len(words)))
+    if not chunks:
+        raise ManifestError("the text is empty: a language model needs at least one sentence")
+    return EncodedText(tuple(numbers), np.concatenate(chunks))
+
+
+def _text_of(path: Path, number: int, line: str) -> str:
+    """What is said in a line of a file of this name."""
+    if path.match(TRANSCRIPTS):
+        return line.partition(" ")[2]
+    if path.suffix != MANIFEST or not line.strip():
+        return line
+    try:
+        text = json.loads(line)["text"]
+    except (ValueError, KeyError, TypeError):
+        text = None
+    if not isinstance(text, str):
+        raise ManifestError(
+            f'{path}, line {number}: a manifest has an object with a "text" in every line'
+        )
+    return text
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with open_text(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig") as lines:
+            yield from lines
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path} is not UTF-8 text: {error.reason}") from None
+    except (EOFError, lzma.LZMAError, zlib.error) as error:
+        raise ManifestError(f"{path} is damaged or cut off: {error}") from None
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read: {error.strerror or error}") from None

@@ -1,0 +1,139 @@
+"""One normalisation for reference and hypothesis alike."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from deepspeech2.errors import ConfigError
+from deepspeech2.text.spelling_out import speaker, spelled_out
+
+REMOVED = '.,!?;:"()[]…'
+SPACED = "-–—…"  # noqa: RUF001 - the dashes are meant
+CASES = ("lower", "upper", "keep", "turkish")
+
+# Single quotation marks, primes, accents that stand alone, modifier letters, the Armenian, Hebrew
+# and full-width apostrophes.
+_APOSTROPHES = "\u2019\u2018\u201b\u2032\u2035`\u00b4\u02b9\u02bb\u02bc\u02bd\u055a\u05f3\uff07"
+# Categories of Unicode's punctuation, by a mark of ASCII that stands for all of them.
+_KINDS = {"Po": ".", "Pi": '"', "Pf": '"', "Ps": "(", "Pe": ")", "Pd": "-"}
+_QUOTES = "\u201a\u201e\u2e42\u301d\u301e\u301f\uff02"  # which Unicode counts as brackets
+_WORD_SPACES = "\u1361\u1680"  # of Ethiopic and Ogham
+_JOINERS = "\u200c\u200d"  # without which Persian and Hindi are spelt wrongly
+# Parts of words, and signs that are read aloud: the middle dot of Catalan, per mille, Tibetan.
+_SPOKEN = {0xB7, 0x2030, 0x2031, *range(0xF00, 0x1000)}
+_MINUS = "\u2212"
+
+
+class _Table(dict[int, str]):
+    """A translation that is worked out for each character when it is met."""
+
+    def __init__(self, rule: Callable[[str], str]) -> None:
+        super().__init__()
+        self._rule = rule
+
+    def __missing__(self, code: int) -> str:
+        self[code] = found = self._rule(chr(code))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Normalizer:
+    r"""Brings a transcript to the form in which it is trained on and scored.
+
+    In this order: apostrophes of all forms become ``'``, characters of ``to_space`` become
+    spaces, those of ``remove`` and invisible ones (byte order mark, soft hyphen, directional
+    marks) vanish, Unicode NFKC, case, white space collapsed. A character that stands in both lists
+    becomes a space. The result is a fixed point: normalising it again changes nothing.
+
+    A mark of ASCII stands for its kind beyond ASCII: ``.`` for other punctuation
+    (``\u00bf \u060c \u3002``), ``"`` for quotation marks, ``(`` and ``)`` for brackets, ``-`` for
+    hyphens and dashes.
+
+    Args:
+        case: ``lower``, ``upper``, ``keep``, or ``turkish`` for lower case in which I
+            and \u0130 become \u0131 and i.
+        remove: characters that vanish.
+        to_space: characters that separate words.
+        keep: characters beyond ASCII that stay although their kind vanishes.
+        spell_out: a language, as ``en``, whose words numbers become before anything else.
+
+    Raises:
+        ConfigError: ``case`` is none of these, or numbers cannot be spelt out in that language.
+
+    >>> Normalizer()("Well-known — isn\u2019t it?")
+    "well known isn't it"
+    """
+
+    case: str = "lower"
+    remove: str = REMOVED
+    to_space: str = SPACED
+    keep: str = ""
+    spell_out: str | None = None
+    _table: dict[int, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.case not in CASES:
+            raise ConfigError(f"case must be one of {', '.join(CASES)}, but is {self.case!r}")
+        if self.spell_out is not None:
+            speaker(self.spell_out)
+        table = _Table(self._beyond_ascii)
+        table |= {ord(mark): mark for mark in self.keep}
+        apostrophe = " " if "'" in self.to_space else "" if "'" in self.remove else "'"
+        for marks, becomes in (
+            (_WORD_SPACES, " "),
+            (_APOSTROPHES, apostrophe),
+            (self.remove, ""),
+            (self.to_space, " "),
+        ):
+            table |= dict.fromkeys(map(ord, marks), becomes)
+        object.__setattr__(self, "_table", table)
+
+    def _beyond_ascii(self, mark: str) -> str:
+        """What becomes of a character that neither list names."""
+        kind = unicodedata.category(mark)
+        if kind == "Cf" and mark not in _JOINERS:
+            return ""
+        like = _KINDS.get(kind)
+        if mark in _QUOTES:
+            like = '"'
+        elif mark == _MINUS:
+            like = "-"
+        if mark.isascii() or like is None or ord(mark) in _SPOKEN:
+            return mark
+        if like in self.to_space:
+            return " "
+        return "" if like in self.remove else mark
+
+    def __call__(self, text: str) -> str:
+        """The normalised text."""
+        if self.spell_out is not None:
+            text = spelled_out(text, self.spell_out)
+        # Removing a character can bring together what NFKC then composes, and a change of case
+        # can produce an apostrophe: another pass settles it.
+        settled = None
+        while settled != text:
+            settled, text = text, self._pass(text)
+        return text
+
+    def dropped(self, texts: Iterable[str]) -> Counter[str]:
+        """How often each character vanishes from ``texts``, white space not counted."""
+        counts: Counter[str] = Counter()
+        for text in texts:
+            counts.update(text)
+        gone = [c for c in counts if not c.isspace() and self._table[ord(c)] in ("", " ")]
+        return Counter({character: counts[character] for character in gone})
+
+    def _pass(self, text: str) -> str:
+        text = text.translate(self._table)
+        if not text.isascii():
+            text = unicodedata.normalize("NFKC", text)
+        if self.case == "turkish":
+            text = text.replace("I", "\u0131").replace("\u0130", "i")
+        if self.case in ("lower", "turkish"):
+            text = text.lower()
+        elif self.case == "upper":
+            text = text.upper()
+        return " ".join(text.split())

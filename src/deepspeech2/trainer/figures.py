@@ -1,0 +1,158 @@
+"""What people look at after an epoch: predictions, spectrograms, emissions, curves, audio."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec
+
+import torch
+
+from deepspeech2.datasets.loader import SpeechLoader
+from deepspeech2.evaluation import Recognized
+from deepspeech2.metrics import character_edits, word_edits
+from deepspeech2.pipeline import Pipeline
+from deepspeech2.seeding import derive_seed, generator
+from deepspeech2.text import TextEncoder
+from deepspeech2.types import Padded, Sample
+from deepspeech2.writer import Writer
+from deepspeech2.writer.examples import Prediction, prediction_table
+from deepspeech2.writer.pictures import emissions, spectrograms
+from deepspeech2.writer.plots import curves
+
+P = ParamSpec("P")
+log = logging.getLogger(__name__)
+
+N_EXAMPLES = 12
+SECONDS_BETWEEN_FIGURES = 30.0
+
+
+def examples(results: list[Recognized], seed: int, epoch: int) -> list[Recognized]:
+    """A few utterances, other ones in each epoch."""
+    draw = generator("cpu", seed, "examples", epoch)
+    order = torch.randperm(len(results), generator=draw)[:N_EXAMPLES]
+    return [results[index] for index in sorted(order.tolist())]
+
+
+def as_prediction(result: Recognized) -> Prediction:
+    heard = {name: nbest[0].text for name, nbest in result.hypotheses.items()}
+    reference = result.reference
+    if reference is None:
+        return Prediction(result.utterance.id, None, heard, {}, {})
+    return Prediction(
+        result.utterance.id,
+        reference,
+        heard,
+        {name: word_edits(reference, text).rate for name, text in heard.items()},
+        {name: character_edits(reference, text).rate for name, text in heard.items()},
+    )
+
+
+def _looking_on(show: Callable[P, None]) -> Callable[P, None]:
+    """``show``, of which a fault is logged once, for a picture is no reason to end a run."""
+    faults: list[Exception] = []
+
+    @wraps(show)
+    def shown(*arguments: P.args, **named: P.kwargs) -> None:
+        try:
+            show(*arguments, **named)
+        except Exception as error:  # of a drawing library or a recording
+            if not faults:
+                log.warning("%s could not be drawn, the run goes on: %s", show.__name__, error)
+            faults.append(error)
+
+    return shown
+
+
+class Showroom:
+    """Draws with a writer; asked once in an epoch.
+
+    Figures take a second or two, so epochs that follow each other faster than every
+    ``SECONDS_BETWEEN_FIGURES`` share them; tables of predictions are written every time.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        pipeline: Pipeline,
+        text_encoder: TextEncoder,
+        metrics_path: Path,
+        seed: int,
+    ) -> None:
+        self._writer = writer
+        self._pipeline = pipeline
+        self._tokens = ["", *text_encoder.alphabet]
+        self._metrics_path = metrics_path
+        self._seed = seed
+        self._drawn_at = float("-inf")
+
+    def due(self) -> bool:
+        """Whether it is time for figures; if so, the next are due a while later."""
+        now = time.monotonic()
+        if now - self._drawn_at < SECONDS_BETWEEN_FIGURES:
+            return False
+        self._drawn_at = now
+        return True
+
+    @_looking_on
+    def predictions(self, part: str, results: list[Recognized], epoch: int, step: int) -> None:
+        rows = [as_prediction(result) for result in examples(results, self._seed, epoch)]
+        self._writer.table(f"examples/{part}", prediction_table(rows), step)
+
+    @_looking_on
+    def curves(self, step: int) -> None:
+        for name, figure in curves(self._metrics_path).items():
+            self._writer.figure(name, figure, step)
+
+    @_looking_on
+    def augmentation(self, loader: SpeechLoader, epoch: int, step: int) -> None:
+        """A training utterance as recorded and as the network hears it."""
+        found = self._sample(loader, epoch)
+        if found is None:
+            return
+        waveforms, device = found, self._device()
+        seed = derive_seed(self._seed, "shown", epoch)
+        front_end = self._pipeline.front_end
+        moved = waveforms.to(device)
+        heard = front_end.augment(moved, torch.Generator(device).manual_seed(seed))
+        before = front_end(moved)
+        after = front_end(moved, torch.Generator(device).manual_seed(seed))
+        rows = [
+            ("features", before.data[0].cpu().numpy()),
+            ("features as augmented", after.data[0, : int(after.lengths[0])].cpu().numpy()),
+        ]
+        figure = spectrograms(rows, front_end.seconds_per_frame)
+        self._writer.figure("spectrograms", figure, step)
+        for name, shown in (("train/audio", waveforms), ("train/audio_augmented", heard)):
+            wave = shown.data[0, : int(shown.lengths[0])].cpu().numpy()
+            self._writer.audio(name, wave, front_end.sample_rate, step)
+
+    @_looking_on
+    @torch.no_grad()
+    def emissions(self, loader: SpeechLoader, epoch: int, step: int) -> None:
+        """What the network believes, frame by frame, in an utterance that it does not train on."""
+        waveforms = self._sample(loader, epoch)
+        if waveforms is None:
+            return
+        was_training = self._pipeline.training
+        self._pipeline.eval()
+        try:
+            log_probs = self._pipeline.emissions(waveforms.to(self._device()))
+        finally:
+            self._pipeline.train(was_training)
+        figure = emissions(
+            log_probs.data[0].float().cpu().numpy(), self._tokens, self._pipeline.seconds_per_frame
+        )
+        self._writer.figure("emissions", figure, step)
+
+    def _device(self) -> torch.device:
+        return next(self._pipeline.parameters()).device
+
+    def _sample(self, loader: SpeechLoader, epoch: int) -> Padded | None:
+        """One readable utterance, another in each epoch; None if it happens to be broken."""
+        index = derive_seed(self._seed, "sample", epoch) % len(loader.dataset)
+        item = loader.dataset[index]
+        return Padded.stack([item.waveform]) if isinstance(item, Sample) else None

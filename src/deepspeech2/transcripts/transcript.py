@@ -1,0 +1,57 @@
+"""What was heard in one recording."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from deepspeech2.decoding import Word
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """The text of a recording and its words.
+
+    Attributes:
+        text: normalised; empty where nothing was heard.
+        words: of ``text``, with seconds from the start of the recording.
+        confidence: from 0 to 1; 0 where nothing was heard, of which nothing is known.
+        duration: seconds of the recording.
+        id: what its files are called.
+        audio: path of the recording; None for samples.
+        reference: what was said, normalised; None where nobody knows.
+        channel: the one that was heard, counted from 1; None: all of them together.
+        error: why a part of the recording could not be heard; None if all was.
+    """
+
+    text: str
+    words: tuple[Word, ...]
+    confidence: float
+    duration: float
+    id: str = "audio"
+    audio: str | None = None
+    reference: str | None = None
+    channel: int | None = None
+    error: str | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Transcript]) -> Transcript:
+        """Parts of one recording, in their order, as a whole.
+
+        Times are those of the parts and must count from the recording's start already. The
+        confidence is the geometric mean over the parts, weighed by their words.
+        """
+        words = tuple(word for part in parts for word in part.words)
+        heard = [part for part in parts if part.words]
+        confidence = 0.0
+        if heard and all(part.confidence > 0 for part in heard):
+            total = math.fsum(len(part.words) * math.log(part.confidence) for part in heard)
+            confidence = math.exp(total / len(words))
+        return replace(
+            parts[0],
+            text=" ".join(part.text for part in parts if part.text),
+            words=words,
+            confidence=confidence,
+            duration=max(part.duration for part in parts),
+        )

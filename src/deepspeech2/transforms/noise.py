@@ -1,0 +1,144 @@
+"""Additive noise at a drawn signal-to-noise ratio: synthetic, of any colour, or recorded."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from deepspeech2.transforms.checks import require_positive, require_range
+from deepspeech2.transforms.fourier import bin_frequencies, fast_size
+from deepspeech2.transforms.noise_folder import Clips, NoiseFolder, Part
+from deepspeech2.transforms.transform import Augmentation, uniform
+from deepspeech2.types import Padded
+
+# Below the lowest audible frequency a spectrum stays level: a power that grows without bound
+# towards 0 Hz would leave nothing of the ratio for what can be heard.
+_LOWEST_HZ = 20.0
+_SMALLEST_POWER = 1e-20
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseParameters:
+    """``noise`` (B, S) of any power, and ``snr_db`` (B,) to mix it at."""
+
+    noise: Tensor
+    snr_db: Tensor
+
+
+class AdditiveNoise(Augmentation[NoiseParameters]):
+    """Adds noise, scaled to a ratio of powers that is uniform in dB between two bounds.
+
+    Powers are means of squares over the samples of the utterance. A silent utterance stays
+    silent; silent noise adds nothing.
+    """
+
+    def __init__(self, min_snr_db: float, max_snr_db: float) -> None:
+        require_range("min_snr_db", min_snr_db, "max_snr_db", max_snr_db)
+        self.min_snr_db = min_snr_db
+        self.max_snr_db = max_snr_db
+
+    @abstractmethod
+    def noise(self, inputs: Padded, generator: torch.Generator) -> Tensor:
+        """(B, S) noise of any power."""
+
+    def sample(self, inputs: Padded, generator: torch.Generator) -> NoiseParameters:
+        snr_db = uniform(inputs, generator, self.min_snr_db, self.max_snr_db)
+        return NoiseParameters(self.noise(inputs, generator), snr_db)
+
+    def apply(self, inputs: Padded, parameters: NoiseParameters) -> Padded:
+        noise = Padded(parameters.noise, inputs.lengths).masked()
+        # The padding is zero, and both have as many samples: sums stand for means.
+        signal_power = inputs.data.square().sum(1)
+        noise_power = noise.data.square().sum(1).clamp_min(_SMALLEST_POWER)
+        scale = (signal_power / noise_power * 10.0 ** (-parameters.snr_db / 10.0)).sqrt()
+        return Padded(torch.addcmul(inputs.data, noise.data, scale[:, None]), inputs.lengths)
+
+
+class ColoredNoise(AdditiveNoise):
+    """Gaussian noise whose power spectrum is 1 / f^exponent, level below 20 Hz.
+
+    The exponent is uniform between its bounds: 2 is brown noise, 1 pink, 0 white, -1 blue,
+    -2 violet (Timmer and Koenig, 1995).
+
+    Raises:
+        ConfigError: a range is empty or not finite.
+    """
+
+    def __init__(
+        self,
+        min_snr_db: float,
+        max_snr_db: float,
+        min_exponent: float = -2.0,
+        max_exponent: float = 2.0,
+        *,
+        sample_rate: int = 16000,
+    ) -> None:
+        super().__init__(min_snr_db, max_snr_db)
+        require_range("min_exponent", min_exponent, "max_exponent", max_exponent)
+        require_positive("sample_rate", sample_rate)
+        self.min_exponent = min_exponent
+        self.max_exponent = max_exponent
+        self.sample_rate = sample_rate
+
+    def noise(self, inputs: Padded, generator: torch.Generator) -> Tensor:
+        exponent = uniform(inputs, generator, self.min_exponent, self.max_exponent)
+        return self.colored(exponent, inputs.data.shape[1], generator)
+
+    def colored(self, exponent: Tensor, width: int, generator: torch.Generator) -> Tensor:
+        """(B, width) noise of power spectra 1 / f^exponent, ``exponent`` (B,)."""
+        device = exponent.device
+        size = fast_size(width)
+        frequencies = bin_frequencies(size, self.sample_rate, device).clamp_min(_LOWEST_HZ)
+        # Relative to 1 kHz the amplitudes stay near 1, whatever the exponent.
+        amplitudes = torch.exp(-0.5 * exponent[:, None] * (frequencies / 1000.0).log())
+        shape = (*amplitudes.shape, 2)
+        spectrum = torch.randn(shape, generator=generator, device=device)
+        spectrum.mul_(amplitudes[..., None])
+        noise: Tensor = torch.fft.irfft(torch.view_as_complex(spectrum), n=size)
+        return noise[:, :width]
+
+
+class RecordedNoise(AdditiveNoise):
+    """Noise recorded elsewhere: for each utterance a random stretch of a random recording.
+
+    A recording that is shorter than the utterance starts again at its end. The folder is read
+    when noise is first drawn, recursively, and kept in memory on the device of the data;
+    recordings that cannot be read or are silent are named in the log and left out.
+
+    Args:
+        folder: relative to the repository's root, or absolute.
+        part: "train" or "test" for recordings that the other never hears, by the rule of
+            :mod:`deepspeech2.transforms.noise_folder`; "all" for all of them.
+
+    Raises:
+        ConfigError: the range is empty, the folder is missing, or it holds no file of audio or
+            none of this part; and when noise is first drawn, none of the files is of use.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        min_snr_db: float,
+        max_snr_db: float,
+        sample_rate: int = 16000,
+        *,
+        part: Part = "all",
+    ) -> None:
+        super().__init__(min_snr_db, max_snr_db)
+        self.recordings = NoiseFolder(folder, part=part, sample_rate=sample_rate)
+        self._moved: Clips | None = None
+
+    def noise(self, inputs: Padded, generator: torch.Generator) -> Tensor:
+        device = inputs.data.device
+        self._moved = clips = (self._moved or self.recordings.clips).to(device)
+        clip = uniform(inputs, generator, 0, len(clips)).long()
+        clip = clip.clamp_max(len(clips) - 1)
+        length = clips.lengths[clip][:, None]
+        drawn = uniform(inputs, generator, 0, 1)[:, None]
+        start = torch.minimum((drawn * length).long(), length - 1)
+        within = (start + torch.arange(inputs.data.shape[1], device=device)) % length
+        return clips.samples[within + clips.starts[clip][:, None]]

@@ -1,0 +1,171 @@
+"""Figures of a run: its curves, its spectrograms, what the network emits.
+
+All are :class:`matplotlib.figure.Figure` objects made without pyplot: no global state, no window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from deepspeech2.writer.jsonl import read_metrics
+from deepspeech2.writer.pictures import emissions, spectrograms
+
+__all__ = ["curves", "emissions", "spectrograms"]
+
+_SMOOTH_FROM = 40  # points; fewer are shown as they are
+_WINDOWS = 25  # a curve is smoothed over a window of its length over this
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d")
+"""Okabe and Ito's palette, which colour-blind readers can tell apart."""
+
+
+class _Series(NamedTuple):
+    name: str
+    steps: np.ndarray
+    values: np.ndarray
+
+
+class _Panel(NamedTuple):
+    title: str
+    unit: str
+    wanted: Callable[[str], bool]
+    scale: float = 1.0
+    best: Callable[[np.ndarray], Any] | None = None  # np.nanargmin where lower is better
+
+
+def _last(*names: str) -> Callable[[str], bool]:
+    return lambda key: key.rsplit("/", 1)[-1] in names
+
+
+def _is_error_rate(key: str) -> bool:
+    return key.rsplit("/", 1)[-1].startswith(("WER", "CER"))
+
+
+_PANELS = {
+    "loss": _Panel("CTC loss", "nats per character", _last("loss"), best=np.nanargmin),
+    "error_rates": _Panel("Error rates", "%", _is_error_rate, scale=100.0, best=np.nanargmin),
+    "learning_rate": _Panel("Learning rate", "step size", _last("learning_rate", "lr")),
+    "gradient_norm": _Panel(
+        "Gradient norm", "before clipping", _last("gradient_norm", "grad_norm")
+    ),
+    "speed": _Panel(
+        "Training speed", "seconds of audio per second", _last("audio_seconds_per_second", "speed")
+    ),
+    "data": _Panel(
+        "Time waiting for data, and padding", "%", _last("waiting_share", "padding"), scale=100.0
+    ),
+    "memory": _Panel("Most memory so far", "GiB", _last("peak_memory_gib")),
+}
+
+
+def curves(metrics_path: str | Path) -> dict[str, Figure]:
+    """The curves of a run, over optimiser steps.
+
+    Args:
+        metrics_path: a ``metrics.jsonl``; error rates in it are fractions.
+
+    Returns:
+        ``loss``, ``error_rates``, ``learning_rate``, ``gradient_norm``, ``speed``, ``data`` and
+        ``memory``, those of which there is at least one finite value.
+    """
+    series = _read_series(metrics_path)
+    figures = {}
+    for name, panel in _PANELS.items():
+        chosen = [one for one in series if panel.wanted(one.name)]
+        if chosen:
+            figures[name] = _draw_curves(panel, chosen)
+    return figures
+
+
+def _read_series(metrics_path: str | Path) -> list[_Series]:
+    points: dict[str, dict[int, float]] = {}
+    for row in read_metrics(metrics_path):
+        for key, value in row.items():
+            if key not in ("step", "time") and np.isfinite(value):
+                points.setdefault(key, {})[int(row["step"])] = value
+    return [
+        _Series(key, np.array(sorted(found)), np.array([found[step] for step in sorted(found)]))
+        for key, found in points.items()
+    ]
+
+
+def _draw_curves(panel: _Panel, series: Sequence[_Series]) -> Figure:
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for one, style in zip(series, _styles([one.name for one in series]), strict=True):
+        _draw_series(axes, panel, one, style)
+    values = np.concatenate([one.values for one in series]) * panel.scale
+    if panel.best is not None and values.min() > 0 and values.max() > 8 * values.min():
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(_plain)
+        axes.yaxis.set_minor_formatter(_plain_if_leading)
+        axes.tick_params(axis="y", which="minor", labelsize=8)
+    elif values.min() >= 0:
+        axes.set_ylim(bottom=0)
+        axes.ticklabel_format(axis="y", scilimits=(-3, 5), useMathText=True)
+    axes.set_title(panel.title, loc="left", fontweight="bold")
+    axes.set_xlabel("optimiser step")
+    axes.set_ylabel(panel.unit)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    if max(one.steps.max() for one in series) >= 10_000:
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.grid(which="major", alpha=0.35)
+    axes.grid(which="minor", alpha=0.12)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def _plain(value: float, position: float) -> str:
+    return f"{value:g}"
+
+
+def _plain_if_leading(value: float, position: float) -> str:
+    """Label 2 and 5 between the powers of ten; more would run into each other."""
+    return f"{value:g}" if f"{value:e}"[0] in "25" else ""
+
+
+def _styles(names: Sequence[str]) -> list[dict[str, Any]]:
+    """One colour for each series; WER and CER of the same thing share it, CER is dashed."""
+    stems = [name.replace("CER", "WER") for name in names]
+    order = list(dict.fromkeys(stems))
+    return [
+        {
+            "color": _COLOURS[order.index(stem) % len(_COLOURS)],
+            "linestyle": "-" if stem == name else "--",
+        }
+        for name, stem in zip(names, stems, strict=True)
+    ]
+
+
+def _draw_series(axes: Axes, panel: _Panel, one: _Series, style: Mapping[str, Any]) -> None:
+    values = one.values * panel.scale
+    label = one.name.replace("_(", " (")
+    many = len(values) >= _SMOOTH_FROM
+    if panel.best is not None and not one.name.startswith("train"):
+        best = int(panel.best(values))
+        percent = " %" if panel.unit == "%" else ""
+        label += f": best {values[best]:.3g}{percent} at step {one.steps[best]:,}"
+        axes.plot(
+            one.steps[best], values[best], marker="*", markersize=13, color=style["color"], zorder=3
+        )
+    smooth = many and panel.title in ("CTC loss", "Gradient norm")
+    if smooth:
+        axes.plot(one.steps, values, linewidth=0.8, alpha=0.3, **style)
+        values, label = _smoothed(values), f"{label} (smoothed)"
+    axes.plot(one.steps, values, label=label, linewidth=1.8, marker=None if many else ".", **style)
+
+
+def _smoothed(values: np.ndarray) -> np.ndarray:
+    """Centred moving average: it does not lag behind, and at the ends its window shrinks."""
+    half = max(1, len(values) // _WINDOWS // 2)
+    sums = np.concatenate(([0.0], np.cumsum(values)))
+    centres = np.arange(len(values))
+    reach = np.minimum(half, np.minimum(centres, centres[::-1]))
+    return np.asarray((sums[centres + reach + 1] - sums[centres - reach]) / (2 * reach + 1))

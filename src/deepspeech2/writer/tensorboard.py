@@ -1,0 +1,81 @@
+"""TensorBoard: ``tensorboard --logdir saved`` shows the runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from deepspeech2.escaping import markdown_cell
+from deepspeech2.writer.files import rasterise
+from deepspeech2.writer.writer import importing
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@final
+class TensorboardWriter:
+    """Writes event files to ``<run_dir>/tensorboard``."""
+
+    def __init__(
+        self,
+        run_name: str | None = None,
+        project_name: str | None = None,
+        mode: str | None = None,
+        *,
+        run_dir: str | Path,
+        config: Mapping[str, Any] | None = None,
+        resume_step: int | None = None,
+    ) -> None:
+        """
+        Args:
+            run_name, project_name, mode: taken, so that a config may change its writer alone;
+                TensorBoard shows the folder's name and is always offline.
+            run_dir: the run's folder.
+            config: plain containers, shown as text.
+            resume_step: the last step that the resumed run has done; later ones are hidden.
+
+        Raises:
+            ConfigError: tensorboard cannot be imported.
+        """
+        with importing("tensorboard"):
+            from torch.utils.tensorboard import SummaryWriter
+
+        purge_step = None if resume_step is None else resume_step + 1
+        self._writer: Any = SummaryWriter(str(Path(run_dir) / "tensorboard"), purge_step=purge_step)
+        if config is not None:
+            text = json.dumps(config, indent=2, default=str)
+            self._writer.add_text("config", f"```\n{text}\n```", 0)
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+    def table(self, name: str, frame: pd.DataFrame, step: int) -> None:
+        self._writer.add_text(name, _markdown(frame), step)
+
+    def figure(self, name: str, figure: Figure, step: int) -> None:
+        self._writer.add_image(name, rasterise(figure), step, dataformats="HWC")
+
+    def audio(self, name: str, waveform: np.ndarray, sample_rate: int, step: int) -> None:
+        self._writer.add_audio(name, waveform[None].clip(-1, 1), step, sample_rate=sample_rate)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def _markdown(frame: pd.DataFrame) -> str:
+    """The table as Markdown, which is all that TensorBoard's text panel knows."""
+    rows = [list(map(markdown_cell, map(str, frame.columns))), ["---"] * frame.shape[1]]
+    rows += [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _cell(value: object) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return markdown_cell(text)

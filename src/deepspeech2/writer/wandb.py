@@ -1,0 +1,188 @@
+"""Weights & Biases, online where there is a key and a network, otherwise offline.
+
+The only module that imports wandb, and only when a writer is built.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from deepspeech2.errors import ConfigError
+from deepspeech2.files import write_whole
+from deepspeech2.writer.files import rasterise
+from deepspeech2.writer.writer import importing, one_line
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+MODES = ("online", "offline", "disabled")
+_INIT_TIMEOUT = 30.0  # seconds until a server that does not answer means: offline
+_FINISH_TIMEOUT = 300.0  # seconds for the last upload; the files stay in the run's folder
+_ID_FILE = "wandb_run_id.txt"
+_FORBIDDEN = "/\\#?%:"  # in names that become part of an address
+_LONGEST = 128  # characters of such a name
+
+_log = logging.getLogger(__name__)
+
+
+def effective_mode(mode: str) -> str:
+    """``mode``, or what WANDB_MODE says where that sends less: neither sends what one withholds.
+
+    Raises:
+        ConfigError: one of the two does not exist.
+    """
+    if mode not in MODES:
+        raise ConfigError(f"writer.mode must be one of {', '.join(MODES)}, but is {mode!r}")
+    given = os.environ.get("WANDB_MODE") or mode
+    asked = {"dryrun": "offline", "run": "online"}.get(given, given)
+    if asked not in MODES:
+        raise ConfigError(f"WANDB_MODE must be one of {', '.join(MODES)}, but is {given!r}")
+    return max(mode, asked, key=MODES.index)
+
+
+def _check_name(value: str | None, key: str) -> None:
+    """Raises ConfigError where W&B would refuse the name."""
+    if value is None:
+        return
+    if set(value) & set(_FORBIDDEN) or not value.strip() or len(value) > _LONGEST:
+        remedy = "the last part of the run's address alone" if key == "writer.run_id" else "another"
+        raise ConfigError(
+            f"{key} must have 1 to {_LONGEST} characters and none of {' '.join(_FORBIDDEN)}, but is"
+            f" {value!r}: give {remedy}"
+        )
+
+
+@final
+class WandbWriter:
+    """A run of Weights & Biases. It never asks for anything and never ends the training."""
+
+    def __init__(
+        self,
+        project_name: str,
+        run_name: str | None = None,
+        mode: str = "online",
+        entity: str | None = None,
+        run_id: str | None = None,
+        *,
+        run_dir: str | Path,
+        config: Mapping[str, Any] | None = None,
+        resume_step: int | None = None,
+    ) -> None:
+        """
+        Args:
+            project_name: the project that the run belongs to.
+            run_name: the name that is shown.
+            mode: online, offline or disabled. Without a key or a network online becomes offline.
+            entity: the user or team; None for the default of the key.
+            run_id: the run to go on with. By default a resumed run finds its own id in its folder.
+            run_dir: the run's folder; everything is written below it.
+            config: plain containers, shown beside the run.
+            resume_step: the last step that the resumed run has done; None for a new run. W&B keeps
+                what it has: lines of steps that it already knows are not written again.
+
+        Raises:
+            ConfigError: ``mode`` or WANDB_MODE is none of the three, W&B takes no such name, or
+                wandb cannot be imported.
+        """
+        asked, mode = mode, effective_mode(mode)
+        _check_name(run_id, "writer.run_id")
+        _check_name(project_name, "writer.project_name")
+        if mode != asked:
+            _log.info("W&B is %s, as WANDB_MODE=%s says", mode, os.environ["WANDB_MODE"])
+        self._reported = False
+        self._run: Any = None
+        if mode == "disabled":
+            return
+        with importing("wandb"):
+            import wandb
+        self._wandb: Any = wandb
+        run_dir = Path(run_dir)
+        run_dir.mkdir(parents=True, exist_ok=True)
+        id_file = run_dir / _ID_FILE
+        if run_id is None and resume_step is not None and id_file.exists():
+            run_id = id_file.read_text(encoding="utf-8").strip() or None
+        options = {
+            "project": project_name,
+            "name": run_name,
+            "entity": entity,
+            "id": run_id,
+            "resume": None if run_id is None else "allow",
+            "dir": str(run_dir),
+            "config": None if config is None else dict(config),
+        }
+        self._run = self._start(options, self._possible_mode(mode))
+        if self._run is not None:
+            write_whole(id_file, f"{self._run.id}\n")
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        self._write(lambda: dict(values), step)
+
+    def table(self, name: str, frame: pd.DataFrame, step: int) -> None:
+        # Object columns: wandb would otherwise refuse a missing reference among texts.
+        self._write(lambda: {name: self._wandb.Table(dataframe=frame.astype(object))}, step)
+
+    def figure(self, name: str, figure: Figure, step: int) -> None:
+        self._write(lambda: {name: self._wandb.Image(rasterise(figure))}, step)
+
+    def audio(self, name: str, waveform: np.ndarray, sample_rate: int, step: int) -> None:
+        self._write(lambda: {name: self._wandb.Audio(waveform, sample_rate=sample_rate)}, step)
+
+    def close(self) -> None:
+        run, self._run = self._run, None
+        if run is not None:
+            self._guard(run.finish)
+
+    def _possible_mode(self, mode: str) -> str:
+        """``mode``, or offline where online cannot be had for want of a key."""
+        if mode != "online":
+            return mode
+        try:
+            # Reads WANDB_API_KEY, netrc and the settings, and does not ask.
+            if self._wandb.login(prompt=False, verify=False):
+                return "online"
+            reason = "there is no API key (`wandb login` stores one)"
+        except Exception as error:
+            reason = one_line(error)
+        _log.warning("W&B goes offline: %s", reason)
+        return "offline"
+
+    def _start(self, options: Mapping[str, Any], mode: str) -> Any:
+        """The run, or None when W&B cannot even write files: training matters more."""
+        for attempt in dict.fromkeys((mode, "offline")):
+            settings = self._wandb.Settings(
+                silent=True,
+                console="off",
+                init_timeout=_INIT_TIMEOUT,
+                finish_timeout=_FINISH_TIMEOUT,
+            )
+            try:
+                run = self._wandb.init(**options, mode=attempt, settings=settings)
+            except Exception as error:
+                _log.warning("W&B does not start in mode %s: %s", attempt, one_line(error))
+                continue
+            if attempt == "online":
+                _log.info("W&B shows the run at %s", run.url)
+            elif attempt == "offline":
+                _log.info("W&B is offline; to upload the run: wandb sync %s", Path(run.dir).parent)
+            return run
+        return None
+
+    def _write(self, values: Callable[[], dict[str, Any]], step: int) -> None:
+        run = self._run
+        if run is not None:
+            self._guard(lambda: run.log(values(), step=step))
+
+    def _guard(self, action: Callable[[], object]) -> None:
+        """Run ``action``; a failure is logged the first time and never ends the training."""
+        try:
+            action()
+        except Exception as error:
+            if not self._reported:
+                _log.warning("W&B failed, training goes on without it: %s", one_line(error))
+            self._reported = True
