@@ -1,4 +1,4 @@
-"""How far one has to walk through the code: python tools/walk.py [--json]
+"""How far one has to walk through the code: python -m tools.walk [--json]
 
 Counts lines and files of the package, and the files and functions that one toy epoch passes
 through, from the config to the saved checkpoint.
@@ -14,7 +14,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCE = ROOT / "src"
+SOURCE = ROOT / "src/deepspeech2"
 
 
 def size() -> dict[str, int]:
