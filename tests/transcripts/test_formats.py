@@ -14,7 +14,7 @@ from praatio import textgrid
 
 from deepspeech2.decoding import Word
 from deepspeech2.transcripts import FORMATS, Transcript
-from deepspeech2.transcripts.cues import LINE, LINES, LONGEST, cues
+from deepspeech2.transcripts.formats import LINE, LINES, LONGEST, cues
 
 LETTERS = st.text("abcdefghijklmnopqrstuvwxyz'äß語<>&\"", min_size=1, max_size=60)
 

@@ -1,4 +1,4 @@
-"""What was heard in one recording."""
+"""The transcript of one recording."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class Transcript:
     """The text of a recording and its words.
 
     Attributes:
-        text: normalised; empty where nothing was heard.
+        text: normalised; empty if nothing was recognised.
         words: of ``text``, with seconds from the start of the recording.
-        confidence: from 0 to 1; 0 where nothing was heard, of which nothing is known.
+        confidence: from 0 to 1; 0 without words.
         duration: seconds of the recording.
-        id: what its files are called.
+        id: the stem of its files' names.
         audio: path of the recording; None for samples.
-        reference: what was said, normalised; None where nobody knows.
-        channel: the one that was heard, counted from 1; None: all of them together.
-        error: why a part of the recording could not be heard; None if all was.
+        reference: what was said, normalised; None if unknown.
+        channel: the only one that was recognised, counted from 1; None: the mix of all.
+        error: why a part of the recording could not be read; None if all was.
     """
 
     text: str
@@ -37,16 +37,16 @@ class Transcript:
 
     @classmethod
     def joined(cls, parts: Sequence[Transcript]) -> Transcript:
-        """Parts of one recording, in their order, as a whole.
+        """Join the parts of one recording, in their order.
 
-        Times are those of the parts and must count from the recording's start already. The
-        confidence is the geometric mean over the parts, weighed by their words.
+        Times must count from the recording's start already. The confidence is the geometric mean
+        over the parts, weighted by their words.
         """
         words = tuple(word for part in parts for word in part.words)
-        heard = [part for part in parts if part.words]
+        spoken = [part for part in parts if part.words]
         confidence = 0.0
-        if heard and all(part.confidence > 0 for part in heard):
-            total = math.fsum(len(part.words) * math.log(part.confidence) for part in heard)
+        if spoken and all(part.confidence > 0 for part in spoken):
+            total = math.fsum(len(part.words) * math.log(part.confidence) for part in spoken)
             confidence = math.exp(total / len(words))
         return replace(
             parts[0],
