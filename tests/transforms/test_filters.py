@@ -10,8 +10,8 @@ from scipy import signal
 from deepspeech2.errors import ConfigError
 from deepspeech2.seeding import generator
 from deepspeech2.transforms import BandPassFilter, HighPassFilter, LowPassFilter
+from deepspeech2.transforms.features import bin_frequencies, fast_size
 from deepspeech2.transforms.filters import ButterworthFilter
-from deepspeech2.transforms.fourier import bin_frequencies, fast_size
 from deepspeech2.types import Padded
 
 RATE = 16000

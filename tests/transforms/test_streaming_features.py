@@ -44,7 +44,7 @@ def test_pieces_give_the_frames_of_the_whole(
         state, frames = stream.step(state, samples[first:end])
         found.append(frames)
         assert (
-            len(state.held) <= max(end - first, 0) + 3 * n_fft + hop
+            len(state.buffer) <= max(end - first, 0) + 3 * n_fft + hop
         )  # bounded, whatever came before
     found.append(stream.step(state, samples[:0], last=True)[1])
     expected = whole(Padded.stack([samples])).data[0]

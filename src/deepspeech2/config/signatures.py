@@ -37,7 +37,7 @@ def of_class(made: type) -> Signature:
 
 @cache
 def in_source(target: str) -> Signature | None:
-    """What the class ``target`` of this program takes; None for others, and where it is inherited.
+    """What the class ``target`` of this program takes; None for others.
 
     Most components import torch, which takes seconds; a typo is to be told at once.
     """
@@ -50,7 +50,10 @@ def in_source(target: str) -> Signature | None:
             return in_source(f"{node.module}.{name}")
         if isinstance(node, ast.ClassDef) and node.name == name:
             made = [each for each in node.body if getattr(each, "name", "") == "__init__"]
-            return _read(made[0].args, body) if _is_function(made) else None
+            if _is_function(made):
+                return _read(made[0].args, body)
+            bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+            return in_source(f"{module}.{bases[0]}") if bases else None
     return None
 
 

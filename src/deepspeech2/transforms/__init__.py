@@ -1,5 +1,6 @@
 """On the device: waveform augmentations, features, normalisation, SpecAugment, the front end."""
 
+from deepspeech2.transforms.augmentations import Gain, SpecAugment, SpeedPerturbation
 from deepspeech2.transforms.compose import Compose, OneOf, RandomApply
 from deepspeech2.transforms.feature_normalization import (
     FeatureStatistics,
@@ -15,12 +16,9 @@ from deepspeech2.transforms.features import (
 )
 from deepspeech2.transforms.filters import BandPassFilter, HighPassFilter, LowPassFilter
 from deepspeech2.transforms.front_end import FrontEnd
-from deepspeech2.transforms.gain import Gain
 from deepspeech2.transforms.noise import ColoredNoise, RecordedNoise
 from deepspeech2.transforms.noise_folder import NoiseFolder
 from deepspeech2.transforms.reverberation import Reverberation
-from deepspeech2.transforms.spec_augment import SpecAugment
-from deepspeech2.transforms.speed import SpeedPerturbation
 from deepspeech2.transforms.transform import Augmentation, FeatureTransform, WaveformTransform
 
 __all__ = [

@@ -1,7 +1,7 @@
-"""Transforms made of transforms: in a row, now and then, or one of several.
+"""Combinations of transforms: all in order, one at random times, or one of several.
 
-The choice is made for each utterance. Every transform runs on the whole batch and its results
-are taken where they were drawn, so that nothing waits for the device.
+The choice is made for each utterance. Every transform runs on the whole batch and its result is
+selected for the chosen utterances, so that nothing waits for the device.
 """
 
 from __future__ import annotations
@@ -12,14 +12,19 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from deepspeech2.transforms.checks import require, require_items, require_probability
 from deepspeech2.transforms.filters import ButterworthFilter
-from deepspeech2.transforms.transform import WaveformTransform, select, uniform
+from deepspeech2.transforms.transform import (
+    WaveformTransform,
+    require,
+    require_probability,
+    select,
+    uniform,
+)
 from deepspeech2.types import Padded
 
 
 class Compose:
-    """Applies transforms in order; none at all leaves waveforms as they are."""
+    """Applies transforms in order; an empty list leaves waveforms as they are."""
 
     def __init__(self, transforms: Sequence[WaveformTransform]) -> None:
         self.transforms = tuple(transforms)
@@ -66,12 +71,12 @@ class RandomApply:
 class OneOf:
     """Applies, with probability ``p``, one of ``transforms`` to each utterance.
 
-    Filters of one order and sample rate cost together as much as one of them.
+    Filters of the same order and sample rate together cost as much as one of them.
 
     Args:
         transforms: at least one.
         p: probability that an utterance is changed at all.
-        weights: how likely each is beside the others; None: all alike.
+        weights: relative probability of each; None: all equal.
 
     Raises:
         ConfigError: an argument is out of range.
@@ -83,21 +88,21 @@ class OneOf:
         p: float,
         weights: Sequence[float] | None = None,
     ) -> None:
-        require_items("transforms", transforms)
+        require(len(transforms) > 0, "transforms", transforms, "a list that is not empty")
         require_probability("p", p)
         weights = [1.0] * len(transforms) if weights is None else list(weights)
         allowed = f"{len(transforms)} numbers, 0 or more, not all of them 0"
-        fit = len(weights) == len(transforms) and min(weights) >= 0 and sum(weights) > 0
-        require(fit, "weights", weights, allowed)
+        valid = len(weights) == len(transforms) and min(weights) >= 0 and sum(weights) > 0
+        require(valid, "weights", weights, allowed)
         self.transforms = tuple(transforms)
         sums = list(accumulate(weights))
         self.bounds = [p * (part / sums[-1]) for part in sums]
-        self._filters = _alike(self.transforms)
+        self._filters = _equal_filters(self.transforms)
 
     def __call__(self, waveforms: Padded, generator: torch.Generator) -> Padded:
         chosen = self._choice(waveforms, generator)
         if self._filters:
-            return _filtered(self._filters, chosen, waveforms, generator)
+            return _apply_filters(self._filters, chosen, waveforms, generator)
         output = waveforms
         for transform, here in zip(self.transforms, chosen, strict=True):
             output = select(here, transform(waveforms, generator), output)
@@ -116,30 +121,28 @@ class OneOf:
         return longest
 
     def _choice(self, waveforms: Padded, generator: torch.Generator) -> list[Tensor]:
-        """For each transform (B,) bool: the utterances that it is applied to."""
+        """Draw for each transform (B,) bool: the utterances that it is applied to."""
         drawn = uniform(waveforms, generator, 0, 1)
         lower = [0.0, *self.bounds[:-1]]
-        return [
-            (low <= drawn) & (drawn < high) for low, high in zip(lower, self.bounds, strict=True)
-        ]
+        pairs = zip(lower, self.bounds, strict=True)
+        return [(low <= drawn) & (drawn < high) for low, high in pairs]
 
 
-def _alike(transforms: Sequence[WaveformTransform]) -> list[ButterworthFilter]:
-    """The transforms, if all are filters that differ in their parameters alone; or none."""
-    filters: list[ButterworthFilter] = [
-        each for each in transforms if isinstance(each, ButterworthFilter)
-    ]
+def _equal_filters(transforms: Sequence[WaveformTransform]) -> list[ButterworthFilter]:
+    """Return the transforms if all are filters that differ in parameters only, otherwise none."""
+    filters: list[ButterworthFilter] = []
+    filters += (each for each in transforms if isinstance(each, ButterworthFilter))
     kinds = {(each.order, each.sample_rate) for each in filters}
     return filters if len(filters) == len(transforms) and len(kinds) == 1 else []
 
 
-def _filtered(
+def _apply_filters(
     filters: Sequence[ButterworthFilter],
     chosen: Sequence[Tensor],
     waveforms: Padded,
     generator: torch.Generator,
 ) -> Padded:
-    """Each utterance through the filter that was chosen for it, all at once."""
+    """Filter each utterance with the filter that was chosen for it, all at once."""
     parameters = waveforms.data.new_zeros(len(waveforms), 2)
     for each, here in zip(filters, chosen, strict=True):
         parameters = torch.where(here[:, None], each.sample(waveforms, generator), parameters)

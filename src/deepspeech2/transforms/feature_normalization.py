@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deepspeech2.errors import ConfigError
-from deepspeech2.transforms.checks import require, require_positive
+from deepspeech2.transforms.transform import require, require_positive
 from deepspeech2.types import Padded
 
 SILENCE = 1e-10
@@ -24,12 +24,12 @@ class NoNormalization(nn.Module):
 
 
 def leveled(waveforms: Padded, level: float) -> Padded:
-    """Waveforms (B, S) scaled so that the root mean square of each is ``level`` dB of full scale.
+    """Scale waveforms (B, S) to a root mean square of ``level`` dB of full scale each.
 
-    What is quieter than -100 dB is taken for that: silence stays silence.
+    Anything quieter than -100 dB is scaled as if it had -100 dB, so silence stays silence.
     """
     data = waveforms.masked().data
-    energy = data.double().square().sum(1)  # so that the padding's length makes no difference
+    energy = data.double().square().sum(1)  # float64: the padding's width makes no difference
     power = (energy / waveforms.lengths.clamp_min(1)).clamp_min(SILENCE)
     gain = (10 ** (level / 10) / power).sqrt().to(data.dtype)
     return Padded(data * gain[:, None], waveforms.lengths)
@@ -43,9 +43,9 @@ class UtteranceNormalization(nn.Module):
     Args:
         eps: keeps the quotient finite.
         per_feature: a mean and a deviation for each feature, or one pair for the utterance.
-        level: dB of full scale to which :class:`~deepspeech2.transforms.FrontEnd` brings waveforms
-            first, or a quiet recording's features would sink into the offset under the logarithm;
-            -25 is that of LibriSpeech. None leaves them.
+        level: dB of full scale to which :class:`~deepspeech2.transforms.FrontEnd` first scales
+            waveforms, so that a quiet recording is not lost in the offset under the logarithm;
+            LibriSpeech has -25. None leaves them as they are.
 
     Raises:
         ConfigError: ``eps`` is not positive, or ``level`` not between -100 and 0.
@@ -62,12 +62,12 @@ class UtteranceNormalization(nn.Module):
         self.axes = [1] if per_feature else [1, 2]
 
     def forward(self, features: Padded) -> Padded:
-        """(B, T, F) to (B, T, F), zero in the padding."""
+        """Map (B, T, F) to (B, T, F), zero in the padding."""
         mask = features.mask()[..., None]
         frames = features.lengths.clamp_min(1)[:, None, None]
         count = frames if self.axes == [1] else frames * features.data.shape[2]
-        # Measured from the first frame, a constant feature is exactly 0 and stays it: the
-        # rounding of a mean far from 0, divided by eps, would be noise.
+        # Relative to the first frame a constant feature is exactly 0; the rounding of a mean far
+        # from 0, divided by eps, would be noise.
         data = (features.data - features.data[:, :1, : None if self.axes == [1] else 1]) * mask
         centred = (data - data.sum(self.axes, keepdim=True) / count) * mask
         variance = centred.square().sum(self.axes, keepdim=True) / count
@@ -103,10 +103,10 @@ class FeatureStatistics:
         self.count = total
 
     def result(self) -> tuple[Tensor, Tensor]:
-        """Mean and population standard deviation, each (F,) float32.
+        """Return mean and population standard deviation, each (F,) float32.
 
         Raises:
-            ConfigError: not one frame was counted.
+            ConfigError: no frame was counted.
         """
         if self._mean is None or self._squares is None:
             raise ConfigError("the corpus must have at least one frame to fit a normalization to")
@@ -145,26 +145,23 @@ class GlobalNormalization(nn.Module):
         self.register_buffer("mean", torch.empty(0))
         self.register_buffer("std", torch.empty(0))
         if mean is not None and std is not None:
-            self._set(
-                torch.as_tensor(mean, dtype=torch.float32),
-                torch.as_tensor(std, dtype=torch.float32),
-            )
+            self._set(*(torch.as_tensor(each, dtype=torch.float32) for each in (mean, std)))
 
     @property
     def fitted(self) -> bool:
         return self.mean.numel() > 0
 
     def fits(self, n_features: int) -> bool:
-        """Whether there are finite statistics of so many features."""
+        """Whether there are finite statistics of ``n_features`` features."""
         alike = self.mean.shape == self.std.shape == (n_features,)
         finite = bool(self.mean.isfinite().all() and self.std.isfinite().all())
         return alike and finite and bool((self.std >= 0).all())
 
     def fit(self, batches: Iterable[Padded]) -> None:
-        """Take the statistics from features (B, T, F), padding left out.
+        """Compute the statistics of the valid frames of features (B, T, F).
 
         Raises:
-            ConfigError: the batches hold no frame.
+            ConfigError: the batches have no frame.
         """
         statistics = FeatureStatistics()
         for features in batches:
@@ -172,7 +169,7 @@ class GlobalNormalization(nn.Module):
         self._set(*statistics.result())
 
     def forward(self, features: Padded) -> Padded:
-        """(B, T, F) to (B, T, F), zero in the padding.
+        """Map (B, T, F) to (B, T, F), zero in the padding.
 
         Raises:
             ConfigError: there are no statistics yet, or they are of another number of features.
@@ -194,7 +191,7 @@ class GlobalNormalization(nn.Module):
     def _load_from_state_dict(
         self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
-        # torch refuses a tensor of another shape; not fitted, these buffers have none yet.
+        # torch refuses a tensor of another shape, and buffers without statistics are empty
         for name in () if self.fitted else ("mean", "std"):
             saved = state_dict.get(prefix + name)
             if isinstance(saved, Tensor):

@@ -20,23 +20,27 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from deepspeech2.transforms.checks import require, require_positive, require_range
-from deepspeech2.transforms.fourier import bin_frequencies, fast_size
-from deepspeech2.transforms.mel import hz_to_mel, mel_to_hz
-from deepspeech2.transforms.transform import Augmentation, uniform
+from deepspeech2.transforms.features import bin_frequencies, fast_size, hz_to_mel, mel_to_hz
+from deepspeech2.transforms.transform import (
+    Augmentation,
+    require,
+    require_positive,
+    require_range,
+    uniform,
+)
 from deepspeech2.types import Padded
 
-# What is left of the slowest ringing where the transform wraps around: e^-12 = 6e-6.
+# The slowest ringing has decayed to e^-12 = 6e-6 where the transform wraps around.
 _DECAY = 12.0
-# Stands for infinity in t, where a difference of two infinities would not be a number.
+# Replaces infinity in t, because a difference of two infinities is not a number.
 _LARGE = 1e9
 
 
 class ButterworthFilter(Augmentation[Tensor]):
-    """What the three filters share; the parameters are a and b, (B, 2).
+    """The base class of the three filters; the parameters are a and b, (B, 2).
 
     Args:
-        slowest_hz: what the slowest ringing of any drawn filter behaves like.
+        slowest_hz: frequency of the slowest ringing of any filter that can be drawn.
         order: of the one pass.
     """
 
@@ -47,13 +51,10 @@ class ButterworthFilter(Augmentation[Tensor]):
         decay_per_second = 2 * math.pi * slowest_hz * math.sin(math.pi / (2 * order))
         self.margin = math.ceil(_DECAY / decay_per_second * sample_rate)
 
-    @abstractmethod
-    def sample(self, inputs: Padded, generator: torch.Generator) -> Tensor: ...
-
     def response(self, parameters: Tensor, frequencies: Tensor) -> Tensor:
-        """Gains (B, K) at ``frequencies`` (K,) in Hz of filters (B, 2)."""
+        """Return the gains (B, K) of filters (B, 2) at ``frequencies`` (K,) in Hz."""
         t = torch.tan(frequencies.double() * (math.pi / self.sample_rate))
-        # At half the sample rate rounding may give either infinity.
+        # at half the sample rate rounding may give either infinity
         t = t.abs().clamp(1 / _LARGE, _LARGE).float()
         ratio = parameters[:, :1] * t - parameters[:, 1:] * t.reciprocal()
         return ratio.square_().pow_(self.order).add_(1.0).reciprocal_()
@@ -73,11 +74,11 @@ class ButterworthFilter(Augmentation[Tensor]):
         return torch.tan(cutoff_hz * (math.pi / self.sample_rate))
 
 
-class LowPassFilter(ButterworthFilter):
-    """Passes what lies below a cutoff, drawn uniformly on the mel scale.
+class _CutoffFilter(ButterworthFilter):
+    """A filter with one cutoff, drawn uniformly on the mel scale.
 
     Raises:
-        ConfigError: a cutoff does not lie between 0 and half the sample rate.
+        ConfigError: a cutoff is not between 0 and half the sample rate.
     """
 
     def __init__(
@@ -97,38 +98,23 @@ class LowPassFilter(ButterworthFilter):
         cutoff_hz = _uniform_in_mel(inputs, generator, self.min_cutoff_hz, self.max_cutoff_hz)
         return self.parameters(cutoff_hz)
 
+    @abstractmethod
     def parameters(self, cutoff_hz: Tensor) -> Tensor:
-        """The (B, 2) parameters of low passes at ``cutoff_hz`` (B,)."""
+        """Return the (B, 2) parameters of filters with ``cutoff_hz`` (B,)."""
+
+
+class LowPassFilter(_CutoffFilter):
+    """Passes frequencies below a cutoff, drawn uniformly on the mel scale."""
+
+    def parameters(self, cutoff_hz: Tensor) -> Tensor:
         c = self._warped(cutoff_hz)
         return torch.stack([1 / c, torch.zeros_like(c)], 1)
 
 
-class HighPassFilter(ButterworthFilter):
-    """Passes what lies above a cutoff, drawn uniformly on the mel scale.
-
-    Raises:
-        ConfigError: a cutoff does not lie between 0 and half the sample rate.
-    """
-
-    def __init__(
-        self,
-        min_cutoff_hz: float,
-        max_cutoff_hz: float,
-        sample_rate: int = 16000,
-        *,
-        order: int = 4,
-    ) -> None:
-        _check_cutoffs(min_cutoff_hz, max_cutoff_hz, sample_rate)
-        super().__init__(slowest_hz=min_cutoff_hz, sample_rate=sample_rate, order=order)
-        self.min_cutoff_hz = min_cutoff_hz
-        self.max_cutoff_hz = max_cutoff_hz
-
-    def sample(self, inputs: Padded, generator: torch.Generator) -> Tensor:
-        cutoff_hz = _uniform_in_mel(inputs, generator, self.min_cutoff_hz, self.max_cutoff_hz)
-        return self.parameters(cutoff_hz)
+class HighPassFilter(_CutoffFilter):
+    """Passes frequencies above a cutoff, drawn uniformly on the mel scale."""
 
     def parameters(self, cutoff_hz: Tensor) -> Tensor:
-        """The (B, 2) parameters of high passes at ``cutoff_hz`` (B,)."""
         c = self._warped(cutoff_hz)
         return torch.stack([torch.zeros_like(c), c], 1)
 
@@ -139,7 +125,7 @@ class BandPassFilter(ButterworthFilter):
     The centre is drawn uniformly on the mel scale, the bandwidth's fraction of it uniformly.
 
     Raises:
-        ConfigError: a band does not lie between 0 and half the sample rate.
+        ConfigError: a band is not between 0 and half the sample rate.
     """
 
     def __init__(
@@ -153,9 +139,9 @@ class BandPassFilter(ButterworthFilter):
         order: int = 4,
     ) -> None:
         _check_cutoffs(min_center_hz, max_center_hz, sample_rate, "center")
-        least, greatest = "min_bandwidth_fraction", "max_bandwidth_fraction"
-        require_range(least, min_bandwidth_fraction, greatest, max_bandwidth_fraction)
-        require_positive(least, min_bandwidth_fraction)
+        require_range("bandwidth_fraction", min_bandwidth_fraction, max_bandwidth_fraction)
+        require_positive("min_bandwidth_fraction", min_bandwidth_fraction)
+        greatest = "max_bandwidth_fraction"
         require(max_bandwidth_fraction < 2, greatest, max_bandwidth_fraction, "below 2")
         highest = max_center_hz * (1 + max_bandwidth_fraction / 2)
         limit = f"such that the upper edge ({highest:g} Hz) is below {sample_rate / 2:g} Hz"
@@ -178,7 +164,7 @@ class BandPassFilter(ButterworthFilter):
         return self.parameters(center_hz, fraction)
 
     def parameters(self, center_hz: Tensor, bandwidth_fraction: Tensor) -> Tensor:
-        """The (B, 2) parameters of band passes, centres and fractions (B,)."""
+        """Return the (B, 2) parameters of band passes of centres and fractions (B,)."""
         low = self._warped(center_hz * (1 - bandwidth_fraction / 2))
         high = self._warped(center_hz * (1 + bandwidth_fraction / 2))
         return torch.stack([1 / (high - low), low * high / (high - low)], 1)
@@ -186,7 +172,7 @@ class BandPassFilter(ButterworthFilter):
 
 def _check_cutoffs(low: float, high: float, sample_rate: int, name: str = "cutoff") -> None:
     require_positive("sample_rate", sample_rate)
-    require_range(f"min_{name}_hz", low, f"max_{name}_hz", high)
+    require_range(f"{name}_hz", low, high)
     require_positive(f"min_{name}_hz", low)
     limit = f"below half the sample rate ({sample_rate / 2:g})"
     require(high < sample_rate / 2, f"max_{name}_hz", high, limit)

@@ -1,4 +1,4 @@
-"""From waveforms to what the network reads."""
+"""The front end: from waveforms to the features that the network reads."""
 
 from __future__ import annotations
 
@@ -21,13 +21,12 @@ from deepspeech2.types import Padded
 class FrontEnd(nn.Module):
     """Waveform augmentations, features, normalisation, feature augmentations, in this order.
 
-    Everything is computed in float32, without gradients, whatever autocast says. The
-    augmentations hold no parameters; what constants they need follow the device of the data.
+    Everything is computed in float32, without gradients, also under autocast.
 
     Args:
-        features: a :class:`LogMelSpectrogram` or :class:`LogSpectrogram`.
+        features: a :class:`LogMelSpectrogram`, for example.
         normalization: a module that maps features (B, T, F) to features; None leaves them. If it
-            has a ``level``, waveforms are brought to it before anything else.
+            has a ``level``, waveforms are scaled to it before anything else.
         waveform_transforms: applied to waveforms, in order.
         feature_transforms: applied to normalised features, in order.
     """
@@ -58,17 +57,17 @@ class FrontEnd(nn.Module):
         return self.features.seconds_per_frame
 
     def output_lengths(self, samples: Tensor) -> Tensor:
-        """Frames (B,) of utterances of ``samples`` (B,) samples that are not augmented."""
+        """Return the frames (B,) of utterances of ``samples`` (B,) samples, not augmented."""
         return self.features.output_lengths(samples)
 
     def fewest_frames(self, samples: Tensor) -> Tensor:
-        """Frames (B,) when each augmentation that changes lengths draws its shortest result."""
+        """Return the frames (B,) if each augmentation makes its shortest result."""
         for transform in self.waveform_transforms:
             samples = transform.shortest(samples)
         return self.features.output_lengths(samples)
 
     def lengthened(self, waveforms: Padded) -> Padded:
-        """Waveforms (B, S) with silence up to the longest that augmentation can make them."""
+        """Append silence to waveforms (B, S) up to the longest that augmentation can make."""
         lengths = waveforms.lengths.cpu()
         for transform in self.waveform_transforms:
             lengths = transform.longest(lengths)
@@ -79,16 +78,16 @@ class FrontEnd(nn.Module):
     def forward(
         self, waveforms: Padded, generator: torch.Generator | None = None, views: int = 1
     ) -> Padded:
-        """
+        """Map waveforms to features.
+
         Args:
-            waveforms: (B, S) at ``sample_rate``, S at least 1; what the padding holds is ignored.
+            waveforms: (B, S) at ``sample_rate``, S at least 1; values in the padding are ignored.
             generator: on the device of the waveforms; None: no augmentation.
-            views: of each utterance, which share the waveform's augmentation, and with it their
-                frames, and differ in that of the features.
+            views: copies of each utterance, with the same augmentation of the waveform and
+                different ones of the features.
 
         Returns:
-            (B, T, F) float32, zero in the padding; with ``views`` that many times B, one view of
-            all utterances after the other.
+            (views * B, T, F) float32, zero in the padding: all utterances, once for each view.
         """
         with _float32(waveforms):
             features = self.normalization(self._features(waveforms, generator))
@@ -101,7 +100,7 @@ class FrontEnd(nn.Module):
             return Padded(features.data, features.lengths)
 
     def augment(self, waveforms: Padded, generator: torch.Generator) -> Padded:
-        """Waveforms (B, S) as :meth:`forward` makes features of them with this generator."""
+        """Return the waveforms (B, S) whose features :meth:`forward` makes with ``generator``."""
         with _float32(waveforms):
             waveforms = Padded(waveforms.data.float(), waveforms.lengths).masked()
             for transform in self.waveform_transforms:
@@ -109,10 +108,10 @@ class FrontEnd(nn.Module):
             return waveforms
 
     def fit(self, batches: Iterable[Padded]) -> None:
-        """Fit a :class:`GlobalNormalization` to waveforms (B, S); nothing for any other.
+        """Fit a :class:`GlobalNormalization` to waveforms (B, S); leave any other as it is.
 
         Raises:
-            ConfigError: the batches hold no frame.
+            ConfigError: the batches have no frame.
         """
         if isinstance(self.normalization, GlobalNormalization):
             self.normalization.fit(self._features(batch, None) for batch in batches)
@@ -132,6 +131,6 @@ class FrontEnd(nn.Module):
 
 @contextmanager
 def _float32(inputs: Padded) -> Iterator[None]:
-    """No gradients, and no autocast on the device of ``inputs``."""
+    """Switch off gradients, and autocast on the device of ``inputs``."""
     with torch.no_grad(), torch.autocast(inputs.data.device.type, enabled=False):
         yield

@@ -1,4 +1,4 @@
-"""Additive noise at a drawn signal-to-noise ratio: synthetic, of any colour, or recorded."""
+"""Additive noise at a random signal-to-noise ratio: synthetic, of any colour, or recorded."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from deepspeech2.transforms.checks import require_positive, require_range
-from deepspeech2.transforms.fourier import bin_frequencies, fast_size
+from deepspeech2.transforms.features import bin_frequencies, fast_size
 from deepspeech2.transforms.noise_folder import Clips, NoiseFolder, Part
-from deepspeech2.transforms.transform import Augmentation, uniform
+from deepspeech2.transforms.transform import (
+    SMALLEST_POWER,
+    Augmentation,
+    require_positive,
+    require_range,
+    uniform,
+)
 from deepspeech2.types import Padded
 
-# Below the lowest audible frequency a spectrum stays level: a power that grows without bound
-# towards 0 Hz would leave nothing of the ratio for what can be heard.
+# Below the lowest audible frequency the spectrum is constant: a power that grows without limit
+# towards 0 Hz would leave no audible noise at the same ratio.
 _LOWEST_HZ = 20.0
-_SMALLEST_POWER = 1e-20
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseParameters:
-    """``noise`` (B, S) of any power, and ``snr_db`` (B,) to mix it at."""
+    """``noise`` (B, S) of any power, and the ratio ``snr_db`` (B,) to mix it at."""
 
     noise: Tensor
     snr_db: Tensor
@@ -37,13 +41,13 @@ class AdditiveNoise(Augmentation[NoiseParameters]):
     """
 
     def __init__(self, min_snr_db: float, max_snr_db: float) -> None:
-        require_range("min_snr_db", min_snr_db, "max_snr_db", max_snr_db)
+        require_range("snr_db", min_snr_db, max_snr_db)
         self.min_snr_db = min_snr_db
         self.max_snr_db = max_snr_db
 
     @abstractmethod
     def noise(self, inputs: Padded, generator: torch.Generator) -> Tensor:
-        """(B, S) noise of any power."""
+        """Draw noise (B, S) of any power."""
 
     def sample(self, inputs: Padded, generator: torch.Generator) -> NoiseParameters:
         snr_db = uniform(inputs, generator, self.min_snr_db, self.max_snr_db)
@@ -51,15 +55,15 @@ class AdditiveNoise(Augmentation[NoiseParameters]):
 
     def apply(self, inputs: Padded, parameters: NoiseParameters) -> Padded:
         noise = Padded(parameters.noise, inputs.lengths).masked()
-        # The padding is zero, and both have as many samples: sums stand for means.
+        # The ratio of sums is that of means: the padding is zero and the lengths are equal.
         signal_power = inputs.data.square().sum(1)
-        noise_power = noise.data.square().sum(1).clamp_min(_SMALLEST_POWER)
+        noise_power = noise.data.square().sum(1).clamp_min(SMALLEST_POWER)
         scale = (signal_power / noise_power * 10.0 ** (-parameters.snr_db / 10.0)).sqrt()
         return Padded(torch.addcmul(inputs.data, noise.data, scale[:, None]), inputs.lengths)
 
 
 class ColoredNoise(AdditiveNoise):
-    """Gaussian noise whose power spectrum is 1 / f^exponent, level below 20 Hz.
+    """Gaussian noise of power spectrum 1 / f^exponent, constant below 20 Hz.
 
     The exponent is uniform between its bounds: 2 is brown noise, 1 pink, 0 white, -1 blue,
     -2 violet (Timmer and Koenig, 1995).
@@ -78,7 +82,7 @@ class ColoredNoise(AdditiveNoise):
         sample_rate: int = 16000,
     ) -> None:
         super().__init__(min_snr_db, max_snr_db)
-        require_range("min_exponent", min_exponent, "max_exponent", max_exponent)
+        require_range("exponent", min_exponent, max_exponent)
         require_positive("sample_rate", sample_rate)
         self.min_exponent = min_exponent
         self.max_exponent = max_exponent
@@ -89,11 +93,11 @@ class ColoredNoise(AdditiveNoise):
         return self.colored(exponent, inputs.data.shape[1], generator)
 
     def colored(self, exponent: Tensor, width: int, generator: torch.Generator) -> Tensor:
-        """(B, width) noise of power spectra 1 / f^exponent, ``exponent`` (B,)."""
+        """Draw noise (B, width) of power spectra 1 / f^exponent, ``exponent`` (B,)."""
         device = exponent.device
         size = fast_size(width)
         frequencies = bin_frequencies(size, self.sample_rate, device).clamp_min(_LOWEST_HZ)
-        # Relative to 1 kHz the amplitudes stay near 1, whatever the exponent.
+        # relative to 1 kHz the amplitudes stay near 1 for any exponent
         amplitudes = torch.exp(-0.5 * exponent[:, None] * (frequencies / 1000.0).log())
         shape = (*amplitudes.shape, 2)
         spectrum = torch.randn(shape, generator=generator, device=device)
@@ -103,20 +107,17 @@ class ColoredNoise(AdditiveNoise):
 
 
 class RecordedNoise(AdditiveNoise):
-    """Noise recorded elsewhere: for each utterance a random stretch of a random recording.
+    """Recorded noise: a random segment of a random recording for each utterance.
 
-    A recording that is shorter than the utterance starts again at its end. The folder is read
-    when noise is first drawn, recursively, and kept in memory on the device of the data;
-    recordings that cannot be read or are silent are named in the log and left out.
+    A recording shorter than the utterance is repeated. The folder is read when noise is first
+    drawn, and kept in memory on the device of the data.
 
     Args:
-        folder: relative to the repository's root, or absolute.
-        part: "train" or "test" for recordings that the other never hears, by the rule of
-            :mod:`deepspeech2.transforms.noise_folder`; "all" for all of them.
+        folder, part: see :class:`~deepspeech2.transforms.NoiseFolder`.
 
     Raises:
-        ConfigError: the range is empty, the folder is missing, or it holds no file of audio or
-            none of this part; and when noise is first drawn, none of the files is of use.
+        ConfigError: the range is empty, the folder is missing, or has no audio file or none of
+            this part; and when noise is first drawn, none of the files is usable.
     """
 
     def __init__(
@@ -135,8 +136,7 @@ class RecordedNoise(AdditiveNoise):
     def noise(self, inputs: Padded, generator: torch.Generator) -> Tensor:
         device = inputs.data.device
         self._moved = clips = (self._moved or self.recordings.clips).to(device)
-        clip = uniform(inputs, generator, 0, len(clips)).long()
-        clip = clip.clamp_max(len(clips) - 1)
+        clip = uniform(inputs, generator, 0, len(clips)).long().clamp_max(len(clips) - 1)
         length = clips.lengths[clip][:, None]
         drawn = uniform(inputs, generator, 0, 1)[:, None]
         start = torch.minimum((drawn * length).long(), length - 1)

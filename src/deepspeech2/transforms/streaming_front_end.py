@@ -1,4 +1,4 @@
-"""Features of a stream: samples come in pieces, and what later frames need is handed on."""
+"""Features of a stream: samples come in pieces, and a state carries what later frames need."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from deepspeech2.types import Padded
 
 @dataclass(frozen=True, slots=True)
 class FeatureState:
-    """What a stream needs from its past.
+    """The past of a stream, as far as the next frames need it.
 
     Attributes:
-        held: (S,) samples from which the next frames are made, at first without what is mirrored
-            before the beginning.
-        skip: how many of ``held`` lie before the next frame; they are kept for the end's mirror.
-        begun: whether the mirror before the beginning is in place.
+        buffer: (S,) samples from which the next frames are computed.
+        skip: samples of ``buffer`` before the next frame, kept for the mirror image at the end.
+        begun: whether ``buffer`` began with the mirror image of the first samples.
     """
 
-    held: Tensor
+    buffer: Tensor
     skip: int = 0
     begun: bool = False
 
@@ -33,7 +32,7 @@ class StreamingFrontEnd:
     """Runs a front end piece by piece; the frames are those of the whole utterance at once.
 
     Attributes:
-        latency: samples after the middle of a frame that it depends on.
+        latency: samples after the middle of a frame on which the frame depends.
 
     Raises:
         ConfigError: the normalisation needs the whole utterance.
@@ -53,46 +52,42 @@ class StreamingFrontEnd:
         self.latency = front_end.features.n_fft - self._margin
 
     def start(self) -> FeatureState:
-        """The state before the first sample."""
+        """Return the state before the first sample."""
         return FeatureState(torch.zeros(0, device=self._spectrogram.window.device))
 
     @torch.no_grad()
     def step(
         self, state: FeatureState, samples: Tensor, *, last: bool = False
     ) -> tuple[FeatureState, Tensor]:
-        """Hear more.
-
-        Args:
-            samples: (S,) any number of them, none too.
-            last: nothing comes after these.
+        """Process the next samples (S,), any number of them; ``last``: the stream ends here.
 
         Returns:
-            The next state, and the (T, F) frames that have become certain.
+            The next state, and the frames (T, F) that are now final.
         """
-        held = torch.cat((state.held, samples.to(state.held.device, torch.float32)))
+        buffer = torch.cat((state.buffer, samples.to(state.buffer.device, torch.float32)))
         margin, begun = self._margin, state.begun
-        if not begun and len(held) <= margin:  # too short to be mirrored yet
-            if last and len(held):
-                return self.start(), self.front_end(Padded.stack([held])).data[0]
-            return FeatureState(held), self._no_frames(held)
+        if not begun and len(buffer) <= margin:  # too short to mirror
+            if last and len(buffer):
+                return self.start(), self.front_end(Padded.stack([buffer])).data[0]
+            return FeatureState(buffer), self._no_frames(buffer)
         if not begun:
-            held = torch.cat((held[1 : margin + 1].flip(0), held))
+            buffer = torch.cat((buffer[1 : margin + 1].flip(0), buffer))
         if last:
-            held = torch.cat((held, held[-margin - 1 : -1].flip(0)))
-        return self._framed(held, state.skip)
+            buffer = torch.cat((buffer, buffer[-margin - 1 : -1].flip(0)))
+        return self._complete_frames(buffer, state.skip)
 
-    def _framed(self, held: Tensor, skip: int) -> tuple[FeatureState, Tensor]:
+    def _complete_frames(self, buffer: Tensor, skip: int) -> tuple[FeatureState, Tensor]:
         n_fft, hop = self._spectrogram.n_fft, self._spectrogram.hop_length
-        count = max(0, (len(held) - skip - n_fft) // hop + 1)
-        frames = self._no_frames(held)
+        count = max(0, (len(buffer) - skip - n_fft) // hop + 1)
+        frames = self._no_frames(buffer)
         if count:
-            values = self._spectrogram.spectra(held[None, skip:])
+            values = self._spectrogram.spectra(buffer[None, skip:])
             frames = self.front_end.normalization(
-                Padded(values, torch.tensor([count], device=held.device))
+                Padded(values, torch.tensor([count], device=buffer.device))
             ).data[0]
         following = skip + count * hop
-        dropped = max(0, min(following, len(held) - self._margin - 1))
-        return FeatureState(held[dropped:], following - dropped, True), frames
+        dropped = max(0, min(following, len(buffer) - self._margin - 1))
+        return FeatureState(buffer[dropped:], following - dropped, True), frames
 
-    def _no_frames(self, held: Tensor) -> Tensor:
-        return held.new_zeros(0, self.front_end.n_features)
+    def _no_frames(self, buffer: Tensor) -> Tensor:
+        return buffer.new_zeros(0, self.front_end.n_features)

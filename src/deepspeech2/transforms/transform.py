@@ -1,22 +1,26 @@
-"""What an augmentation is, and how results of several are put together.
+"""The interface of augmentations, checks of their arguments, and how results are combined.
 
-Waveforms are (B, S), features (B, T, F); padding is zero on entry and on return. Each
-utterance has its own parameters, drawn from a generator on the device of the data, and what
-it becomes depends on them alone, not on its neighbours or its padding. Constants that an
-augmentation needs follow the device of the data, so it need not be moved itself.
+Waveforms are (B, S), features (B, T, F); padding is zero on entry and on return. Each utterance
+has its own parameters, drawn from a generator on the device of the data. Its result depends on
+them alone, not on its neighbours or its padding. Constants are moved to the device of the data.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
+from deepspeech2.errors import ConfigError
 from deepspeech2.types import Padded
 
 Parameters = TypeVar("Parameters")
+
+SMALLEST_POWER = 1e-20
+"""Keeps ratios of powers finite where there is silence."""
 
 
 class WaveformTransform(Protocol):
@@ -25,11 +29,11 @@ class WaveformTransform(Protocol):
     def __call__(self, waveforms: Padded, generator: torch.Generator) -> Padded: ...
 
     def shortest(self, lengths: Tensor) -> Tensor:
-        """(B,) the fewest samples that can become of utterances of ``lengths`` samples."""
+        """Return the fewest samples (B,) that utterances of ``lengths`` samples can get."""
         ...
 
     def longest(self, lengths: Tensor) -> Tensor:
-        """(B,) the most samples that can become of utterances of ``lengths`` samples."""
+        """Return the most samples (B,) that utterances of ``lengths`` samples can get."""
         ...
 
 
@@ -47,36 +51,34 @@ class Augmentation(ABC, Generic[Parameters]):
 
     @abstractmethod
     def sample(self, inputs: Padded, generator: torch.Generator) -> Parameters:
-        """Draw parameters for each utterance; ``generator`` lies on the device of the data."""
+        """Draw parameters for each utterance; ``generator`` is on the device of the data."""
 
     @abstractmethod
     def apply(self, inputs: Padded, parameters: Parameters) -> Padded:
-        """Transform each utterance as its parameters say."""
+        """Transform each utterance by its parameters."""
 
     def shortest(self, lengths: Tensor) -> Tensor:
-        """(B,) the fewest samples that can become of utterances of ``lengths`` samples."""
         return lengths
 
     def longest(self, lengths: Tensor) -> Tensor:
-        """(B,) the most samples that can become of utterances of ``lengths`` samples."""
         return lengths
 
 
 def uniform(inputs: Padded, generator: torch.Generator, low: float, high: float) -> Tensor:
-    """(B,) numbers between ``low`` and ``high``, one for each utterance."""
+    """Draw a number (B,) between ``low`` and ``high`` for each utterance."""
     device = inputs.data.device
     return low + (high - low) * torch.rand(len(inputs), generator=generator, device=device)
 
 
 def trimmed(inputs: Padded) -> Padded:
-    """Without the padding that no utterance needs; on a GPU, where that would wait, as it is."""
+    """Cut padding that no utterance needs; not on a GPU, where reading the lengths would wait."""
     if inputs.data.device.type != "cpu" or not len(inputs):
         return inputs
     return Padded(inputs.data[:, : max(1, int(inputs.lengths.max()))], inputs.lengths)
 
 
 def select(chosen: Tensor, first: Padded, second: Padded) -> Padded:
-    """Utterances of ``first`` where ``chosen`` (B,) is true, of ``second`` elsewhere.
+    """Take utterances of ``first`` where ``chosen`` (B,) is true, of ``second`` elsewhere.
 
     The two may differ in width and in lengths.
     """
@@ -92,3 +94,24 @@ def _widened(inputs: Padded, width: int) -> Tensor:
     if not missing:
         return inputs.data
     return torch.nn.functional.pad(inputs.data, (0, 0) * (inputs.data.ndim - 2) + (0, missing))
+
+
+def require(condition: bool, name: str, value: object, allowed: str) -> None:
+    """Raise ConfigError "``name`` must be ``allowed``, but is ``value``" unless ``condition``."""
+    if not condition:
+        raise ConfigError(f"{name} must be {allowed}, but is {value!r}")
+
+
+def require_positive(name: str, value: float) -> None:
+    require(math.isfinite(value) and value > 0, name, value, "positive")
+
+
+def require_probability(name: str, value: float) -> None:
+    require(0 <= value <= 1, name, value, "between 0 and 1")
+
+
+def require_range(name: str, low: float, high: float) -> None:
+    """Require finite bounds ``min_name`` and ``max_name``, the first at most the second."""
+    require(math.isfinite(low), f"min_{name}", low, "finite")
+    require(math.isfinite(high), f"max_{name}", high, "finite")
+    require(low <= high, f"min_{name}", low, f"at most max_{name} ({high})")
