@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from deepspeech2.escaping import one_line
 from deepspeech2.evaluation import Evaluation
 from deepspeech2.metrics import CorpusScore
+from deepspeech2.tables import text_table
 
 SHOWN = 20
 """Transcripts that are printed; the files hold all."""
@@ -26,7 +26,8 @@ def score_table(evaluations: Mapping[str, Evaluation]) -> str:
     Rates are corpus level. Where a decoder gave several
     hypotheses, a line says what the best of them would have had.
     """
-    rows: list[tuple[str, ...]] = [("part", "decoder", "utterances", "WER", "CER")]
+    header = ("part", "decoder", "utterances", "WER", "CER")
+    rows: list[tuple[str, ...]] = []
     for part, evaluation in evaluations.items():
         for name, score in evaluation.scores.items():
             if not score.utterances:
@@ -35,7 +36,7 @@ def score_table(evaluations: Mapping[str, Evaluation]) -> str:
             oracle = evaluation.oracles.get(name)
             if oracle is not None and oracle.utterances and evaluation.several[name]:
                 rows.append(_rates(part, f"{name}, best of n-best", oracle))
-    return aligned(rows, n_left=2) if len(rows) > 1 else ""
+    return text_table(header, rows, n_left=2, rule=True) if rows else ""
 
 
 def budget_table(evaluations: Mapping[str, Evaluation]) -> str:
@@ -51,7 +52,8 @@ def budget_table(evaluations: Mapping[str, Evaluation]) -> str:
         "search": "search",
         "unknown": "unknown words",
     }
-    rows = [("part", "decoder", "WER", *causes.values(), "reference words")]
+    header = ("part", "decoder", "WER", *causes.values(), "reference words")
+    rows: list[tuple[str, ...]] = []
     partial = False
     for part, evaluation in evaluations.items():
         for name, budget in evaluation.budgets.items():
@@ -62,40 +64,27 @@ def budget_table(evaluations: Mapping[str, Evaluation]) -> str:
                 covered = f"{budget.words} of {scored}" if budget.words < scored else f"{scored}"
                 partial |= budget.words < scored
                 rows.append((part, name, *cells, covered))
-    if len(rows) == 1:
+    if not rows:
         return ""
     note = (
         "\nAn earlier run recognised the rest with other references, or did not note the causes of"
         "\nits errors: this WER covers the others alone (inferencer.overwrite=true covers all)."
     )
-    return "Points of WER owed to\n" + aligned(rows, n_left=2) + note * partial
+    return (
+        "Points of WER owed to\n" + text_table(header, rows, n_left=2, rule=True) + note * partial
+    )
 
 
 def hot_word_table(evaluations: Mapping[str, Evaluation]) -> str:
     """Which hot phrases were heard, and in how many utterances; empty without such."""
-    rows = [("part", "hot phrase", "utterances")]
+    rows: list[tuple[str, ...]] = []
     for part, evaluation in evaluations.items():
         for heard in evaluation.hot.values():
             rows += [(part, phrase, str(count)) for phrase, count in heard.most_common()]
-    if len(rows) == 1:
+    if not rows:
         return "No hot phrase was heard." if any(e.hot for e in evaluations.values()) else ""
-    return aligned(rows, n_left=2)
+    return text_table(("part", "hot phrase", "utterances"), rows, n_left=2, rule=True)
 
 
 def _rates(part: str, name: str, score: CorpusScore) -> tuple[str, ...]:
     return part, name, str(score.utterances), f"{100 * score.wer:.2f} %", f"{100 * score.cer:.2f} %"
-
-
-def aligned(rows: Sequence[tuple[str, ...]], *, n_left: int) -> str:
-    """Columns side by side under a rule; the first ``n_left`` to the left."""
-    rows = [tuple(map(one_line, row)) for row in rows]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column < n_left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(lines)

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,16 +16,19 @@ from deepspeech2.metrics.analysis import Confusions, Row, Slice
 from deepspeech2.metrics.comparison import Comparison
 from deepspeech2.metrics.edits import EditCounts
 from deepspeech2.metrics.interval import Interval
-from deepspeech2.metrics.page_layout import Table, markdown, plain
 from deepspeech2.metrics.report import Origin, Report
+from deepspeech2.tables import markdown_table, text_table
 
 _DIGEST = 12  # letters of a SHA-256 that people read
+
+_Table = tuple[list[str], list[list[str]]]  # header and rows
 
 
 def as_text(found: Report) -> str:
     """What was asked for, and the rates as the last two lines; rates in percent."""
     score = found.score
-    parts = [part for part in (_worst(found.worst), *_tables(found, plain)) if part]
+    tables = [f"{title}\n{text_table(*table)}" for title, table in _tables(found)]
+    parts = [*([_worst(found.worst)] if found.worst else []), *tables]
     lines = [
         *_made(found),
         f"Utterances: {score.utterances}",
@@ -68,7 +71,8 @@ def as_markdown(found: Report) -> str:
     if found.reliability is not None:
         lines.append(_calibrated(found.reliability))
     made = [markdown_cell(line) for line in _made(found)]
-    parts = [*made, markdown("", (header, rows)), "\n\n".join(lines), *_tables(found, markdown)]
+    tables = [f"### {title}\n\n{markdown_table(*table)}" for title, table in _tables(found)]
+    parts = [*made, markdown_table(header, rows), "\n\n".join(lines), *tables]
     if found.worst:
         parts.append(f"### Worst utterances\n\n{fenced(_worst(found.worst))}")
     return "\n\n".join(parts)
@@ -160,9 +164,9 @@ def _given(remarks: Mapping[str, list[str]]) -> dict[str, list[str]]:
     return {reason: names for reason, names in remarks.items() if names}
 
 
-def _tables(found: Report, write: Callable[[str, Table], str]) -> list[str]:
-    """Confusions and slices."""
-    tables: list[tuple[str, Table]] = []
+def _tables(found: Report) -> list[tuple[str, _Table]]:
+    """Confusions and slices, with their titles."""
+    tables: list[tuple[str, _Table]] = []
     for unit, asked in (("words", found.words), ("characters", found.characters)):
         if asked is not None:
             frequent = _frequent(asked, found.wanted.confusions)
@@ -171,10 +175,10 @@ def _tables(found: Report, write: Callable[[str, Table], str]) -> list[str]:
     for name, parts in found.slices.items():
         header = [name, "utterances", "words", "WER", "95 % interval", "CER"]
         tables.append((f"By {name}", (header, [_cells(part) for part in parts])))
-    return [write(title, table) for title, table in tables]
+    return tables
 
 
-def _confused(frequent: dict[str, list[Any]]) -> Table:
+def _confused(frequent: dict[str, list[Any]]) -> _Table:
     columns = [
         [f"{ours} -> {theirs} ({count})" for ours, theirs, count in frequent["substitutions"]],
         [f"{text} ({count})" for text, count in frequent["deletions"]],

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from deepspeech2.escaping import markdown_cell
+from deepspeech2.tables import markdown_table
 from deepspeech2.writer.files import rasterise
 from deepspeech2.writer.writer import importing
 
@@ -71,11 +71,9 @@ class TensorboardWriter:
 
 def _markdown(frame: pd.DataFrame) -> str:
     """The table as Markdown, which is all that TensorBoard's text panel knows."""
-    rows = [list(map(markdown_cell, map(str, frame.columns))), ["---"] * frame.shape[1]]
-    rows += [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
+    return markdown_table([str(name) for name in frame.columns], rows)
 
 
 def _cell(value: object) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return markdown_cell(text)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

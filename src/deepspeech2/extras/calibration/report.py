@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from deepspeech2.extras.calibration.measure import Judged
 from deepspeech2.extras.calibration.plot import reliability
 from deepspeech2.inference.calibration import Calibration
-from deepspeech2.inference.table import aligned
 from deepspeech2.metrics.calibration import bins, calibration_error
+from deepspeech2.tables import text_table
 from deepspeech2.writer.files import save_figure
 
 _CURVE = tuple(index / 50 for index in range(51))
@@ -78,21 +78,20 @@ class Measured:
 def error_table(found: Mapping[str, Mapping[str, Measured]]) -> str:
     """Expected calibration errors by part and decoder, as aligned text."""
     head = ("part", "decoder", "words", "right", "ECE before", "after", "adaptive before", "after")
-    rows: list[tuple[str, ...]] = [head]
+    rows: list[tuple[str, ...]] = []
     for part, decoders in found.items():
         for name, measured in decoders.items():
             right = measured.right
             share = f"{100 * right.mean():.1f} %" if len(right) else "-"
             errors = (f"{100 * value:.2f} %" for value in measured.errors().values())
             rows.append((part, name, str(len(right)), share, *errors))
-    return aligned(rows, n_left=2)
+    return text_table(head, rows, n_left=2, rule=True)
 
 
 def coverage_table(found: Mapping[str, Mapping[str, Measured]], thresholds: Sequence[float]) -> str:
     """What is accepted at each threshold that changes it, and its WER, as aligned text."""
-    rows: list[tuple[str, ...]] = [
-        ("part", "decoder", "reject_below", "utterances", "words", "WER of accepted")
-    ]
+    head = ("part", "decoder", "reject_below", "utterances", "words", "WER of accepted")
+    rows: list[tuple[str, ...]] = []
     for part, decoders in found.items():
         for name, measured in decoders.items():
             before = -1
@@ -104,7 +103,7 @@ def coverage_table(found: Mapping[str, Mapping[str, Measured]], thresholds: Sequ
                 cells = (str(number), f"{100 * share:.1f} %", told)
                 rows.append((part, name, f"{threshold:g}", *cells))
                 before = number
-    return aligned(rows, n_left=2)
+    return text_table(head, rows, n_left=2, rule=True)
 
 
 def draw(measured: Mapping[str, Measured], path: Path) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 from deepspeech2 import checkpoint
 from deepspeech2.checkpoint import onnx_file, safetensors_file
 from deepspeech2.errors import CheckpointError, ConfigError, ManifestError
-from deepspeech2.escaping import one_line
 from deepspeech2.extras.interchange import onnx_export
 from deepspeech2.files import alone
 from deepspeech2.http.fetch import checksum
 from deepspeech2.inference.calibration import KEY
 from deepspeech2.paths import ROOT, without_paths
 from deepspeech2.pipeline import Pipeline
+from deepspeech2.tables import markdown_table
 
 SUFFIXES = (".pth", safetensors_file.SUFFIX, onnx_file.SUFFIX)
 log = logging.getLogger(__name__)
@@ -133,38 +133,27 @@ def card(
 
 
 def _table(results: Sequence[Mapping[str, Any]]) -> str:
-    lines = [
-        ("test set", "WER, % (95 %)", "CER, % (95 %)", "decoding", "command"),
-        ("---",) * 5,
-        *(
+    header = ("test set", "WER, % (95 %)", "CER, % (95 %)", "decoding", "command")
+    rows = []
+    for each in results:
+        model = each["language_model"]
+        rows.append(
             (
                 f"{each['test_set']} ({each['utterances']:,} utterances)",
                 _percent(each["wer"]),
                 _percent(each["cer"]),
-                " ".join(
-                    [
-                        each["decoder"],
-                        *([model["name"]] if (model := each["language_model"]) else []),
-                    ]
-                ),
+                f"{each['decoder']} {model['name']}" if model else each["decoder"],
                 f"`{each['evaluation']}`",
             )
-            for each in results
-        ),
-    ]
-    rows = "".join(f"| {' | '.join(map(_cell, line))} |\n" for line in lines)
+        )
     return (
-        f"{rows}\nError rates are corpus level: all edits over all words (characters) of the"
-        " references, with 95 % intervals of a bootstrap over utterances.\n"
+        f"{markdown_table(header, rows)}\n\nError rates are corpus level: all edits over all words"
+        " (characters) of the references, with 95 % intervals of a bootstrap over utterances.\n"
     )
 
 
 def _percent(rate: Mapping[str, float]) -> str:
     return f"{100 * rate['value']:.2f} ({100 * rate['low']:.2f} to {100 * rate['high']:.2f})"
-
-
-def _cell(text: str) -> str:
-    return one_line(text).replace("|", "\\|")
 
 
 def recorded(path: Path, digests: Collection[str]) -> list[dict[str, Any]]:

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepspeech2.errors import ConfigError, ManifestError
-from deepspeech2.escaping import one_line
 from deepspeech2.extras.robustness.measure import Measured, level_name
 from deepspeech2.extras.robustness.plot import error_over_noise
 from deepspeech2.files import whole_folder, write_whole
 from deepspeech2.metrics.interval import Interval, interval, resampled_rates
 from deepspeech2.paths import move_aside
+from deepspeech2.tables import markdown_table
 from deepspeech2.writer.files import save_figure
 
 RESULTS = "robustness.json"
@@ -155,19 +155,9 @@ def _cells(rates: Sequence[Interval], *, signed: bool = False) -> list[str]:
 
 
 def _table(heads: Sequence[str], columns: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of columns of equal length, padded; the first to the left."""
-    columns = [
-        [one_line(head).replace("|", "/"), *cells]
-        for head, cells in zip(heads, columns, strict=True)
-    ]
-    widths = [max(map(len, column)) for column in columns]
-    rows = [
-        [cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(pairs)]
-        for row in zip(*columns, strict=True)
-        for pairs in [list(zip(row, widths, strict=True))]
-    ]
-    rule = ["-" * (width - 1) + ":" if i else "-" * width for i, width in enumerate(widths)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rule, *rows[1:]))
+    """A Markdown table of columns of equal length; the first to the left."""
+    rows = list(zip(*columns, strict=True))
+    return markdown_table(heads, rows, right=range(1, len(heads)), padded=True)
 
 
 def claim(folder: Path, *, override: bool) -> None:
