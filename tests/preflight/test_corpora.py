@@ -14,6 +14,7 @@ import torch
 from deepspeech2.datasets.corpus import Corpus, Exclusion
 from deepspeech2.extras.checks import (
     Finding,
+    check_recordings,
     judge_contents,
     judge_missing,
     judge_overlaps,
@@ -21,7 +22,6 @@ from deepspeech2.extras.checks import (
     judge_repetitions,
     judge_size,
     judge_transcripts,
-    listen,
     present_and_missing,
 )
 from deepspeech2.extras.checks.audio_check import clipped_share
@@ -133,16 +133,19 @@ def write(tmp_path: Path) -> Write:
 
 
 def test_healthy_recordings(write: Write) -> None:
-    heard = listen([write(f"u{n}", speak("abc", n)) for n in range(20)], n_workers=3)
-    assert [item.utterance.id for item in heard] == [f"u{n}" for n in range(20)]
-    (finding,) = judge_recordings("train", heard)
+    checked = check_recordings([write(f"u{n}", speak("abc", n)) for n in range(20)])
+    assert [item.utterance.id for item in checked] == [f"u{n}" for n in range(20)]
+    (finding,) = judge_recordings("train", checked)
     check(finding, "ok", "20 recordings read, none broken", "")
-    (same,) = judge_contents({"train": heard})
+    (same,) = judge_contents({"train": checked})
     check(same, "ok", "none among 20 recordings", "")
 
 
 def faults(*items: Utterance) -> dict[str, Finding]:
-    return {f.check.removeprefix("train: "): f for f in judge_recordings("train", listen(items))}
+    return {
+        f.check.removeprefix("train: "): f
+        for f in judge_recordings("train", check_recordings(items))
+    }
 
 
 def test_silence(write: Write) -> None:
@@ -210,13 +213,13 @@ def test_the_same_audio_under_other_names(write: Write) -> None:
     two = write("two", soundfile.read(one.audio, dtype="int16")[0], ".flac")
     other, still = write("other", speak("abc", 2)), write("still", np.zeros(800))
     third = write("third", wave)  # the same file contents as the first
-    heard = {
-        "train": listen([one, two, other, still]),
-        "val": listen([one, write("quiet", 0 * wave)]),
+    checked = {
+        "train": check_recordings([one, two, other, still]),
+        "val": check_recordings([one, write("quiet", 0 * wave)]),
     }
-    (within,) = judge_contents(heard)  # val's is the very same file, which overlaps tell
+    (within,) = judge_contents(checked)  # val's is the very same file, which judge_overlaps reports
     check(within, "warning", "within a corpus: train:one = train:two", "Keep one of each")
-    (across,) = judge_contents({"train": listen([one]), "val": listen([third])})
+    (across,) = judge_contents({"train": check_recordings([one]), "val": check_recordings([third])})
     check(across, "warning", "across corpora: train:one = val:third", "one corpus alone")
 
 

@@ -10,24 +10,20 @@ import pytest
 import soundfile
 
 from deepspeech2.extras.checks import (
+    Demand,
     Finding,
     Machine,
+    cache_demand,
+    checkpoint_demand,
     gather,
     judge_disks,
     judge_machine,
-    run_demand,
 )
-from deepspeech2.extras.checks.credentials import has_wandb_key
-from deepspeech2.extras.checks.disk import (
-    Demand,
-    Disk,
-    cache_demand,
-    checkpoint_bytes,
-    kept_checkpoints,
-)
-from deepspeech2.extras.checks.formats import FORMATS, try_formats
+from deepspeech2.extras.checks.audio_check import FORMATS, judge_formats, try_formats
+from deepspeech2.extras.checks.environment import disk_of, has_wandb_key
+from deepspeech2.settings import TrainerSettings
 
-WHOLE = tuple((name, None) for name in FORMATS)
+WHOLE = dict.fromkeys(FORMATS)
 HEALTHY = Machine(
     torch="2.11.0+cu130",
     torch_cuda="13.0",
@@ -35,8 +31,6 @@ HEALTHY = Machine(
     torchaudio_fault=None,
     driver="580.65.06",
     gpus=("NVIDIA H100",),
-    formats=WHOLE,
-    disks=(),
     wandb=True,
     wandb_key=True,
 )
@@ -106,11 +100,12 @@ def test_faults_of_the_gpu() -> None:
 
 
 def test_formats_that_cannot_be_read() -> None:
-    flac = judged("audio", formats=(("flac", "not supported"),))
+    (flac,) = judge_formats({"flac": "not supported"})
     check(flac, "error", "flac: not supported", "--force-reinstall soundfile")
-    opus = judged("audio", formats=(*WHOLE[:2], ("ogg-opus", "not supported")))
+    readable, opus = judge_formats({**WHOLE, "ogg-opus": "not supported"})
+    check(readable, "ok", "flac, wav, m4a written and read", "")
     check(opus, "warning", "ogg-opus", "--force-reinstall soundfile")
-    full = judged("audio", formats=(("wav", "No space left on device"),))
+    (full,) = judge_formats({"wav": "No space left on device"})
     check(full, "error", "No space", "TMPDIR")
 
 
@@ -122,10 +117,10 @@ def test_formats_are_really_written_and_read(monkeypatch: pytest.MonkeyPatch) ->
 
     with monkeypatch.context() as change:
         change.setattr(soundfile, "write", fail)
-        change.setattr("deepspeech2.extras.checks.formats._write_with_ffmpeg", fail)
-        assert try_formats() == tuple((name, "No space left on device") for name in FORMATS)
+        change.setattr("deepspeech2.extras.checks.audio_check._write_with_ffmpeg", fail)
+        assert try_formats() == dict.fromkeys(FORMATS, "No space left on device")
     monkeypatch.setattr(tempfile, "TemporaryDirectory", fail)
-    assert all("no temporary folder" in str(fault) for _, fault in try_formats())
+    assert all("no temporary folder" in str(fault) for fault in try_formats().values())
 
 
 def test_wandb() -> None:
@@ -157,9 +152,9 @@ def test_where_wandb_finds_its_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def test_gathering_meets_no_fault_here(tmp_path: Path) -> None:
-    machine = gather([tmp_path / "not" / "yet"], thorough=False)
-    assert machine.formats == WHOLE
-    assert machine.disks[0].free > 0
+    machine = gather(thorough=False)
+    _, free = disk_of(tmp_path / "not" / "yet")
+    assert free > 0
     assert machine.torch.startswith("2.")
     findings = judge_machine(machine, device="cpu")
     assert all(finding.severity != "error" for finding in findings)
@@ -169,12 +164,13 @@ def test_gathering_meets_no_fault_here(tmp_path: Path) -> None:
 
 
 def test_what_a_run_keeps(tmp_path: Path) -> None:
-    assert checkpoint_bytes(1000) == 12_000
-    assert checkpoint_bytes(1000, ema=True) == 16_000
-    assert kept_checkpoints(50, 5) == 13
-    assert kept_checkpoints(7, 5) == 5  # epochs 5 and 7, the last, the best, a half-written one
+    five = TrainerSettings(n_epochs=50, save_period=5)
+    assert checkpoint_demand(tmp_path, 1000, five).needed == 13 * 12_000
+    seven = TrainerSettings(n_epochs=7, save_period=5, ema=0.99)
+    # epochs 5 and 7, the last, the best, a half-written one
+    assert checkpoint_demand(tmp_path, 1000, seven).needed == 5 * 16_000
     (tmp_path / "checkpoint-last.pth").write_bytes(b"x" * 500)
-    assert run_demand(tmp_path, 1000, 3).needed == 2500
+    assert checkpoint_demand(tmp_path, 1000, seven).needed == 5 * 16_000 - 500
     assert cache_demand(tmp_path / "cache", 10.0).needed == 320_000
     assert cache_demand(tmp_path, 10.0).needed == 319_500
     assert cache_demand(tmp_path, 0.01).needed == 0
@@ -183,9 +179,10 @@ def test_what_a_run_keeps(tmp_path: Path) -> None:
 def test_a_disk_too_small_for_all_together() -> None:
     run = Demand("checkpoints", Path("a"), 600, "raise trainer.save_period")
     cache = Demand("a cache", Path("b"), 600, "set dataloader.cache=none")
-    apart = [Disk(Path("a"), 1, 1000), Disk(Path("b"), 2, 1000)]
-    assert [finding.severity for finding in judge_disks([run, cache], apart)] == ["ok", "ok"]
-    together = [Disk(Path("a"), 1, 1000), Disk(Path("b"), 1, 1000)]
-    (finding,) = judge_disks([run, cache], together)
+    apart = {Path("a"): (1, 1000), Path("b"): (2, 1000)}
+    findings = judge_disks([run, cache], apart.__getitem__)
+    assert [finding.severity for finding in findings] == ["ok", "ok"]
+    together = {Path("a"): (1, 1000), Path("b"): (1, 1000)}
+    (finding,) = judge_disks([run, cache], together.__getitem__)
     remedy = "Make room, raise trainer.save_period, or set dataloader.cache=none."
     check(finding, "error", "checkpoints in a and a cache in b need", remedy)

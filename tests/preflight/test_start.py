@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from deepspeech2.commands.training_data import SAMPLED, check_start
 from deepspeech2.datasets.corpus import Corpus
 from deepspeech2.datasets.manifest import ManifestCorpus
-from deepspeech2.extras.checks import Finding, quick, render
-from deepspeech2.extras.checks.start import SAMPLED, spread
+from deepspeech2.extras.checks import Finding, render, spread
+from deepspeech2.settings import DataloaderSettings, TrainerSettings
 from deepspeech2.types import Utterance
 from tests.toy import write_corpus
 
@@ -22,13 +23,18 @@ def corpora(tmp_path: Path) -> dict[str, Corpus]:
     return {part: ManifestCorpus(folder / f"{part}.jsonl") for part in ("train", "val")}
 
 
-def checked(corpora: dict[str, Corpus], folder: Path, **more: object) -> list[Finding]:
-    options = {"checkpoint_size": 1000, "n_checkpoints": 3, "device": "cpu", **more}
-    return quick(corpora, folder / "run", **options)
+def checked(
+    corpora: dict[str, Corpus], folder: Path, n_parameters: int = 100, device: str = "cpu"
+) -> list[Finding]:
+    settings = TrainerSettings(n_epochs=3, device=device)
+    dataloader = DataloaderSettings(
+        max_batch_duration=8, cache="disk", cache_dir=str(folder / "cache")
+    )
+    return check_start(corpora, settings, dataloader, n_parameters, folder / "run")
 
 
 def test_a_healthy_start(corpora: dict[str, Corpus], tmp_path: Path) -> None:
-    findings = checked(corpora, tmp_path, cache_dir=tmp_path / "cache")
+    findings = checked(corpora, tmp_path)
     assert {finding.severity for finding in findings} == {"ok"}, render(findings)
     assert {finding.area for finding in findings} == {
         "machine",
@@ -44,7 +50,7 @@ def test_faults_at_the_start(corpora: dict[str, Corpus], tmp_path: Path) -> None
     utterances = corpora["train"].utterances
     again = replace(utterances[0], id="again")
     corpora = {"train": Corpus("t", [*utterances, again]), "val": corpora["train"]}
-    found = checked(corpora, tmp_path, checkpoint_size=10**15, device="cuda:99")
+    found = checked(corpora, tmp_path, n_parameters=10**14, device="cuda:99")
     by_check = {finding.check: finding for finding in found if finding.severity != "ok"}
     assert set(by_check) == {
         "machine: GPU",

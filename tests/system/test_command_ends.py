@@ -30,7 +30,7 @@ PLACES = {  # where it happens; the first four have readers
     "calibrate": "deepspeech2.evaluation.evaluate._recognized",
     "robustness": "deepspeech2.extras.robustness.measure._listen",
     "preview": "deepspeech2.extras.checks.preview.examples._show",
-    "doctor": "deepspeech2.extras.checks.audio_check._hear",
+    "doctor": "deepspeech2.extras.checks.audio_check._check",
     "export onnx": "deepspeech2.extras.interchange.onnx_export.write",
     "train_lm": "deepspeech2.commands.train_lm.estimate",
     "serve": "deepspeech2.extras.serving.app.Desk._heard",

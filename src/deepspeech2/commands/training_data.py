@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from deepspeech2.datasets.loader import SpeechLoader
 from deepspeech2.engine import Engine
 from deepspeech2.errors import ConfigError
 from deepspeech2.escaping import one_line
-from deepspeech2.extras.checks import checkpoint_bytes, kept_checkpoints, quick, report, trainable
+from deepspeech2.extras import checks
+from deepspeech2.extras.checks import Finding, report, trainable
 from deepspeech2.paths import resolve
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.settings import DataloaderSettings, TrainerSettings
@@ -24,6 +26,11 @@ from deepspeech2.text import TextEncoder
 from deepspeech2.trainer import TrainingData
 
 log = logging.getLogger(__name__)
+
+SAMPLED = 64
+"""Recordings that are read before a run starts, of all corpora together."""
+
+_SECONDS = 30.0  # that are read of each of them
 
 
 def open_training_data(
@@ -34,7 +41,7 @@ def open_training_data(
     pipeline: Pipeline,
     run_folder: Path,
 ) -> TrainingData:
-    """The loaders of a run, after the first rank has told what is wrong with their data.
+    """The loaders of a run, after the first rank has reported what is wrong with their data.
 
     Raises:
         ConfigError: the groups ``datasets`` or ``dataloader`` say something else.
@@ -46,7 +53,10 @@ def open_training_data(
     dataloader = settings_of(config, DataloaderSettings)
     found = corpora(named)
     if engine.is_main:
-        _examine(found, settings, dataloader, pipeline, run_folder)
+        n_parameters = sum(weight.numel() for weight in pipeline.parameters())
+        for finding in check_start(found, settings, dataloader, n_parameters, run_folder):
+            if finding.severity != "ok":
+                log.warning("%s", finding)
     sample_rate = pipeline.front_end.sample_rate
     loaders: dict[str, SpeechLoader] = {}
     for name, corpus in found.items():
@@ -71,26 +81,33 @@ def open_training_data(
     return TrainingData(train_loader, validation, test, cached=dataloader.cache_kind != "none")
 
 
-def _examine(
-    found: Mapping[str, Corpus],
+def check_start(
+    corpora: Mapping[str, Corpus],
     settings: TrainerSettings,
     dataloader: DataloaderSettings,
-    pipeline: Pipeline,
+    n_parameters: int,
     run_folder: Path,
-) -> None:
-    """Say what is wrong, if anything is; a run goes on all the same."""
-    n_parameters = sum(weight.numel() for weight in pipeline.parameters())
-    findings = quick(
-        found,
-        run_folder,
-        checkpoint_size=checkpoint_bytes(n_parameters, ema=settings.ema is not None),
-        n_checkpoints=kept_checkpoints(settings.n_epochs, settings.save_period),
-        device=settings.device,
-        cache_dir=resolve(dataloader.cache_dir) if dataloader.cache_kind == "disk" else None,
-    )
-    for finding in findings:
-        if finding.severity != "ok":
-            log.warning("%s", finding)
+) -> list[Finding]:
+    """Check machine, disks, duplicates and a sample of the recordings, in about two seconds.
+
+    What CTC cannot align is left to :func:`trainable`; the doctor reads every recording.
+    """
+    demands = [checks.checkpoint_demand(run_folder, n_parameters, settings)]
+    if dataloader.cache_kind == "disk":
+        seconds = sum(corpus.duration for corpus in corpora.values())
+        demands.append(checks.cache_demand(resolve(dataloader.cache_dir), seconds))
+    findings = checks.judge_machine(checks.gather(thorough=False), device=settings.device)
+    findings += checks.judge_disks(demands)
+    for name, corpus in corpora.items():
+        findings.append(checks.judge_repetitions(f"datasets.{name}", corpus))
+    findings += checks.judge_overlaps(corpora)
+    for name, corpus in corpora.items():
+        if len(corpus):
+            sample = checks.spread(corpus.utterances, max(1, SAMPLED // len(corpora)))
+            checked = checks.check_recordings(sample, max_seconds=_SECONDS, show=False)
+            sharing = Counter(utterance.audio for utterance in corpus)
+            findings += checks.judge_recordings(f"datasets.{name}", checked, sharing)
+    return findings
 
 
 def _report(

@@ -1,28 +1,41 @@
-"""What is worth knowing before training: of the machine, the disks, and the corpora."""
+"""Checks before training: of the machine, its disks, and the corpora."""
 
-from deepspeech2.extras.checks.audio_check import Heard, judge_recordings, listen
-from deepspeech2.extras.checks.corpus_check import judge_size, judge_transcripts, report, trainable
-from deepspeech2.extras.checks.disk import (
-    Demand,
-    cache_demand,
-    checkpoint_bytes,
-    judge_disks,
-    kept_checkpoints,
-    run_demand,
+from deepspeech2.extras.checks.audio_check import (
+    AudioCheck,
+    check_recordings,
+    judge_recordings,
+    spread,
 )
-from deepspeech2.extras.checks.duplicates import judge_contents, judge_overlaps, judge_repetitions
-from deepspeech2.extras.checks.environment import Machine, gather, judge_machine
+from deepspeech2.extras.checks.corpus_check import (
+    judge_contents,
+    judge_overlaps,
+    judge_repetitions,
+    judge_size,
+    judge_transcripts,
+    report,
+    trainable,
+)
+from deepspeech2.extras.checks.environment import (
+    Demand,
+    Machine,
+    cache_demand,
+    checkpoint_demand,
+    gather,
+    judge_disks,
+    judge_machine,
+)
 from deepspeech2.extras.checks.finding import Finding, render
-from deepspeech2.extras.checks.presence import judge_missing, present_and_missing
-from deepspeech2.extras.checks.start import quick
+from deepspeech2.extras.checks.thorough import check_corpora, judge_missing, present_and_missing
 
 __all__ = [
+    "AudioCheck",
     "Demand",
     "Finding",
-    "Heard",
     "Machine",
     "cache_demand",
-    "checkpoint_bytes",
+    "check_corpora",
+    "check_recordings",
+    "checkpoint_demand",
     "gather",
     "judge_contents",
     "judge_disks",
@@ -33,12 +46,9 @@ __all__ = [
     "judge_repetitions",
     "judge_size",
     "judge_transcripts",
-    "kept_checkpoints",
-    "listen",
     "present_and_missing",
-    "quick",
     "render",
     "report",
-    "run_demand",
+    "spread",
     "trainable",
 ]

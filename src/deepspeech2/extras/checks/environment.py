@@ -1,24 +1,28 @@
-"""The machine: facts that one function gathers, and judgements that depend on nothing else."""
+"""The machine: facts about it, whether they fit a run, and the room on its disks."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import math
+import netrc
+import os
 import re
 import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlparse
 
 import torch
 
-from deepspeech2.extras.checks.credentials import has_wandb_key
-from deepspeech2.extras.checks.disk import Disk, disk_of
+from deepspeech2.extras.checks.audio_check import judge_formats
 from deepspeech2.extras.checks.finding import Finding, Severity
-from deepspeech2.extras.checks.formats import try_formats
+from deepspeech2.settings import TrainerSettings
 
 DRIVERS = {11: 450, 12: 525, 13: 580}
 """The oldest NVIDIA driver that runs a program built with each major version of CUDA.
@@ -27,6 +31,9 @@ NVIDIA, CUDA Toolkit Release Notes, table "Minimum Required Driver Version for C
 Compatibility", column Linux.
 """
 
+CACHE_BYTES_PER_SECOND = 32_000
+"""Of a disk cache: 16,000 samples of 16 bit."""
+
 _PAIR = "Install the pair that belongs together: pip install -r requirements.txt."
 _PROC = Path("/proc/driver/nvidia/version")
 _DRIVER = re.compile(r"\b(\d{3}\.\d+(?:\.\d+)?)\b")
@@ -34,7 +41,7 @@ _DRIVER = re.compile(r"\b(\d{3}\.\d+(?:\.\d+)?)\b")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Facts, as they were found.
+    """Facts about this machine.
 
     Attributes:
         torch: its version.
@@ -43,8 +50,6 @@ class Machine:
         torchaudio_fault: what importing it raises; None if nothing, or if that was not tried.
         driver: version of NVIDIA's driver; None if there is none.
         gpus: names of the GPUs that torch sees.
-        formats: audio formats, each with what went wrong when it was written and read, or None.
-        disks: of the places that were asked for.
         wandb: whether the package is installed.
         wandb_key: whether Weights & Biases has a key here.
     """
@@ -55,39 +60,29 @@ class Machine:
     torchaudio_fault: str | None
     driver: str | None
     gpus: tuple[str, ...]
-    formats: tuple[tuple[str, str | None], ...]
-    disks: tuple[Disk, ...]
     wandb: bool
     wandb_key: bool
 
 
-def gather(places: Sequence[Path], *, thorough: bool) -> Machine:
-    """The facts of this machine, without asking any other.
+def gather(*, thorough: bool) -> Machine:
+    """Collect the facts of this machine, without asking any other.
 
     Args:
-        places: files or folders whose disks matter; they need not exist.
         thorough: also import torchaudio, in a process of its own, which takes seconds.
     """
-    audio = _version("torchaudio")
+    torchaudio = None
+    with suppress(importlib.metadata.PackageNotFoundError):
+        torchaudio = importlib.metadata.version("torchaudio")
     return Machine(
         torch=str(torch.__version__),
         torch_cuda=torch.version.cuda,
-        torchaudio=audio,
-        torchaudio_fault=_import_fault("torchaudio") if thorough and audio else None,
+        torchaudio=torchaudio,
+        torchaudio_fault=_import_fault("torchaudio") if thorough and torchaudio else None,
         driver=_driver(),
         gpus=_gpus(),
-        formats=try_formats(),
-        disks=tuple(disk_of(place) for place in places),
         wandb=importlib.util.find_spec("wandb") is not None,
         wandb_key=has_wandb_key(),
     )
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _import_fault(module: str) -> str | None:
@@ -103,9 +98,9 @@ def _import_fault(module: str) -> str | None:
 
 def _driver() -> str | None:
     if _PROC.exists():
-        found = _DRIVER.search(_PROC.read_text(encoding="utf-8", errors="replace"))
-        if found:
-            return found[1]
+        version = _DRIVER.search(_PROC.read_text(encoding="utf-8", errors="replace"))
+        if version:
+            return version[1]
     program = shutil.which("nvidia-smi")
     if program is None:
         return None
@@ -114,8 +109,8 @@ def _driver() -> str | None:
         done = subprocess.run(query, capture_output=True, text=True, check=False, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = _DRIVER.search(done.stdout)
-    return found[1] if found else None
+    version = _DRIVER.search(done.stdout)
+    return version[1] if version else None
 
 
 def _gpus() -> tuple[str, ...]:
@@ -126,24 +121,40 @@ def _gpus() -> tuple[str, ...]:
         return tuple(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
 
 
+def has_wandb_key() -> bool:
+    """Return whether Weights & Biases has a key here; keys are not kept, shown or sent.
+
+    It may be in the environment, or in the netrc file for the server in use.
+    """
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    server = os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
+    named = os.environ.get("NETRC")
+    for file in map(Path, [named] if named else ["~/.netrc", "~/_netrc"]):
+        with suppress(OSError, netrc.NetrcParseError):
+            if (urlparse(server).hostname or "") in netrc.netrc(str(file.expanduser())).hosts:
+                return True
+    return False
+
+
 def judge_machine(
     machine: Machine, *, device: str = "auto", wandb_mode: str | None = None
 ) -> list[Finding]:
-    """All that does not depend on the config's folders.
+    """Judge everything that does not depend on the folders of a run.
 
     Args:
         device: as in ``trainer.device``.
         wandb_mode: as in ``writer.mode``; None if Weights & Biases is not used.
     """
     return [
-        judge_pair(machine),
-        judge_gpu(machine, device),
-        *judge_formats(machine),
-        judge_wandb(machine, wandb_mode),
+        _judge_pair(machine),
+        _judge_gpu(machine, device),
+        *judge_formats(),
+        _judge_wandb(machine, wandb_mode),
     ]
 
 
-def judge_pair(machine: Machine) -> Finding:
+def _judge_pair(machine: Machine) -> Finding:
     """Whether torchaudio belongs to torch; only alignment and the tests need it."""
     cuda = f"CUDA {machine.torch_cuda}" if machine.torch_cuda else "the CPU alone"
     found = f"torch {machine.torch} for {cuda}, torchaudio {machine.torchaudio or 'absent'}"
@@ -156,13 +167,14 @@ def judge_pair(machine: Machine) -> Finding:
 
 
 def _belong(torch_version: str, audio_version: str) -> bool:
+    """Whether major and minor version are the same, and the build where both name one."""
     ours, _, build = torch_version.partition("+")
     theirs, _, other = audio_version.partition("+")
     same_build = not (build and other) or build == other
     return ours.split(".")[:2] == theirs.split(".")[:2] and same_build
 
 
-def judge_gpu(machine: Machine, device: str) -> Finding:
+def _judge_gpu(machine: Machine, device: str) -> Finding:
     """Whether torch, its CUDA and the driver together make the device usable."""
     check = "machine: GPU"
     if device == "cpu":
@@ -174,53 +186,27 @@ def judge_gpu(machine: Machine, device: str) -> Finding:
         if wanted < len(machine.gpus):
             return Finding("ok", check, found)
         return Finding("error", check, f"device={device}, but {found}", "Set device=auto.")
-    fault = _cuda_fault(machine)
-    if fault is not None:
-        found, remedy = fault
-        return Finding("error", check, found, remedy)
-    if machine.driver:
-        found = f"{driver}, but torch sees no GPU"
-        remedy = "Look at CUDA_VISIBLE_DEVICES, and start a container with its GPUs (--gpus all)."
-        return Finding("error" if wanted >= 0 else "warning", check, found, remedy)
-    if wanted >= 0:
+    if machine.driver is None:
+        if wanted < 0:
+            return Finding("ok", check, f"{driver}: the CPU is used")
         remedy = "Set trainer.device=auto, or go to a machine with a GPU."
         return Finding("error", check, f"device={device}, but there is {driver}", remedy)
-    return Finding("ok", check, f"{driver}: the CPU is used")
-
-
-def _cuda_fault(machine: Machine) -> tuple[str, str] | None:
-    """What keeps a present driver from being used, and the remedy."""
-    if machine.driver is None:
-        return None
+    # there is a driver, but torch sees no GPU: one of three reasons
     if machine.torch_cuda is None:
-        found = f"driver {machine.driver}, but torch {machine.torch} is built for the CPU alone"
-        return found, "Install torch with CUDA: pip install -r requirements.txt."
+        found = f"{driver}, but torch {machine.torch} is built for the CPU alone"
+        remedy = "Install torch with CUDA: pip install -r requirements.txt."
+        return Finding("error", check, found, remedy)
     needed = DRIVERS.get(int(machine.torch_cuda.partition(".")[0]), 0)
-    if int(machine.driver.partition(".")[0]) >= needed:
-        return None
-    cuda = f"CUDA {machine.torch_cuda} of torch {machine.torch}"
-    found = f"driver {machine.driver}, but {cuda} needs {needed} or newer"
-    return found, f"Update NVIDIA's driver to {needed}, or install a torch for an older CUDA."
+    if int(machine.driver.partition(".")[0]) < needed:
+        cuda = f"CUDA {machine.torch_cuda} of torch {machine.torch}"
+        remedy = f"Update NVIDIA's driver to {needed}, or install a torch for an older CUDA."
+        return Finding("error", check, f"{driver}, but {cuda} needs {needed} or newer", remedy)
+    remedy = "Look at CUDA_VISIBLE_DEVICES, and start a container with its GPUs (--gpus all)."
+    severity: Severity = "error" if wanted >= 0 else "warning"
+    return Finding(severity, check, f"{driver}, but torch sees no GPU", remedy)
 
 
-def judge_formats(machine: Machine) -> list[Finding]:
-    """Whether audio can be read; without FLAC and WAV nothing can be learnt from."""
-    broken = [(name, fault) for name, fault in machine.formats if fault is not None]
-    whole = [name for name, fault in machine.formats if fault is None]
-    findings = []
-    if whole:
-        findings.append(Finding("ok", "machine: audio", f"{', '.join(whole)} written and read"))
-    for name, fault in broken:
-        severity: Severity = "error" if name in ("flac", "wav") else "warning"
-        library = "av" if name == "m4a" else "soundfile"
-        remedy = f"Install {library} anew: pip install --force-reinstall {library}."
-        if "No space" in str(fault):
-            remedy = "Make room in the folder for temporary files, or set TMPDIR to another."
-        findings.append(Finding(severity, "machine: audio", f"{name}: {fault}", remedy))
-    return findings
-
-
-def judge_wandb(machine: Machine, mode: str | None) -> Finding:
+def _judge_wandb(machine: Machine, mode: str | None) -> Finding:
     """Whether Weights & Biases can do what ``mode`` says; nothing is sent."""
     check = "machine: W&B"
     if mode is None:
@@ -230,7 +216,7 @@ def judge_wandb(machine: Machine, mode: str | None) -> Finding:
     if not machine.wandb:
         remedy = "Install it with pip install wandb, or set writer=none."
         return Finding("error", check, f"writer.mode={mode}, but wandb is not installed", remedy)
-    if mode not in ("online", "offline", "disabled"):
+    if mode not in ("online", "offline"):
         remedy = "Set writer.mode to online, offline or disabled."
         return Finding("error", check, f"writer.mode={mode} does not exist", remedy)
     if mode == "online" and not machine.wandb_key:
@@ -239,3 +225,82 @@ def judge_wandb(machine: Machine, mode: str | None) -> Finding:
         return Finding("warning", check, found, remedy)
     key = "a key is" if machine.wandb_key else "no key is"
     return Finding("ok", check, f"writer.mode={mode}, {key} there")
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """``needed`` bytes below ``place`` for ``purpose``, with the key that makes it smaller."""
+
+    purpose: str
+    place: Path
+    needed: int
+    remedy: str
+
+
+def checkpoint_demand(run_folder: Path, n_parameters: int, settings: TrainerSettings) -> Demand:
+    """The room for a run's checkpoints, less those that are there already.
+
+    A checkpoint has float32 weights, two moments of Adam, and perhaps averaged weights. Beside
+    those of the epochs there are the last, the best and one half-written.
+    """
+    size = 4 * n_parameters * (3 if settings.ema is None else 4)
+    number = math.ceil(settings.n_epochs / settings.save_period) + 3
+    return Demand(
+        f"{number} checkpoints of {size / 1e6:.0f} MB",
+        run_folder,
+        max(0, number * size - _bytes_in(run_folder, "*.pth")),
+        "raise trainer.save_period or set trainer.save_dir to another disk",
+    )
+
+
+def cache_demand(cache_dir: Path, seconds: float) -> Demand:
+    """The room for ``seconds`` of decoded audio, less what is in the folder already."""
+    return Demand(
+        f"{seconds / 3600:.2f} h of decoded audio",
+        cache_dir,
+        max(0, round(CACHE_BYTES_PER_SECOND * seconds) - _bytes_in(cache_dir, "**/*")),
+        "set dataloader.cache=none or dataloader.cache_dir to another disk",
+    )
+
+
+def _bytes_in(folder: Path, pattern: str) -> int:
+    total = 0
+    for file in folder.glob(pattern):
+        with suppress(OSError):  # another process may have removed it by now
+            total += file.stat().st_size
+    return total
+
+
+def disk_of(place: Path) -> tuple[int, int]:
+    """Number of the file system of ``place``, which need not exist yet, and its free bytes."""
+    there = place.absolute()
+    while not there.exists():
+        there = there.parent
+    return os.stat(there).st_dev, shutil.disk_usage(there).free
+
+
+def judge_disks(
+    demands: Sequence[Demand], disk_of: Callable[[Path], tuple[int, int]] = disk_of
+) -> list[Finding]:
+    """One finding for each disk: whether everything demanded of it fits together."""
+    by_disk: dict[int, list[Demand]] = {}
+    free_bytes: dict[int, int] = {}
+    for demand in demands:
+        number, free = disk_of(demand.place)
+        by_disk.setdefault(number, []).append(demand)
+        free_bytes.setdefault(number, free)
+    findings = []
+    for number, together in by_disk.items():
+        free, needed = free_bytes[number], sum(demand.needed for demand in together)
+        purposes = " and ".join(f"{demand.purpose} in {demand.place}" for demand in together)
+        found = f"{_size(free)} are free, {purposes} need {_size(needed)}"
+        if needed <= free:
+            findings.append(Finding("ok", "machine: disk", found))
+            continue
+        remedies = ", or ".join(demand.remedy for demand in together if demand.needed)
+        findings.append(Finding("error", "machine: disk", found, f"Make room, {remedies}."))
+    return findings
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"

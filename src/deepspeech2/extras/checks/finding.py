@@ -1,4 +1,4 @@
-"""What a check found, and how findings are told."""
+"""What a check found, and the report that a terminal or a log shows."""
 
 from __future__ import annotations
 
@@ -64,21 +64,21 @@ def quantity(number: int, noun: str) -> str:
 
 def render(findings: Iterable[Finding]) -> str:
     """All findings by area, in the order in which areas first occur, and a last line of counts."""
-    findings = list(findings)
+    by_area: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_area.setdefault(finding.area, []).append(finding)
     lines: list[str] = []
-    for area in dict.fromkeys(finding.area for finding in findings):
+    counts: Counter[str] = Counter()
+    for area, its_findings in by_area.items():
         lines.append(area)
-        for finding in (finding for finding in findings if finding.area == area):
+        for finding in its_findings:
+            counts[finding.severity] += 1
             subject = finding.check.removeprefix(area).removeprefix(": ")
-            lines.append(
-                f"  {finding.severity:<{_WIDTH}}  {one_line(f'{subject}: {finding.found}')}"
-            )
+            text = one_line(f"{subject}: {finding.found}")
+            lines.append(f"  {finding.severity:<{_WIDTH}}  {text}")
             if finding.remedy:
                 lines.append(f"  {'':<{_WIDTH}}  -> {one_line(finding.remedy)}")
         lines.append("")
-    counts = Counter(finding.severity for finding in findings)
-    lines.append(
-        f"{quantity(counts['error'], 'error')}, {quantity(counts['warning'], 'warning')},"
-        f" {counts['ok']} ok"
-    )
+    errors, warnings = quantity(counts["error"], "error"), quantity(counts["warning"], "warning")
+    lines.append(f"{errors}, {warnings}, {counts['ok']} ok")
     return "\n".join(lines)

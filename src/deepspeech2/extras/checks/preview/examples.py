@@ -8,6 +8,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from deepspeech2.datasets.dataset import SpeechDataset
+from deepspeech2.extras.checks import spread
 from deepspeech2.extras.checks.preview.folder import AS_RECORDED, Shown, Story, clip, detail
 from deepspeech2.extras.checks.preview.steps import (
     Step,
@@ -17,7 +18,6 @@ from deepspeech2.extras.checks.preview.steps import (
     together,
     versions,
 )
-from deepspeech2.extras.checks.start import spread
 from deepspeech2.transforms import FrontEnd
 from deepspeech2.types import Sample, Utterance
 from deepspeech2.writer.histograms import neutral_png
