@@ -43,6 +43,11 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
     return checkpoint.load(path)["state_dict"]
 
 
+def sum_of_durations(manifest: Path) -> float:
+    lines = manifest.read_text(encoding="utf-8").splitlines()
+    return sum(float(json.loads(line)["duration"]) for line in lines)
+
+
 def same(one: Path, other: Path) -> bool:
     first, second = weights(one), weights(other)
     assert first.keys() == second.keys()
@@ -65,6 +70,14 @@ def test_a_run_learns_and_leaves_what_it_promises(data: Path, tmp_path: Path) ->
     for name in ("config.yaml", "info.log", "metrics.jsonl", "model_best.pth"):
         assert (folder / name).stat().st_size > 0
     assert (folder / "checkpoint-epoch6.pth").exists()
+    summary = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert summary["device"] == "cpu"
+    assert summary["utterances"] == 60
+    assert summary["hours"] == pytest.approx(sum_of_durations(data / "train.jsonl") / 3600)
+    assert summary["epochs"] == 6
+    assert 0 < summary["took_hours"] < 0.5
+    assert summary["machine"].keys() == {"processor", "cpus", "gpu"}
+    assert summary["machine"]["gpu"] is None
     pictures = {path.stem for path in (folder / "plots").glob("*.png")}
     assert {"loss", "error_rates", "spectrograms", "emissions"} <= pictures
     rows = metrics(folder)
@@ -81,6 +94,7 @@ def test_a_run_learns_and_leaves_what_it_promises(data: Path, tmp_path: Path) ->
     assert "training" not in best
     heard = Recognizer.from_checkpoint(folder / "model_best.pth", device="cpu")
     assert heard.decoder.name == "BeamSearch"
+    assert summary["parameters"] == sum(each.numel() for each in heard.pipeline.parameters())
     assert set(heard.transcribe(data / "val" / "val-000.wav").text) <= set("abc ")
 
 

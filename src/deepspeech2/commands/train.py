@@ -25,14 +25,15 @@ from deepspeech2.hardware import cpus, processor
 from deepspeech2.paths import resolve
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.processes import start_tracker
-from deepspeech2.ranks import n_ranks
 from deepspeech2.settings import TrainerSettings
 from deepspeech2.text import TextEncoder
 from deepspeech2.trainer import (
     EpochEnd,
     Keeper,
     Learner,
+    Machine,
     Progress,
+    RunFacts,
     RunFolder,
     Showroom,
     Trainer,
@@ -139,10 +140,10 @@ def _assemble(
     writer = _writer(config, folder.path, engine, resume_step)
     show = Showroom(writer, pipeline, text_encoder, folder.path / "metrics.jsonl", settings.seed)
     validator = Validator(learner, decoders, text_encoder, show)
-    closing = EpochEnd(settings, learner, data, validator, keeper, show, folder, writer)
+    facts = _facts(pipeline, data, engine)
+    closing = EpochEnd(settings, learner, data, validator, keeper, show, folder, writer, facts)
     trainer = Trainer(closing)
     trainer.start_at(progress, {} if content is None else content.get("metrics", {}))
-    _describe(pipeline, data, engine)
     return trainer
 
 
@@ -238,24 +239,33 @@ def _writer(config: DictConfig, run_dir: Path, engine: Engine, resume_step: int 
         raise
 
 
-def _describe(pipeline: Pipeline, data: TrainingData, engine: Engine) -> None:
-    n_parameters = sum(p.numel() for p in pipeline.parameters())
+def _facts(pipeline: Pipeline, data: TrainingData, engine: Engine) -> RunFacts:
+    """What the run trains and where, which the log names as well."""
+    gpu = torch.cuda.get_device_name(engine.device) if engine.device.type == "cuda" else None
+    if gpu and engine.world_size > 1:
+        gpu = f"{engine.world_size} x {gpu}"
     utterances = data.train.dataset.utterances
-    hours = sum(utterance.duration for utterance in utterances) / 3600
+    facts = RunFacts(
+        parameters=sum(p.numel() for p in pipeline.parameters()),
+        device=str(engine.device),
+        utterances=len(utterances),
+        hours=sum(utterance.duration for utterance in utterances) / 3600,
+        machine=Machine(processor(), cpus(), gpu),
+    )
     log.info(
         "%.2f M parameters on %s; %d utterances, %.2f h to train on, %.1f %% padding",
-        n_parameters / 1e6,
-        engine.device,
-        len(utterances),
-        hours,
+        facts.parameters / 1e6,
+        facts.device,
+        facts.utterances,
+        facts.hours,
         100 * data.train.padding(),
     )
-    gpu = torch.cuda.get_device_name(engine.device) if engine.device.type == "cuda" else None
     log.info(
         "machine: %s, %d cores; %s; torch %s, %d threads",
-        processor(),
-        cpus(),
-        f"{n_ranks()} x {gpu}" if gpu else "no GPU",
+        facts.machine.processor,
+        facts.machine.cpus,
+        gpu or "no GPU",
         torch.__version__,
         torch.get_num_threads(),
     )
+    return facts

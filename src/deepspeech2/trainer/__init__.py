@@ -9,7 +9,7 @@ from deepspeech2.trainer.logs import logging_to
 from deepspeech2.trainer.microbatches import TrainingData, epoch_ends
 from deepspeech2.trainer.pretrained import freeze, start_from
 from deepspeech2.trainer.progress import Progress
-from deepspeech2.trainer.run_folder import RunFolder
+from deepspeech2.trainer.run_folder import Machine, RunFacts, RunFolder
 from deepspeech2.trainer.trainer import Trainer
 from deepspeech2.trainer.validation import Validator
 
@@ -17,8 +17,10 @@ __all__ = [
     "EpochEnd",
     "Keeper",
     "Learner",
+    "Machine",
     "Muon",
     "Progress",
+    "RunFacts",
     "RunFolder",
     "Showroom",
     "Trainer",

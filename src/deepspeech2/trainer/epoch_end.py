@@ -21,7 +21,7 @@ from deepspeech2.trainer.microbatches import TrainingData
 from deepspeech2.trainer.monitor import Monitor
 from deepspeech2.trainer.naming import EMA, MEAN, NAMES, plain_names, readable
 from deepspeech2.trainer.progress import Progress
-from deepspeech2.trainer.run_folder import RunFolder
+from deepspeech2.trainer.run_folder import RunFacts, RunFolder
 from deepspeech2.trainer.validation import Validator
 from deepspeech2.writer import Writer
 
@@ -41,6 +41,7 @@ class EpochEnd:
         show: Showroom,
         folder: RunFolder,
         writer: Writer,
+        facts: RunFacts,
     ) -> None:
         self.settings = settings
         self.learner = learner
@@ -50,6 +51,7 @@ class EpochEnd:
         self.show = show
         self.folder = folder
         self.writer = writer
+        self.facts = facts
         self.monitor = Monitor.parse(settings.monitor, settings.early_stop)
         self.metrics: dict[str, float] = {}
         self._unsaved: dict[Path, CheckpointError] = {}
@@ -90,6 +92,11 @@ class EpochEnd:
         if number % settings.save_period == 0 or last:
             self.save(self.folder.epoch(number), progress)
         self.save(self.folder.last, progress)
+        self._summarize(progress)
+
+    def _summarize(self, progress: Progress) -> None:
+        if self.learner.engine.is_main:
+            self.folder.summarize(self.facts, epochs=progress.epoch, seconds=progress.seconds)
 
     def _score(
         self, progress: Progress, *, everything: bool, draw: bool
@@ -153,6 +160,7 @@ class EpochEnd:
         monitor = self.monitor
         if monitor.exhausted:
             log.info("Stopped early: no better %s in %d epochs", monitor.metric, monitor.waited)
+        self._summarize(progress)
         engine = self.learner.engine
         # what the first rank sees is true: it has written everything
         if not engine.host.objects(self.folder.best.exists())[0]:

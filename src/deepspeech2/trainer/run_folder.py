@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from filelock import FileLock
 
 from deepspeech2 import checkpoint
 from deepspeech2.errors import CheckpointError, ConfigError
-from deepspeech2.files import lock, plain_name, sweep
+from deepspeech2.files import lock, plain_name, sweep, write_whole
 from deepspeech2.paths import move_aside, resolve
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,34 @@ log = logging.getLogger(__name__)
 LAST = "checkpoint-last.pth"
 BEST = "model_best.pth"
 METRICS = "metrics.jsonl"
+SUMMARY = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Processor, usable cores, and the GPU by name (``2 x`` before it for two ranks) or None."""
+
+    processor: str
+    cpus: int
+    gpu: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a run trains and where, for ``run.json``.
+
+    Attributes:
+        parameters: of front end, network and loss.
+        device: cpu, cuda:0 ...
+        utterances, hours: of training speech.
+        machine: that trains.
+    """
+
+    parameters: int
+    device: str
+    utterances: int
+    hours: float
+    machine: Machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +102,19 @@ class RunFolder:
     @property
     def last(self) -> Path:
         return self.path / LAST
+
+    def summarize(self, facts: RunFacts, *, epochs: int, seconds: float) -> None:
+        """Write ``run.json``, which other tools read: the facts and how far training is.
+
+        Args:
+            epochs: finished.
+            seconds: of training, up to the last of them.
+        """
+        content = {**asdict(facts), "epochs": epochs, "took_hours": seconds / 3600}
+        try:
+            write_whole(self.path / SUMMARY, json.dumps(content, indent=2) + "\n")
+        except OSError as error:
+            log.error("%s cannot be written (%s): training goes on", self.path / SUMMARY, error)
 
     def epoch(self, number: int) -> Path:
         return self.path / f"checkpoint-epoch{number}.pth"
