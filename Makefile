@@ -5,7 +5,7 @@ WORKERS ?= auto
 BENCH_OPTIONS = $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)") $(if $(LM),--lm "$(LM)") \
 	$(if $(ONLY),--only $(ONLY))
 
-.PHONY: demo test check docs bench install clean
+.PHONY: demo test test-all check docs bench install clean
 
 # Synthesise the built-in corpus, train on it, recognise its test part, score that.
 demo: .venv/installed
@@ -14,8 +14,13 @@ demo: .venv/installed
 	@echo "Curves and spectrograms: saved/demo/plots"
 	$(BIN)/python calc_wer_cer.py --dir_path data/saved/demo/test
 
+# What a change is tested with, in minutes.
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -n $(WORKERS) tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not exhaustive" tests
+
+# The same, and whole programs, several ranks, the documentation and the browser.
+test-all: test
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "slow and not exhaustive" tests
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -160,7 +160,7 @@ def _requirements(path: Path) -> list[Requirement]:
         if line.startswith("-r "):
             found += _requirements(path.parent / line[3:])
         elif line:
-            found.append(Requirement(line))
+            found.append(Requirement("deepspeech2" if line == "-e ." else line))
     return found
 
 
