@@ -18,6 +18,7 @@ from deepspeech2.extras.checks import (
     gather,
     judge_disks,
     judge_machine,
+    judge_wandb,
 )
 from deepspeech2.extras.checks.audio_check import FORMATS, judge_formats, try_formats
 from deepspeech2.extras.checks.environment import disk_of, has_wandb_key
@@ -36,10 +37,9 @@ HEALTHY = Machine(
 )
 
 
-def judged(subject: str, *, device: str = "auto", mode: str | None = None, **facts: object):
+def judged(subject: str, *, device: str = "auto", **facts: object) -> Finding:
     """The finding about ``subject`` on a machine that is healthy but for ``facts``."""
-    machine = replace(HEALTHY, **facts)
-    findings = judge_machine(machine, device=device, wandb_mode=mode)
+    findings = judge_machine(replace(HEALTHY, **facts), device)
     return next(f for f in reversed(findings) if f.check == f"machine: {subject}")
 
 
@@ -51,7 +51,7 @@ def check(finding: Finding, severity: str, found: str, remedy: str) -> None:
 
 
 def test_a_healthy_machine_has_only_ok() -> None:
-    for finding in judge_machine(HEALTHY, device="cuda", wandb_mode="online"):
+    for finding in [*judge_machine(HEALTHY, "cuda"), judge_wandb(HEALTHY, "online")]:
         check(finding, "ok", "", "")
 
 
@@ -124,14 +124,12 @@ def test_formats_are_really_written_and_read(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_wandb() -> None:
-    check(judged("W&B"), "ok", "not used", "")
-    check(judged("W&B", mode="offline", wandb_key=False), "ok", "writer.mode=offline", "")
-    no_key = judged("W&B", mode="online", wandb_key=False)
-    check(no_key, "warning", "there is no key", "wandb login")
-    check(judged("W&B", mode="on"), "error", "writer.mode=on does not exist", "online, offline")
-    check(judged("W&B", mode="disabled", wandb=False), "ok", "writer.mode=disabled", "")
-    absent = judged("W&B", mode="online", wandb=False)
-    check(absent, "error", "wandb is not installed", "writer=none")
+    no_key, absent = replace(HEALTHY, wandb_key=False), replace(HEALTHY, wandb=False)
+    check(judge_wandb(HEALTHY, None), "ok", "not used", "")
+    check(judge_wandb(no_key, "offline"), "ok", "writer.mode=offline", "")
+    check(judge_wandb(no_key, "online"), "warning", "there is no key", "wandb login")
+    check(judge_wandb(absent, "disabled"), "ok", "writer.mode=disabled", "")
+    check(judge_wandb(absent, "online"), "error", "wandb is not installed", "writer=none")
 
 
 def test_where_wandb_finds_its_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -156,7 +154,7 @@ def test_gathering_meets_no_fault_here(tmp_path: Path) -> None:
     _, free = disk_of(tmp_path / "not" / "yet")
     assert free > 0
     assert machine.torch.startswith("2.")
-    findings = judge_machine(machine, device="cpu")
+    findings = judge_machine(machine, "cpu")
     assert all(finding.severity != "error" for finding in findings)
 
 

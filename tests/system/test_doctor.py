@@ -131,6 +131,18 @@ def test_every_fault_of_the_config_is_told_and_the_rest_checked(data: Path, tmp_
     assert "optimizer.rate=1 does not exist" in more["config: optimizer"].found
 
 
+def test_a_mode_that_weights_and_biases_lacks(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("writer=wandb", "writer.run_name=x")
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    mode = found(data, tmp_path, *words, "writer.mode=on")["machine: W&B"]
+    assert (mode.severity, mode.found.startswith("writer.mode must be one of")) == ("error", True)
+    monkeypatch.setenv("WANDB_MODE", "nonsense")
+    mode = found(data, tmp_path, *words)["machine: W&B"]
+    assert (mode.severity, "but is 'nonsense'" in mode.found) == ("error", True)
+
+
 def test_no_split_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a download was started")

@@ -192,13 +192,14 @@ class _Diagnosis:
         if self.dataloader is not None and self.dataloader.cache_kind == "disk":
             seconds = sum(corpus.duration for corpus in self.corpora.values())
             demands.append(checks.cache_demand(resolve(self.dataloader.cache_dir), seconds))
-        mode = None
-        with suppress(ConfigError, OmegaConfBaseException):  # a finding of config: writer
-            if isinstance(writer, DictConfig) and target(writer, "writer") is WandbWriter:
-                mode = effective_mode(str(writer.get("mode", "online")))
         device = settings.device if settings is not None else "auto"
         machine = checks.gather(thorough=True)
-        self.findings += checks.judge_machine(machine, device=device, wandb_mode=mode)
+        self.findings += checks.judge_machine(machine, device)
+        finding = self.attempt(
+            "machine: W&B", lambda: checks.judge_wandb(machine, _wandb_mode(writer))
+        )
+        if finding is not None:
+            self.findings.append(finding)
         self.findings += checks.judge_disks(demands)
 
 
@@ -207,3 +208,15 @@ def _check_writer(node: Mapping[str, Any]) -> None:
     if node.get("run_name") in (None, "???"):
         raise ConfigError("writer.run_name has no value: give one as writer.run_name=NAME")
     plain_name(str(node["run_name"]), "writer.run_name")
+
+
+def _wandb_mode(node: Any) -> str | None:
+    """``writer.mode`` where the writer is Weights & Biases.
+
+    Raises:
+        ConfigError: there is no such mode, here or in WANDB_MODE.
+    """
+    used = False
+    with suppress(ConfigError, OmegaConfBaseException):  # a finding of config: writer
+        used = isinstance(node, DictConfig) and target(node, "writer") is WandbWriter
+    return effective_mode(str(node.get("mode", "online"))) if used else None

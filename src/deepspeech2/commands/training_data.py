@@ -96,7 +96,7 @@ def check_start(
     if dataloader.cache_kind == "disk":
         seconds = sum(corpus.duration for corpus in corpora.values())
         demands.append(checks.cache_demand(resolve(dataloader.cache_dir), seconds))
-    findings = checks.judge_machine(checks.gather(thorough=False), device=settings.device)
+    findings = checks.judge_machine(checks.gather(thorough=False), settings.device)
     findings += checks.judge_disks(demands)
     for name, corpus in corpora.items():
         findings.append(checks.judge_repetitions(f"datasets.{name}", corpus))

@@ -23,6 +23,7 @@ from deepspeech2.extras.checks.environment import (
     gather,
     judge_disks,
     judge_machine,
+    judge_wandb,
 )
 from deepspeech2.extras.checks.finding import Finding, render
 from deepspeech2.extras.checks.thorough import check_corpora, judge_missing, present_and_missing
@@ -46,6 +47,7 @@ __all__ = [
     "judge_repetitions",
     "judge_size",
     "judge_transcripts",
+    "judge_wandb",
     "present_and_missing",
     "render",
     "report",

@@ -137,21 +137,13 @@ def has_wandb_key() -> bool:
     return False
 
 
-def judge_machine(
-    machine: Machine, *, device: str = "auto", wandb_mode: str | None = None
-) -> list[Finding]:
-    """Judge everything that does not depend on the folders of a run.
+def judge_machine(machine: Machine, device: str) -> list[Finding]:
+    """Judge torch with torchaudio, the GPU and the audio formats.
 
     Args:
         device: as in ``trainer.device``.
-        wandb_mode: as in ``writer.mode``; None if Weights & Biases is not used.
     """
-    return [
-        _judge_pair(machine),
-        _judge_gpu(machine, device),
-        *judge_formats(),
-        _judge_wandb(machine, wandb_mode),
-    ]
+    return [_judge_pair(machine), _judge_gpu(machine, device), *judge_formats()]
 
 
 def _judge_pair(machine: Machine) -> Finding:
@@ -206,8 +198,12 @@ def _judge_gpu(machine: Machine, device: str) -> Finding:
     return Finding(severity, check, f"{driver}, but torch sees no GPU", remedy)
 
 
-def _judge_wandb(machine: Machine, mode: str | None) -> Finding:
-    """Whether Weights & Biases can do what ``mode`` says; nothing is sent."""
+def judge_wandb(machine: Machine, mode: str | None) -> Finding:
+    """Whether Weights & Biases can do what ``mode`` says; nothing is sent.
+
+    Args:
+        mode: online, offline or disabled; None if another writer is used.
+    """
     check = "machine: W&B"
     if mode is None:
         return Finding("ok", check, "not used")
@@ -216,9 +212,6 @@ def _judge_wandb(machine: Machine, mode: str | None) -> Finding:
     if not machine.wandb:
         remedy = "Install it with pip install wandb, or set writer=none."
         return Finding("error", check, f"writer.mode={mode}, but wandb is not installed", remedy)
-    if mode not in ("online", "offline"):
-        remedy = "Set writer.mode to online, offline or disabled."
-        return Finding("error", check, f"writer.mode={mode} does not exist", remedy)
     if mode == "online" and not machine.wandb_key:
         found = "writer.mode=online, but there is no key, so the run will be offline"
         remedy = "Run `wandb login`, set WANDB_API_KEY, or say writer.mode=offline."
