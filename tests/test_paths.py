@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deepspeech2.config.quoting import quoted
-from deepspeech2.paths import typed
+from deepspeech2.paths import resolve, typed
 from tests.toy import ROOT
 
 
@@ -23,6 +23,12 @@ def test_here_then_below_the_root_then_here(
     assert typed("configs") == typed("./configs") == tmp_path / "configs"
     monkeypatch.chdir(tmp_path / "configs")
     assert typed("../configs").resolve() == tmp_path / "configs"
+
+
+def test_a_text_too_long_for_a_name_is_none() -> None:
+    word = "transforms.waveform_transforms=[" + ",".join(["{_target_: x.Y}"] * 30) + "]"
+    assert quoted(word) == word
+    assert resolve("x" * 1000) == ROOT / ("x" * 1000)
 
 
 def run(program: str, *words: str) -> object:

@@ -6,6 +6,7 @@ configs and the small model are those that came with the package.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -29,7 +30,8 @@ def resolve(path: str | Path) -> Path:
     A file that is not there may have come with the package, as ``models/english.pth``.
     """
     below_root, shipped = ROOT / at_home(path), PACKAGE / path
-    return shipped if shipped.is_file() and not below_root.exists() else below_root
+    # os.path, as pathlib raises for a text that is too long for a name
+    return shipped if os.path.isfile(shipped) and not os.path.exists(below_root) else below_root
 
 
 def typed(path: str | Path) -> Path:
