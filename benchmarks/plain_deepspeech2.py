@@ -15,8 +15,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from deepspeech2.engine import Engine
 from deepspeech2.model import DeepSpeech2
-from deepspeech2.model.convolution import ConvolutionBlock
-from deepspeech2.model.recurrent import RecurrentLayer
+from deepspeech2.model.layers import ConvolutionBlock, RecurrentLayer
 from deepspeech2.transforms import FrontEnd, LogMelSpectrogram
 from deepspeech2.types import Batch
 

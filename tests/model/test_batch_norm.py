@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepspeech2.model.batch_norm import MaskedBatchNorm
+from deepspeech2.model.layers import MaskedBatchNorm
 from deepspeech2.types import Padded
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from deepspeech2.errors import ConfigError
 from deepspeech2.model import DeepSpeech2
-from deepspeech2.model.lookahead import Lookahead
-from deepspeech2.model.streaming_layers import StreamingNetwork
+from deepspeech2.model.layers import Lookahead
+from deepspeech2.model.streaming_network import StreamingNetwork
 from deepspeech2.types import Padded
 
 N_FEATURES = 20

@@ -19,7 +19,7 @@ from deepspeech2.errors import AudioError, ConfigError
 from deepspeech2.inference.best_path import BestPath, appended
 from deepspeech2.inference.long import MAX_SEGMENT, decoded
 from deepspeech2.inference.recognizer import Recognizer
-from deepspeech2.model.streaming_layers import NetworkState, StreamingNetwork
+from deepspeech2.model.streaming_network import NetworkState, StreamingNetwork
 from deepspeech2.text import TextEncoder
 from deepspeech2.transcripts import Transcript
 from deepspeech2.transforms.streaming_front_end import FeatureState, StreamingFrontEnd

@@ -9,10 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from deepspeech2.errors import ConfigError
-from deepspeech2.model.batch_norm import MaskedBatchNorm
-from deepspeech2.model.convolution import ConvolutionStack
-from deepspeech2.model.lookahead import Lookahead
-from deepspeech2.model.recurrent import RecurrentLayer, reversal
+from deepspeech2.model.layers import (
+    ConvolutionStack,
+    Lookahead,
+    MaskedBatchNorm,
+    RecurrentLayer,
+    reversal,
+)
 from deepspeech2.types import Padded
 
 Pairs = Sequence[Sequence[int]]
@@ -23,14 +26,14 @@ class DeepSpeech2(nn.Module):
 
     The defaults are three convolutions and seven bidirectional GRU layers of 512 whose
     directions are summed; with 128 features and 28 tokens that is 28,086,844 parameters.
-    An utterance's result does not depend on what it is batched with, and in training no
-    padded frame enters a statistic.
+    An utterance's result does not depend on the others in its batch, and no statistic includes
+    padding.
 
     Args:
         n_features: features of a frame.
-        n_tokens: tokens with the blank, which is token 0.
+        n_tokens: tokens including the blank, which is token 0.
         conv_channels: output channels of each convolution.
-        conv_kernels: (frequency, time) of each convolution, in odd numbers of bins and frames.
+        conv_kernels: (frequency, time) of each convolution, odd numbers of bins and frames.
         conv_strides: (frequency, time) of each convolution.
         activation: after each convolution: hardtanh (clipped at 20), relu, gelu or silu.
         rnn_type: gru, lstm or rnn.
@@ -38,12 +41,12 @@ class DeepSpeech2(nn.Module):
         rnn_size: width of each direction.
         bidirectional: whether each layer also runs backwards.
         merge: sum or concat the two directions.
-        lookahead: frames after each one that it hears of once the recurrent layers are through;
-            for networks that run in one direction.
+        lookahead: following frames that each frame depends on, through a row convolution after
+            the recurrent layers; for networks of one direction.
         dropout: probability after each recurrent layer.
 
     Raises:
-        ConfigError: a value is out of range; names it.
+        ConfigError: a value is out of range.
     """
 
     def __init__(
@@ -81,11 +84,10 @@ class DeepSpeech2(nn.Module):
         self.n_features = n_features
         self.n_tokens = n_tokens
         self.time_stride = math.prod(stride[1] for stride in strides)
-        self.convolutions = ConvolutionStack(
-            n_features, conv_channels, kernels, strides, activation
-        )
+        shapes = (conv_channels, kernels, strides)
+        self.convolutions = ConvolutionStack(n_features, *shapes, activation)
         width = self.convolutions.n_features
-        layers = []
+        self.layers = nn.ModuleList()
         for _ in range(rnn_layers):
             layer = RecurrentLayer(
                 width,
@@ -96,25 +98,17 @@ class DeepSpeech2(nn.Module):
                 dropout=dropout,
             )
             width = layer.n_outputs
-            layers.append(layer)
-        self.layers = nn.ModuleList(layers)
+            self.layers.append(layer)
         self.lookahead = Lookahead(width, lookahead) if lookahead else None
         self.norm = MaskedBatchNorm(width)
         self.output = nn.Linear(width, n_tokens)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """Frames (B,) that come out for ``lengths`` frames (B,), as the convolutions have it."""
+        """Return the output frames (B,) of ``lengths`` input frames (B,)."""
         return self.convolutions.output_lengths(lengths)
 
     def forward(self, features: Padded) -> Padded:
-        """Log-probabilities of the tokens.
-
-        Args:
-            features: (B, T, F).
-
-        Returns:
-            (B, T', V) float32; each frame's exponentials sum to 1.
-        """
+        """Map features (B, T, F) to log-probabilities of the tokens (B, T', V) float32."""
         x: Padded = self.convolutions(features)
         mask = x.mask().unsqueeze(2)
         reverse = reversal(x.lengths, x.data.shape[1]).unsqueeze(2)

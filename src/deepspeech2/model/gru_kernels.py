@@ -1,17 +1,17 @@
-"""A gated recurrent unit over all frames, forward and back.
+"""Compiled loops of a gated recurrent unit over all frames: its states and their gradient.
 
 K. Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, 2014, with the reset
-gate after the product, as cuDNN and PyTorch have it:
+gate after the product, as in cuDNN and PyTorch:
 
     r = sigmoid(x_r + h_r)    z = sigmoid(x_z + h_z)    n = tanh(x_n + r h_n)
     h' = n + z (h - n)
 
-PyTorch goes over a batch some ten times for this, and twenty for its gradient; here each frame
-is read and written once. The product of a matrix and few vectors is bound by the reading of the
-matrix, so four utterances share it, and what follows in a frame is done while all is at hand.
+PyTorch reads and writes a batch about ten times for this, and twenty for its gradient; here each
+frame is read and written once. A product of a matrix and few vectors is limited by reading the
+matrix, so four utterances share it, and the rest of a frame is computed while it is in the cache.
 """
 
-# What Numba compiles carries no types.
+# functions that Numba compiles have no annotations
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _sigmoid(x):
     """1 / (1 + exp(-x)) in float32, in a form that vectorises.
 
     exp(y) is 2^k exp(f) with |f| <= ln 2 / 2, where Taylor's polynomial of degree 7 is exact to
-    float32. A value that is not a number stays one.
+    float32. NaN stays NaN.
     """
     y = -x
     if y > _FURTHEST:
@@ -62,9 +62,9 @@ def _sigmoid(x):
 
 @partial(compiled, reordered=True)
 def project(weight, bias, state, projected):
-    """``weight`` (M, N) times ``state`` (N,) plus ``bias`` (M,) into ``projected`` (M,).
+    """Write ``weight`` (M, N) times ``state`` (N,) plus ``bias`` (M,) to ``projected`` (M,).
 
-    Four rows at a time, so that the state is read once for them.
+    Four rows at a time share one reading of the state.
     """
     n_rows, width = weight.shape
     for j in range(0, n_rows - 3, 4):
@@ -86,7 +86,7 @@ def project(weight, bias, state, projected):
 
 @partial(compiled, reordered=True)
 def project_four(weight, bias, states, projected):
-    """The same for ``states`` (4, N) into ``projected`` (4, M): weights are read once for all."""
+    """Do the same for ``states`` (4, N) and ``projected`` (4, M), reading the weights once."""
     n_rows, width = weight.shape
     for j in range(n_rows):
         first = second = third = fourth = bias[j]
@@ -102,7 +102,7 @@ def project_four(weight, bias, states, projected):
 
 @numba.njit(inline="always", error_model="numpy")
 def _two_longest(lengths):
-    """The two largest lengths, the second 0 if there is but one."""
+    """Return the two largest lengths, the second 0 if there is only one."""
     longest, second = 0, 0
     for count in lengths:
         second = max(second, min(longest, count))
@@ -111,20 +111,20 @@ def _two_longest(lengths):
 
 
 @partial(compiled, fused=True)
-def advance(gates, weight, bias, states, candidates, memory, lengths, backwards):
-    """All frames forward, four utterances at a time.
+def gru_forward(gates, weight, bias, states, candidates, memory, lengths, backwards):
+    """Compute the states of all frames, four utterances at a time.
 
     Args:
-        gates: (B, T, 3 H) projections of the input, in the order r, z, n; become the gates.
+        gates: (B, T, 3 H) projections of the input, in the order r, z, n; replaced by the gates.
         weight, bias: (3 H, H) and (3 H,) of the state.
-        states: (B, T, H), written; 0 in the padding.
-        candidates: (B, T, H) h_n for the gradient, written; (0, 0, 0): there will be none.
-        memory: (B, H) state before the first frame; becomes that after the last one.
+        states: (B, T, H), output; 0 in the padding.
+        candidates: (B, T, H) h_n for the gradient, output; (0, 0, 0) without a gradient.
+        memory: (B, H) state before the first frame; replaced by that after the last one.
         lengths: (B,) int64 frames before the padding.
         backwards: whether to begin at each utterance's own end.
     """
     n_rows, _, size = states.shape
-    kept = len(candidates) > 0
+    with_candidates = len(candidates) > 0
     four = np.zeros((4, size), np.float32)
     projected = np.zeros((4, 3 * size), np.float32)
     for first in range(0, n_rows, 4):
@@ -137,37 +137,37 @@ def advance(gates, weight, bias, states, candidates, memory, lengths, backwards)
             for row in range(len(counts)):
                 if place >= counts[row]:
                     continue
-                state, given = four[row], projected[row]
+                state, projection = four[row], projected[row]
                 if place >= second:
-                    project(weight, bias, state, given)
+                    project(weight, bias, state, projection)
                 frame = counts[row] - 1 - place if backwards else place
                 gate = gates[first + row, frame]
                 for i in range(2 * size):
-                    gate[i] = _sigmoid(gate[i] + given[i])
+                    gate[i] = _sigmoid(gate[i] + projection[i])
                 for i in range(size):
-                    n = gate[2 * size + i] + gate[i] * given[2 * size + i]
+                    n = gate[2 * size + i] + gate[i] * projection[2 * size + i]
                     gate[2 * size + i] = _TWO * _sigmoid(_TWO * n) - _ONE
                 for i in range(size):
                     n = gate[2 * size + i]
                     state[i] = n + gate[size + i] * (state[i] - n)
                 states[first + row, frame] = state
-                if kept:
-                    candidates[first + row, frame] = given[2 * size :]
+                if with_candidates:
+                    candidates[first + row, frame] = projection[2 * size :]
         memory[first : first + 4] = four[: len(counts)]
         for row in range(len(counts)):
             states[first + row, counts[row] :] = np.float32(0)
 
 
 @partial(compiled, fused=True)
-def retreat(gates, candidates, states, above, inputs, resets, weight, lengths, backwards):
-    """The gradient of all frames, four utterances at a time.
+def gru_backward(gates, candidates, states, above, inputs, resets, weight, lengths, backwards):
+    """Compute the gradient of all frames, four utterances at a time.
 
     Args:
-        gates, candidates, states, lengths, backwards: as :func:`advance` had and left them; it
-            began with a state of 0.
+        gates, candidates, states, lengths, backwards: the arguments and results of
+            :func:`gru_forward`, which began with a state of 0.
         above: (B, T, H) gradient of the states from the layer above.
-        inputs: (B, T, 3 H) gradient of the input's projections, written; 0 in the padding.
-        resets: (B, T, H) gradient of h_n, written; 0 in the padding.
+        inputs: (B, T, 3 H) gradient of the input's projections, output; 0 in the padding.
+        resets: (B, T, H) gradient of h_n, output; 0 in the padding.
         weight: (H, 3 H) of the state, transposed.
     """
     n_rows, _, size = states.shape

@@ -13,10 +13,7 @@ from torch import Tensor, nn
 
 from deepspeech2.extras.interchange.onnx_graph import Array, Graph
 from deepspeech2.model import DeepSpeech2
-from deepspeech2.model.batch_norm import MaskedBatchNorm
-from deepspeech2.model.convolution import ConvolutionBlock
-from deepspeech2.model.lookahead import Lookahead
-from deepspeech2.model.recurrent import RecurrentLayer
+from deepspeech2.model.layers import ConvolutionBlock, Lookahead, MaskedBatchNorm, RecurrentLayer
 from deepspeech2.transforms import (
     GlobalNormalization,
     LogMagnitudeSpectrogram,

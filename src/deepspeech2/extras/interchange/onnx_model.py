@@ -10,8 +10,7 @@ from deepspeech2.errors import ConfigError
 from deepspeech2.extras.interchange import onnx_layers as layers
 from deepspeech2.extras.interchange.onnx_graph import Graph
 from deepspeech2.model import DeepSpeech2
-from deepspeech2.model.convolution import ConvolutionBlock
-from deepspeech2.model.recurrent import RecurrentLayer
+from deepspeech2.model.layers import ConvolutionBlock, RecurrentLayer
 from deepspeech2.transforms import (
     FrontEnd,
     GlobalNormalization,

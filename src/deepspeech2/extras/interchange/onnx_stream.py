@@ -1,7 +1,7 @@
 """A network that streams as an ONNX graph: a piece of a recording and a state in, and out again.
 
 The arithmetic is that of :class:`deepspeech2.transforms.streaming_front_end.StreamingFrontEnd` and
-:class:`deepspeech2.model.streaming_layers.StreamingNetwork`. A piece is long enough for each layer
+:class:`deepspeech2.model.streaming_network.StreamingNetwork`. A piece is long enough for each layer
 to make a frame of it, so that nothing in the graph is ever empty.
 """
 
@@ -14,9 +14,8 @@ from deepspeech2.errors import ConfigError
 from deepspeech2.extras.interchange import onnx_layers as layers
 from deepspeech2.extras.interchange.onnx_graph import Graph
 from deepspeech2.model import DeepSpeech2
-from deepspeech2.model.convolution import ConvolutionBlock
-from deepspeech2.model.recurrent import RecurrentLayer
-from deepspeech2.model.streaming_layers import StreamingNetwork
+from deepspeech2.model.layers import ConvolutionBlock, RecurrentLayer
+from deepspeech2.model.streaming_network import StreamingNetwork
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.transforms import FrontEnd, GlobalNormalization
 from deepspeech2.transforms.streaming_front_end import StreamingFrontEnd

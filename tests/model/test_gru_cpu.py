@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from deepspeech2.model import recurrent
-from deepspeech2.model.gru_cpu import side_by_side, suits, sweep
-from deepspeech2.model.recurrent import RecurrentLayer, reversal
+from deepspeech2.model import gru_cpu
+from deepspeech2.model.gru_cpu import in_parallel, run_directions, supports
+from deepspeech2.model.layers import RecurrentLayer, reversal
 from deepspeech2.types import Padded
 
 
@@ -51,7 +51,7 @@ def test_equals_each_utterance_alone(lengths: list[int], size: int, count: int, 
     parameters = [data, *(each for layer in layers for each in layer.parameters())]
     results = []
     for states in (
-        sweep(layers, data, torch.tensor(lengths)),
+        run_directions(layers, data, torch.tensor(lengths)),
         alone(layers, data, torch.tensor(lengths)),
     ):
         total = sum((s * a).sum() for s, a in zip(states, above, strict=True))
@@ -74,16 +74,16 @@ def test_the_layer_is_the_same_with_and_without(
     mask = batch.mask().unsqueeze(2).float()
     reverse = reversal(lengths, 12).unsqueeze(2)
     results = []
-    for swept in (True, False):
-        if not swept:
-            monkeypatch.setattr(recurrent, "suits", lambda cells, data: False)
+    for compiled in (True, False):
+        if not compiled:
+            monkeypatch.setattr(gru_cpu, "supports", lambda cells, data: False)
         out = layer(Padded(batch.data * mask, lengths), mask, reverse).data
         gradients = torch.autograd.grad(out.square().sum(), list(layer.parameters()))
         with torch.inference_mode():
             inferred = layer(Padded(batch.data * mask, lengths), mask, reverse).data
         results.append((out, inferred, *gradients))
-    assert "_Sweep" in graph(results[0][0])
-    assert "_Sweep" not in graph(results[1][0])
+    assert "_Gru" in graph(results[0][0])
+    assert "_Gru" not in graph(results[1][0])
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
 
@@ -103,18 +103,18 @@ def test_float32_on_the_cpu_uses_it_and_nothing_else_does() -> None:
     torch.manual_seed(0)
     data = torch.zeros(1, 2, 4)
     gru, lstm = cells(4, 3, 2), [nn.LSTM(4, 3, batch_first=True)]
-    assert suits(gru, data)
-    assert not suits(lstm, data)
-    assert not suits(gru, data.double())
+    assert supports(gru, data)
+    assert not supports(lstm, data)
+    assert not supports(gru, data.double())
     with torch.inference_mode():
-        assert suits(gru, data)
+        assert supports(gru, data)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert not suits(gru, data)
+        assert not supports(gru, data)
     layer = RecurrentLayer(4, 3, cell="gru", bidirectional=True, merge="sum", dropout=0.0)
     lengths = torch.tensor([2])
     ones = torch.ones(1, 2, 1)
     out = layer(Padded(data, lengths), ones, reversal(lengths, 2).unsqueeze(2)).data
-    assert "_Sweep" in graph(out)
+    assert "_Gru" in graph(out)
 
 
 def test_two_threads_give_what_one_gives() -> None:
@@ -126,7 +126,7 @@ def test_two_threads_give_what_one_gives() -> None:
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            out = sweep(layers, data, lengths)
+            out = run_directions(layers, data, lengths)
             parameters = [each for layer in layers for each in layer.parameters()]
             results.append((*out, *torch.autograd.grad(out[0].sum() + out[1].sum(), parameters)))
             assert torch.get_num_threads() == threads
@@ -147,7 +147,7 @@ def test_directions_run_in_threads_of_their_own() -> None:
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        assert side_by_side([(attend, ()), (attend, ())]) == [(), ()]
+        assert in_parallel([attend, attend]) == [(), ()]
     finally:
         torch.set_num_threads(before)
 
@@ -157,7 +157,7 @@ def test_what_is_not_a_number_is_not_hidden() -> None:
     for bad in (float("nan"), float("inf")):
         data = torch.zeros(1, 3, 3)
         data[0, 1, 0] = bad
-        states = sweep(layers, data, torch.tensor([3]))[0]
+        states = run_directions(layers, data, torch.tensor([3]))[0]
         assert states[0, 0].isfinite().all()
         expected = layers[0](data)[0].isfinite()
         assert torch.equal(states.isfinite(), expected)
@@ -171,15 +171,25 @@ def test_gates_are_exact_to_the_ends_of_their_range() -> None:
             parameter.zero_()
         layer.weight_ih_l0[2] = 1.0  # n = tanh(x), and h' = n / 2
     x = torch.cat((torch.linspace(-100, 100, 4001), torch.linspace(-1, 1, 4001)))
-    states = sweep([layer], x.view(-1, 1, 1), torch.ones(len(x), dtype=torch.int64))[0]
+    states = run_directions([layer], x.view(-1, 1, 1), torch.ones(len(x), dtype=torch.int64))[0]
     torch.testing.assert_close(states.flatten(), x.tanh() / 2, atol=1e-7, rtol=0)
 
 
 def test_a_gradient_of_the_gradient_is_refused() -> None:
     """It has none, and without a word a penalty on gradients would lack this layer's part."""
     data = torch.randn(2, 5, 4, requires_grad=True)
-    states = sweep(cells(4, 3, 2), data, torch.tensor([5, 2]))
+    states = run_directions(cells(4, 3, 2), data, torch.tensor([5, 2]))
     loss = (data**3).sum() + sum(each.sum() for each in states)
     (gradient,) = torch.autograd.grad(loss, data, create_graph=True)
     with pytest.raises(RuntimeError, match="is differentiable once"):
         gradient.square().sum().backward()
+
+
+def test_compiling_is_announced_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A process that finds the machine code of an earlier one has nothing to announce."""
+    gru_cpu.compile_kernels()
+    gru_cpu.compile_kernels.cache_clear()
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        gru_cpu.compile_kernels()
+    assert not caplog.records

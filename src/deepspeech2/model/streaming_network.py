@@ -1,7 +1,7 @@
-"""The network on a stream: features come in pieces, and what later frames need is handed on.
+"""The network on a stream: features come in pieces, and a state carries what later frames need.
 
-A state is a value: a step takes one and returns the next, so that a stream can be copied, put
-aside and taken up again. The frames are those of the whole utterance at once.
+A state is a value: a step takes one and returns the next, so that a stream can be copied,
+interrupted and continued. The frames are those of the whole utterance at once.
 """
 
 from __future__ import annotations
@@ -13,20 +13,19 @@ import torch
 from torch import Tensor, nn
 
 from deepspeech2.errors import ConfigError
-from deepspeech2.model.convolution import ConvolutionBlock
+from deepspeech2.model import gru_cpu
 from deepspeech2.model.deepspeech2 import DeepSpeech2
-from deepspeech2.model.gru_cpu import carried, prepare, suits
-from deepspeech2.model.recurrent import RecurrentLayer
+from deepspeech2.model.layers import ConvolutionBlock, RecurrentLayer
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkState:
-    """What a stream needs from its past.
+    """The past of a stream, as far as the next frames need it.
 
     Attributes:
-        convolutions: (1, C, F, T) inputs of each convolution that its next output needs.
+        convolutions: (1, C, F, T) past inputs of each convolution.
         hidden: state of each recurrent layer; None before the first frame.
-        ahead: (1, T, C) frames of the last layer that wait for the frames after them.
+        ahead: (1, T, C) frames of the last recurrent layer that wait for those after them.
     """
 
     convolutions: tuple[Tensor, ...]
@@ -38,11 +37,11 @@ class StreamingNetwork:
     """Runs a network piece by piece.
 
     Attributes:
-        latency: input frames after the middle of an output frame that it depends on.
+        latency: input frames after the middle of an output frame on which the frame depends.
 
     Raises:
-        ConfigError: the network runs backwards, too, so that its first frame needs the last; or a
-            convolution steps over frames.
+        ConfigError: the network is bidirectional, so that its first frame needs the last; or a
+            convolution skips frames.
     """
 
     def __init__(self, network: DeepSpeech2) -> None:
@@ -75,95 +74,86 @@ class StreamingNetwork:
 
     @staticmethod
     def _shape(block: ConvolutionBlock) -> tuple[int, int]:
-        """Kernel and stride in time."""
+        """Return kernel and stride in time."""
         return block.convolution.kernel_size[1], block.convolution.stride[1]
 
     def start(self, n_features: int) -> NetworkState:
-        """The state before the first frame of ``n_features``: zeros before the beginning."""
-        held = []
+        """Return the state before the first frame of ``n_features``: zeros."""
+        inputs = []
         device = self.network.output.weight.device
         for block in self._blocks:
             before = self._shape(block)[0] // 2
             channels = block.convolution.in_channels
-            held.append(torch.zeros(1, channels, n_features, before, device=device))
+            inputs.append(torch.zeros(1, channels, n_features, before, device=device))
             n_features = block.output_features(n_features)
         width = self.network.output.in_features
-        nothing = torch.zeros(1, 0, width, device=device)
-        return NetworkState(tuple(held), (None,) * len(self.network.layers), nothing)
+        ahead = torch.zeros(1, 0, width, device=device)
+        return NetworkState(tuple(inputs), (None,) * len(self.network.layers), ahead)
 
     @torch.no_grad()
     def step(
         self, state: NetworkState, features: Tensor, *, last: bool = False
     ) -> tuple[NetworkState, Tensor]:
-        """Hear more.
-
-        Args:
-            features: (T, F), any number of frames, none too.
-            last: nothing comes after these.
+        """Process the next features (T, F), any number of frames; ``last``: the stream ends here.
 
         Returns:
-            The next state, and the (T', V) log-probabilities that have become certain.
+            The next state, and the log-probabilities (T', V) that are now final.
         """
         x = features.t()[None, None]
         convolutions = []
         for block, before in zip(self._blocks, state.convolutions, strict=True):
-            held, x = self._convolved(block, torch.cat((before, x), dim=3), last)
-            convolutions.append(held)
+            rest, x = self._convolve(block, torch.cat((before, x), dim=3), last)
+            convolutions.append(rest)
         frames = x.permute(0, 3, 1, 2).flatten(2)
         hidden = []
         for layer, memory in zip(self.network.layers, state.hidden, strict=True):
             assert isinstance(layer, RecurrentLayer)
             if frames.shape[1]:
-                frames, memory = _remembered(
-                    layer.ahead, _normalized(layer.norm, frames, 2), memory
-                )
+                frames = _normalized(layer.norm, frames, 2)
+                frames, memory = _recur(layer.ahead, frames, memory)
             else:
                 frames = frames.new_zeros(1, 0, layer.n_outputs)
             hidden.append(memory)
-        ahead, frames = self._looked_ahead(torch.cat((state.ahead, frames), dim=1), last)
-        return NetworkState(tuple(convolutions), tuple(hidden), ahead), self._output(frames)
+        ahead, frames = self._look_ahead(torch.cat((state.ahead, frames), dim=1), last)
+        logits: Tensor = self.network.output(_normalized(self.network.norm, frames, 2))
+        next_state = NetworkState(tuple(convolutions), tuple(hidden), ahead)
+        return next_state, logits[0].float().log_softmax(dim=1)
 
-    def _convolved(
-        self, block: ConvolutionBlock, held: Tensor, last: bool
-    ) -> tuple[Tensor, Tensor]:
-        """What is still needed of ``held`` (1, C, F, T), and the outputs it is enough for."""
+    def _convolve(self, block: ConvolutionBlock, x: Tensor, last: bool) -> tuple[Tensor, Tensor]:
+        """Return the part of ``x`` (1, C, F, T) that is still needed, and all possible outputs."""
         kernel, step = self._shape(block)
         if last:
-            held = nn.functional.pad(held, (0, kernel // 2))
-        count = max(0, (held.shape[3] - kernel) // step + 1)
-        if not count:
-            n_features = block.output_features(held.shape[2])
-            return held, held.new_zeros(1, block.convolution.out_channels, n_features, 0)
+            x = nn.functional.pad(x, (0, kernel // 2))
+        count = max(0, (x.shape[3] - kernel) // step + 1)
         convolution = block.convolution
+        if not count:
+            n_features = block.output_features(x.shape[2])
+            return x, x.new_zeros(1, convolution.out_channels, n_features, 0)
         padding = (convolution.kernel_size[0] // 2, 0)
-        used = held[..., : (count - 1) * step + kernel]
+        used = x[..., : (count - 1) * step + kernel]
         out = nn.functional.conv2d(used, convolution.weight, None, convolution.stride, padding)
-        return held[..., count * step :], block.activation(_normalized(block.norm, out, 1))
+        return x[..., count * step :], block.activation(_normalized(block.norm, out, 1))
 
-    def _looked_ahead(self, held: Tensor, last: bool) -> tuple[Tensor, Tensor]:
+    def _look_ahead(self, x: Tensor, last: bool) -> tuple[Tensor, Tensor]:
+        """Return the part of ``x`` (1, T, C) that is still needed, and all possible outputs."""
         lookahead = self.network.lookahead
         if lookahead is None:
-            return held[:, :0], held
+            return x[:, :0], x
         if last:
-            held = nn.functional.pad(held, (0, 0, 0, lookahead.n_frames))
-        count = max(0, held.shape[1] - lookahead.n_frames)
+            x = nn.functional.pad(x, (0, 0, 0, lookahead.n_frames))
+        count = max(0, x.shape[1] - lookahead.n_frames)
         if not count:
-            return held, held[:, :0]
-        return held[:, count:], lookahead.inside(held)
-
-    def _output(self, frames: Tensor) -> Tensor:
-        logits: Tensor = self.network.output(_normalized(self.network.norm, frames, 2))
-        return logits[0].float().log_softmax(dim=1)
+            return x, x[:, :0]
+        return x[:, count:], lookahead.inside(x)
 
 
-def _remembered(cell: nn.RNNBase, frames: Tensor, memory: Any) -> tuple[Tensor, Any]:
-    """States (1, T, H) of frames (1, T, I), and what the next ones need."""
-    if not suits([cell], frames):
+def _recur(cell: nn.RNNBase, frames: Tensor, memory: Any) -> tuple[Tensor, Any]:
+    """Return the states (1, T, H) of frames (1, T, I), and the memory for the next ones."""
+    if not gru_cpu.supports([cell], frames):
         states, memory = cell(frames, memory)
         return states, memory
-    prepare()
     after = frames.new_zeros(1, cell.hidden_size) if memory is None else memory.clone()
-    (states,) = carried(cell, frames, after, torch.tensor([frames.shape[1]]))
+    states = gru_cpu.run_direction(cell, frames, torch.tensor([frames.shape[1]]), after)
     return states, after
 
 
