@@ -12,8 +12,7 @@ import pytest
 import soundfile
 
 from deepspeech2.audio.blocks import blocks
-from deepspeech2.audio.probing import probe_all
-from deepspeech2.audio.reading import AUDIO_SUFFIXES, AudioInfo, probe, read_audio
+from deepspeech2.audio.reading import AUDIO_SUFFIXES, AudioInfo, probe, probe_all, read_audio
 from deepspeech2.errors import AudioError, IncompleteError
 from tests.audio.recordings import KINDS, Kind, Samples, write
 

@@ -11,8 +11,7 @@ import soundfile
 import torch
 
 from deepspeech2.audio.blocks import blocks
-from deepspeech2.audio.probing import probe_all
-from deepspeech2.audio.reading import AUDIO_SUFFIXES, AudioInfo, probe, read_audio
+from deepspeech2.audio.reading import AUDIO_SUFFIXES, AudioInfo, probe, probe_all, read_audio
 from deepspeech2.errors import AudioError, ConfigError
 
 RATE = 16000

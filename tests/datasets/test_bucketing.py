@@ -7,8 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from deepspeech2.datasets.bucketing import BucketBatchSampler, padding_share, plan_epoch
-from deepspeech2.datasets.cutting import cuts
+from deepspeech2.datasets.bucketing import BucketBatchSampler, cuts, padding_share, plan_epoch
 from deepspeech2.errors import ConfigError, ManifestError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from deepspeech2.datasets.collate import collate
+from deepspeech2.datasets.dataset import collate
 from deepspeech2.types import Failure, Sample, Utterance
 
 

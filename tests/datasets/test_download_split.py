@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepspeech2.datasets import download
-from deepspeech2.datasets import unpack as unpacking
+from deepspeech2.datasets import download as unpacking
 from deepspeech2.datasets.download import MARKER, MIRRORS, SPLITS, Split, download_split, unpack
 from deepspeech2.errors import ConfigError, DownloadError
 from tests.loopback import Resource, Server, serve

@@ -14,7 +14,7 @@ import soundfile
 
 from deepspeech2.audio import reading
 from deepspeech2.datasets import AudioCorpus
-from deepspeech2.datasets import live_audio as recording
+from deepspeech2.datasets import audio_corpus as recording
 from deepspeech2.errors import AudioError, ConfigError, ManifestError, SpeechError
 
 

@@ -10,8 +10,7 @@ import pytest
 import soundfile
 import torch
 
-from deepspeech2.datasets.collate import collate
-from deepspeech2.datasets.dataset import CACHE_KINDS, CacheKind, SpeechDataset
+from deepspeech2.datasets.dataset import CACHE_KINDS, CacheKind, SpeechDataset, collate
 from deepspeech2.errors import ConfigError
 from deepspeech2.types import Failure, Sample, Utterance
 

@@ -11,9 +11,8 @@ import pytest
 import soundfile
 
 from deepspeech2.audio.synthesis import Synthesizer
-from deepspeech2.datasets.spoken import SpokenCorpus
-from deepspeech2.datasets.spoken import render as recording
-from deepspeech2.datasets.spoken.render import MARK, ensure_corpus, record, render
+from deepspeech2.datasets import spoken as recording
+from deepspeech2.datasets.spoken import MARK, SpokenCorpus, ensure_corpus, record, render
 from deepspeech2.datasets.spoken.script import PARTS, Line, script
 from deepspeech2.errors import ConfigError, SpeechError
 from tests.disks import remains

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from deepspeech2.datasets.spoken.render import SAMPLE_RATE, render, word_times
+from deepspeech2.datasets.spoken import SAMPLE_RATE, render, word_times
 from deepspeech2.datasets.spoken.script import script
 
 LINES = list(script())[::101]

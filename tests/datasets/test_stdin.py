@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from deepspeech2.audio.reading import read_audio
-from deepspeech2.datasets import live_audio as recording
+from deepspeech2.datasets import audio_corpus as recording
 from tests.audio.recordings import KINDS, write
 
 RATE = 16000

@@ -22,7 +22,7 @@ import torch
 
 from deepspeech2 import checkpoint
 from deepspeech2.commands.train_lm import train_lm
-from deepspeech2.datasets.spoken.render import MARK, render
+from deepspeech2.datasets.spoken import MARK, render
 from deepspeech2.datasets.spoken.script import VERSION, Line, script
 from tests.docs.commands import ROOT
 from tests.interchange.rebuilt import Predecessor, lived

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from deepspeech2.datasets.spoken.render import SAMPLE_RATE, word_times
+from deepspeech2.datasets.spoken import SAMPLE_RATE, word_times
 from deepspeech2.datasets.spoken.script import Line, script
 from deepspeech2.inference.delay import boundaries, emission_delay
 from deepspeech2.text import TextEncoder

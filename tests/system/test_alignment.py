@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from deepspeech2.datasets.spoken.render import SAMPLE_RATE, render, word_times
+from deepspeech2.datasets.spoken import SAMPLE_RATE, render, word_times
 from deepspeech2.datasets.spoken.script import script
 from deepspeech2.decoding.align import Alignment
 from deepspeech2.inference import Recognizer

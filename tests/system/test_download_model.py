@@ -14,10 +14,10 @@ import pytest
 
 from deepspeech2 import checkpoint
 from deepspeech2.commands import download_model as released
-from deepspeech2.datasets import model_download
-from deepspeech2.datasets.model_download import download_model
 from deepspeech2.errors import DownloadError, ManifestError
 from deepspeech2.extras.interchange import registry
+from deepspeech2.http import model_download
+from deepspeech2.http.model_download import download_model
 from deepspeech2.http.transfer import Refused
 from tests.interchange.rebuilt import Predecessor, lived
 from tests.interchange.test_importing import predecessor_file
@@ -316,7 +316,7 @@ def test_malformed_registries(tmp_path: Path, content: str, said: str) -> None:
 def test_the_hub_by_its_short_name(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(
-        "deepspeech2.datasets.model_download.fetch", lambda urls, *_, **__: asked.extend(urls)
+        "deepspeech2.http.model_download.fetch", lambda urls, *_, **__: asked.extend(urls)
     )
     download_model(output, ["hf://ann/models/small/a.pth"], unchecked=True)
     assert asked == ["https://huggingface.co/ann/models/resolve/main/small/a.pth"]

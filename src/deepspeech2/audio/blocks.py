@@ -1,4 +1,4 @@
-"""A recording piece by piece, so that hours of it need no more memory than seconds."""
+"""Read a recording in blocks, so that hours of it need no more memory than seconds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import soxr
 
-from deepspeech2.audio.mixing import Samples
-from deepspeech2.audio.source import at_once, check_options, opened
+from deepspeech2.audio.ffmpeg import Samples
+from deepspeech2.audio.source import check_options, opened
 from deepspeech2.errors import AudioError, ConfigError
 
 
@@ -23,7 +23,7 @@ def blocks(
     duration: float | None = None,
     channel: int | None = None,
 ) -> Iterator[Samples]:
-    """What :func:`deepspeech2.audio.reading.read_audio` gives, in blocks (S,) of about ``seconds``.
+    """Read as :func:`deepspeech2.audio.reading.read_audio`, in blocks (S,) of about ``seconds``.
 
     Several channels, and floats, are read twice: how they become one channel depends on all.
 
@@ -42,14 +42,14 @@ def blocks(
     with opened(path) as source:
         rate = source.file.samplerate
         start, length = source.span(offset, duration)
-        size = min(at_once(source.file), max(1, round(seconds * rate)))
-        mix = source.mix(source.examined(start, length, size), channel)
+        size = min(source.at_once, max(1, round(seconds * rate)))
+        mix = source.mix_ahead(start, length, size, channel)
         converter: Any = None
         if rate != sample_rate:
             converter = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32")
         count = 0
-        for each in source.decoded(start, length, size):
-            block = mix(each)
+        for channels in source.decoded(start, length, size):
+            block = mix(channels)
             if converter is not None:
                 block = converter.resample_chunk(block)
             count += len(block)

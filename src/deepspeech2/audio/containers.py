@@ -1,4 +1,4 @@
-"""What a file's own structure says about the sound in it, before anything is decoded.
+"""Look at a file's structure before it is decoded: which decoder to trust, and what is missing.
 
 libsndfile reads the first of several recordings that were joined into one file, trusts the size
 that a WAV file announces, and guesses the length of an MP3 file. Where that would lose sound,
@@ -39,7 +39,7 @@ _OGG = b"OggS\x00"
 _OGG_HEADER = 27
 _OGG_FIRST, _OGG_LAST = 0x02, 0x04
 
-# How recordings begin: a text, where it stands, and what all of the beginning looks like.
+# How recordings begin: a text, its place, and a pattern of the whole beginning.
 _BEGINNINGS = tuple(
     (text, place, re.compile(pattern, re.DOTALL))
     for text, place, pattern in (
@@ -65,15 +65,14 @@ _BEGINNINGS = tuple(
 _XING = re.compile(rb"Xing|Info")
 _TAGS = re.compile(rb"TAG|APETAGEX|LYRICSBEGIN|ID3")
 
-
 _CODINGS = {
     (1, 8): "PCM_U8", (1, 16): "PCM_16", (1, 24): "PCM_24", (1, 32): "PCM_32", (3, 32): "FLOAT",
     (3, 64): "DOUBLE", (6, 8): "ALAW", (7, 8): "ULAW",
 }  # fmt: skip
-"""Of WAV files by format and bits, in libsndfile's words."""
+"""libsndfile's names for the format and bits of WAV files."""
 
 
-class Samples(NamedTuple):
+class RawSamples(NamedTuple):
     """Samples without a header of their own, from byte ``start`` to before ``end``."""
 
     start: int
@@ -85,26 +84,25 @@ class Samples(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """What :func:`examine` found.
+    """The result of :func:`examine`.
 
     Attributes:
         trusted: whether libsndfile reads all the sound.
-        missing: the share of what the header announces that is not there.
-        cut: whether the file breaks off where no header says how much is missing.
+        missing: the share of what the header announces that is not there; None where the file
+            breaks off and no header says how much is missing.
         starts: bytes at which the recordings in the file begin; of more than :data:`MOST_JOINED`
             not all.
         samples: of a WAV file whose size is wrong, where its coding allows that.
     """
 
     trusted: bool = True
-    missing: float = 0.0
-    cut: bool = False
+    missing: float | None = 0.0
     starts: tuple[int, ...] = (0,)
-    samples: Samples | None = None
+    samples: RawSamples | None = None
 
 
 def examine(path: Path) -> Structure:
-    """Look at the bytes of a file; of those that are no recording nothing is said.
+    """Look at the bytes of a file; one of an unknown kind gets the default.
 
     Raises:
         OSError: the file cannot be read.
@@ -125,9 +123,9 @@ def _examined(path: Path, size: int, changed: int) -> Structure:
             return _wav(data)
         if data[:4] == b"RIFF":  # of AVI, too
             return _shorter(data, 8 + int.from_bytes(data[4:8], "little"))
-        if (found := data.find(_ASF_DATA, 0, 65536)) >= 0:
-            size = int.from_bytes(data[found + 16 : found + 24], "little")
-            return _shorter(data, found + size)
+        if (at := data.find(_ASF_DATA, 0, 65536)) >= 0:
+            size = int.from_bytes(data[at + 16 : at + 24], "little")
+            return _shorter(data, at + size)
         if data[:5] == _OGG:
             return _ogg(data)
         if data[:4] == b"NIST":
@@ -139,27 +137,27 @@ def _examined(path: Path, size: int, changed: int) -> Structure:
 
 
 def begins_like_a_recording(head: bytes) -> bool:
-    """Whether the first bytes are those of a container that is known here."""
+    """Whether the first bytes are those of a known container."""
     return head.startswith((_OGG, b"ID3")) or any(each.match(head) for *_, each in _BEGINNINGS)
 
 
 def _beginnings(data: mmap.mmap) -> tuple[int, ...]:
-    """Where recordings of the first one's kind begin; the first where nothing is known of it."""
+    """Where recordings of the first one's kind begin; (0,) where its kind is not known."""
     for text, place, pattern in _BEGINNINGS:
         if pattern.match(data):
-            found = [0]
+            starts = [0]
             at = data.find(text, place + 1)
-            while at >= 0 and len(found) <= MOST_JOINED:
+            while at >= 0 and len(starts) <= MOST_JOINED:
                 if pattern.match(data, at - place):
-                    found.append(at - place)
+                    starts.append(at - place)
                 at = data.find(text, at + 1)
-            return tuple(found)
+            return tuple(starts)
     return (0,)
 
 
 def shortened(log: str) -> float | None:
-    """The share of the announced samples that libsndfile did not find, by the log of its reading
-    of a header; None where it only says that samples are missing."""
+    """The share of the announced samples that libsndfile did not find, from its log of a header;
+    None where the log only says that samples are missing."""
     for announced, actual in (map(int, match) for match in _SHORT_CHUNK.findall(log)):
         if actual + _SLACK_BYTES < announced < _UNKNOWN_SIZE:
             return 1 - actual / announced
@@ -192,8 +190,8 @@ def _wav(data: mmap.mmap) -> Structure:
     return Structure()
 
 
-def _samples(data: mmap.mmap, layout: bytes, start: int) -> Samples | None:
-    """What a format chunk says of the samples from ``start`` on; None for codings in blocks.
+def _samples(data: mmap.mmap, layout: bytes, start: int) -> RawSamples | None:
+    """The samples from ``start`` on as a format chunk describes them; None for codings in blocks.
 
     They end before a chunk of notes that ends with the file.
     """
@@ -206,7 +204,9 @@ def _samples(data: mmap.mmap, layout: bytes, start: int) -> Samples | None:
     notes = data.rfind(b"LIST", max(start, len(data) - _BLOCK))
     size = int.from_bytes(data[notes + 4 : notes + 8], "little")
     end = notes if notes >= 0 and notes + 8 + size == len(data) else len(data)
-    return Samples(start, end, rate, channels, coding) if coding and 0 < channels <= 1024 else None
+    if coding is None or not 0 < channels <= 1024:
+        return None
+    return RawSamples(start, end, rate, channels, coding)
 
 
 def _chunks_follow(data: mmap.mmap, place: int) -> bool:
@@ -234,7 +234,7 @@ def _ogg(data: mmap.mmap) -> Structure:
     last = data.rfind(_OGG)
     cut = last + _OGG_HEADER > len(data) or _page_end(data, last) > len(data)
     ended = not cut and bool(_flags(data, last) & _OGG_LAST)
-    return Structure(trusted=ended and len(starts) == 1, cut=cut, starts=tuple(starts))
+    return Structure(ended and len(starts) == 1, None if cut else 0.0, tuple(starts))
 
 
 def _flags(data: mmap.mmap, page: int) -> int:
@@ -250,11 +250,11 @@ def _page_end(data: mmap.mmap, start: int) -> int:
 
 
 def _sphere(data: mmap.mmap) -> Structure:
-    """SPHERE counts samples; how many are there depends on their size, which it gives, too."""
+    """SPHERE gives the number of samples, their size in bytes and the number of channels."""
     head = data[:_SPHERE_HEADER]
-    found = {key: int(value) for key, value in _SPHERE.findall(head)}
-    a_sample = found.get(b"sample_n_bytes", 2) * found.get(b"channel_count", 1)
-    announced = found.get(b"sample_count", 0) * a_sample
+    fields = {key: int(value) for key, value in _SPHERE.findall(head)}
+    n_bytes = fields.get(b"sample_n_bytes", 2) * fields.get(b"channel_count", 1)
+    announced = fields.get(b"sample_count", 0) * n_bytes
     there = len(data) - _SPHERE_HEADER
     if b"shorten" in head or there >= announced or there <= 0:
         return Structure()
@@ -267,12 +267,10 @@ def _first_mp3_frame(data: mmap.mmap) -> int | None:
         place = 10 + sum(
             byte << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True)
         )
-    found = data.find(b"\xff", place, place + 4096)
-    while found >= 0:
-        if _is_mp3_frame(data[found : found + 4]):
-            return found
-        found = data.find(b"\xff", found + 1, place + 4096)
-    return None
+    at = data.find(b"\xff", place, place + 4096)
+    while at >= 0 and not _is_mp3_frame(data[at : at + 4]):
+        at = data.find(b"\xff", at + 1, place + 4096)
+    return at if at >= 0 else None
 
 
 def _is_mp3_frame(head: bytes) -> bool:
@@ -288,22 +286,22 @@ def _is_mp3_frame(head: bytes) -> bool:
 
 
 def _side_information(head: bytes) -> int:
-    """Bytes from a frame's start to where a Xing header would stand."""
+    """Bytes from a frame's start to the place of a Xing header."""
     mono, mpeg_1 = head[3] & 0xC0 == 0xC0, head[1] & 0x18 == 0x18
     return 4 + ((17 if mono else 32) if mpeg_1 else (9 if mono else 17))
 
 
 def _mp3(data: mmap.mmap, first: int) -> Structure:
     """A Xing header, in the first frame, counts frames and bytes; others leave both unknown."""
-    found = (
-        found.start() - distance
-        for found in _XING.finditer(data)
+    frames = (
+        match.start() - distance
+        for match in _XING.finditer(data)
         for distance in (13, 21, 36)
-        if found.start() >= distance
-        and _is_mp3_frame(head := data[found.start() - distance : found.start() - distance + 4])
+        if match.start() >= distance
+        and _is_mp3_frame(head := data[match.start() - distance : match.start() - distance + 4])
         and _side_information(head) == distance
     )
-    starts = list(islice(found, MOST_JOINED + 1))
+    starts = list(islice(frames, MOST_JOINED + 1))
     if starts[:1] != [first]:
         return Structure(trusted=False, starts=(0, *starts))
     if len(starts) > 1:

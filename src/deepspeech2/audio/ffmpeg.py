@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from deepspeech2.audio.containers import begins_like_a_recording
-from deepspeech2.audio.mixing import Samples
 from deepspeech2.console import announce
 from deepspeech2.errors import AudioError
 
 log = logging.getLogger(__name__)
+
+Samples = npt.NDArray[np.float32]
 
 SUFFIXES = (
     ".3g2", ".3gp", ".aac", ".ac3", ".amr", ".asf", ".avi", ".eac3", ".flv", ".m4a", ".m4b", ".m4v",
@@ -33,10 +35,10 @@ _KINDS = (
 """No playlists, which name other files and addresses."""
 DENSEST = 2 * 96_000
 """Samples a second of a recording, at most: silence is packed so well that bytes limit nothing."""
-_READS = 100_000  # of a file until its header is made out
+_READS = 100_000  # of a file until its header is read
 _COUNTING = frozenset(("flv", "matroska", "mov", "tta", "wv"))
-"""Containers that note how long all of their sound is."""
-_MENDED = 0.25  # seconds that a container may announce beyond what there is: codecs fill up frames
+"""Containers that note the length of all their sound."""
+_PADDING = 0.25  # seconds that a container may announce beyond what there is: codecs fill up frames
 
 
 class FfmpegFile:
@@ -63,37 +65,36 @@ class FfmpegFile:
 
     def _begin(self) -> None:
         self._blocks = _decoded(self._path, self._starts)
-        self._held: Samples = np.zeros((0, 0), np.float32)
+        self._pending: Samples = np.zeros((0, 0), np.float32)
         self._position = 0
         first = next(self._blocks, None)
         if first is None:
             raise AudioError(f"{self._path} is damaged or cut off: no sample of it can be decoded")
-        self.samplerate, self._held = first
-        self.channels = self._held.shape[1]
+        self.samplerate, self._pending = first
+        self.channels = self._pending.shape[1]
 
     @property
-    def _known(self) -> _Known:
+    def _contents(self) -> _Contents:
         status = self._path.stat()
-        return _examined(self._path, self._starts, self._most, status.st_size, status.st_mtime_ns)
+        return _measure(self._path, self._starts, self._most, status.st_size, status.st_mtime_ns)
 
     @property
     def frames(self) -> int:
         """Samples of a channel: what can be decoded, whatever a header says."""
-        return self._known.frames
+        return self._contents.frames
 
     @property
     def subtype(self) -> str:
         """FLOAT where samples are stored so."""
-        return "FLOAT" if self._known.is_float else "PCM"
+        return "FLOAT" if self._contents.is_float else "PCM"
 
     @property
     def missing(self) -> float:
         """Seconds that the container announces beyond that."""
-        announced = self._known.announced
         if len(self._starts) > 1:
             return 0.0
-        lacking = announced - self.frames / self.samplerate
-        return lacking if lacking > _MENDED else 0.0
+        lacking = self._contents.announced - self.frames / self.samplerate
+        return lacking if lacking > _PADDING else 0.0
 
     def seek(self, frame: int) -> None:
         """Go on at ``frame``, which is reached by decoding: no header is trusted."""
@@ -112,9 +113,9 @@ class FfmpegFile:
         return np.concatenate(parts) if parts else np.zeros((0, self.channels), np.float32)
 
     def _take(self, most: int) -> Samples:
-        if not len(self._held):
-            _, self._held = next(self._blocks, (0, self._held))
-        taken, self._held = self._held[:most], self._held[most:]
+        if not len(self._pending):
+            _, self._pending = next(self._blocks, (0, self._pending))
+        taken, self._pending = self._pending[:most], self._pending[most:]
         self._position += len(taken)
         return taken
 
@@ -122,23 +123,23 @@ class FfmpegFile:
         self._blocks.close()
 
 
-class _Known(NamedTuple):
+class _Contents(NamedTuple):
     frames: int
     announced: float
     is_float: bool
 
 
 @lru_cache(maxsize=4096)
-def _examined(
+def _measure(
     path: Path, starts: tuple[int, ...], most: float | None, size: int, changed: int
-) -> _Known:
-    """What only decoding tells; of one state of the file it is found once."""
+) -> _Contents:
+    """Decode the file to learn its length; done once as long as the file does not change."""
     frames = 0
     for rate, samples in _decoded(path, starts):
         frames += len(samples)
         too_long = most is not None and frames > most * rate
         if too_long or (most is not None and samples.shape[1] * frames > most * DENSEST):
-            return _Known(frames, 0.0, False)
+            return _Contents(frames, 0.0, False)
     with _opened(path, 0, starts[1] if len(starts) > 1 else None) as container:
         stream = container.streams.audio[0]
         others = len(container.streams) - 1
@@ -150,11 +151,11 @@ def _examined(
                 announced = float(stream.duration * stream.time_base)
             elif container.duration and not others:
                 announced = container.duration / 1e6
-        return _Known(frames, announced, stream.codec_context.name.startswith("pcm_f"))
+        return _Contents(frames, announced, stream.codec_context.name.startswith("pcm_f"))
 
 
 def _decoded(path: Path, starts: tuple[int, ...]) -> Generator[tuple[int, Samples], None, None]:
-    """The rate, and samples (n, C), again and again; rate and channels are those of the first."""
+    """Yield the rate and samples (n, C); all have the rate and channels of the first."""
     import av  # slow to load, and most recordings do without it
 
     first: Any = None
@@ -184,7 +185,7 @@ def _converted(converter: Any, frame: Any) -> Iterator[tuple[int, Samples]]:
 
 
 def _frames(container: Any, path: Path) -> Iterator[Any]:
-    """What of the first sound track can be decoded; a damaged packet is passed over."""
+    """Decode the first sound track; a damaged packet is passed over."""
     import av
 
     if not container.streams.audio:
@@ -212,7 +213,7 @@ def _opened(path: Path, start: int, end: int | None) -> Any:
     import av
 
     try:
-        source = Section(path, start, end)
+        source = Section(path, start, end, _READS)
         container = av.open(
             source,
             options={"format_whitelist": _KINDS, "protocol_whitelist": "", "ignore_length": "1"},
@@ -224,19 +225,24 @@ def _opened(path: Path, start: int, end: int | None) -> Any:
         with path.open("rb") as file:
             known = begins_like_a_recording(file.read(256))
         if known:
-            said = "is damaged or cut off: neither libsndfile nor FFmpeg can make out its header"
+            fault = "is damaged or cut off: neither libsndfile nor FFmpeg can make out its header"
         else:
-            said = "is no audio that libsndfile or FFmpeg can read"
-        raise AudioError(f"{path} {said}") from error
+            fault = "is no audio that libsndfile or FFmpeg can read"
+        raise AudioError(f"{path} {fault}") from error
 
 
 class Section(io.RawIOBase):
-    """Bytes ``start`` to ``end`` of a file, as a file that ends once it was used so often."""
+    """Bytes ``start`` to ``end`` of a file, as a file.
 
-    reads_left: int | None = _READS
+    Attributes:
+        reads_left: how often it may be used before it seems to end; None: without limit.
+    """
 
-    def __init__(self, path: Path, start: int, end: int | None) -> None:
+    def __init__(
+        self, path: Path, start: int, end: int | None, reads_left: int | None = None
+    ) -> None:
         super().__init__()
+        self.reads_left = reads_left
         self._file = path.open("rb")
         self._start = start
         self._end = os.fstat(self._file.fileno()).st_size if end is None else end

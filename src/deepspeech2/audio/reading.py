@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +13,13 @@ import soundfile
 import soxr
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from deepspeech2.audio import ffmpeg
-from deepspeech2.audio.source import at_once, check_options, opened
+from deepspeech2.audio.source import check_options, opened
 from deepspeech2.errors import AudioError, ConfigError, IncompleteError
+from deepspeech2.hardware import cpus
+from deepspeech2.processes import cancelling
 
 _SUFFIXES = {
     "AIFF": (".aif", ".aifc", ".aiff"),
@@ -35,13 +40,15 @@ AUDIO_SUFFIXES = frozenset(
 ) | frozenset(ffmpeg.SUFFIXES)
 """Endings, in lower case, of the recordings that can be read."""
 
+_CHUNK = 32  # files for one task: a task for each would cost more than the reading
+
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What can be read of a recording: ``duration`` in seconds, ``sample_rate`` in Hz.
+    """The length and format of a recording: ``duration`` in seconds, ``sample_rate`` in Hz.
 
     Attributes:
-        fault: why that is not all; empty where it is.
+        fault: why a part of it cannot be read; empty where all can be.
     """
 
     duration: float
@@ -51,11 +58,11 @@ class AudioInfo:
 
 
 def probe(path: Path | str, *, partial: bool = False, most: float | None = None) -> AudioInfo:
-    """Look at ``path``; nothing is decoded where its header can be trusted.
+    """Return the length and format of ``path``, decoding it only where its header misleads.
 
     Args:
-        partial: whether what is cut off is described, too.
-        most: seconds after which decoding ends, for who wants no more.
+        partial: describe a file that is cut off, too.
+        most: seconds after which decoding ends.
 
     Raises:
         IncompleteError: it is cut off in a way that shows without decoding; a cut FLAC file is
@@ -71,6 +78,43 @@ def probe(path: Path | str, *, partial: bool = False, most: float | None = None)
                 raise
             fault = str(error)
         return AudioInfo(file.frames / file.samplerate, file.samplerate, file.channels, fault)
+
+
+def probe_all(
+    paths: Sequence[Path], *, n_workers: int | None = None, description: str = "reading headers"
+) -> list[AudioInfo | AudioError]:
+    """:func:`probe` every path and return the results, or what is wrong, in order.
+
+    Threads wait for the disk together, which takes most of the time on a cold cache and on a
+    network file system. A progress bar is shown on a terminal.
+
+    Raises:
+        ConfigError: ``n_workers`` is not positive; by default it is four for each core, up to 32.
+    """
+    if n_workers is None:
+        n_workers = min(32, 4 * cpus())
+    if n_workers <= 0:
+        raise ConfigError(f"n_workers must be positive, but is {n_workers}")
+    chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
+    results: list[AudioInfo | AudioError] = []
+    with (
+        cancelling(ThreadPoolExecutor(n_workers)) as pool,
+        tqdm(total=len(paths), desc=description, unit=" files", disable=None) as bar,
+    ):
+        for infos in pool.map(_probe_chunk, chunks):
+            results.extend(infos)
+            bar.update(len(infos))
+    return results
+
+
+def _probe_chunk(paths: Sequence[Path]) -> list[AudioInfo | AudioError]:
+    infos: list[AudioInfo | AudioError] = []
+    for path in paths:
+        try:
+            infos.append(probe(path))
+        except AudioError as error:
+            infos.append(error)
+    return infos
 
 
 def read_audio(
@@ -103,7 +147,7 @@ def read_audio(
     with opened(Path(path)) as source:
         rate = source.file.samplerate
         start, count = source.span(offset, duration)
-        parts = list(source.decoded(start, count, at_once(source.file)))
+        parts = list(source.decoded(start, count, source.at_once))
         mix = source.mix(parts, channel)
         samples = mix(parts[0]) if len(parts) == 1 else np.concatenate([mix(p) for p in parts])
     if rate != sample_rate:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from deepspeech2 import checkpoint
-from deepspeech2.datasets.model_download import copy_model, download_model
 from deepspeech2.errors import SIGNALLED, CheckpointError, run_command
 from deepspeech2.extras.interchange.importing import import_checkpoint
 from deepspeech2.extras.interchange.registry import REGISTRY, Model, find, read
 from deepspeech2.extras.interchange.wording import summary
 from deepspeech2.http.fetch import checksum
+from deepspeech2.http.model_download import copy_model, download_model
 from deepspeech2.paths import at_home, resolve, typed
 
 

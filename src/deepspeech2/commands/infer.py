@@ -13,8 +13,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from deepspeech2.audio.probing import probe_all
-from deepspeech2.audio.reading import AudioInfo
+from deepspeech2.audio.reading import AudioInfo, probe_all
 from deepspeech2.config.components import group, settings_of
 from deepspeech2.config.loaders import corpora, no_labels, open_loader
 from deepspeech2.config.recognizer import recognizer_from

@@ -2,9 +2,8 @@
 
 from deepspeech2.datasets.audio_corpus import AudioCorpus
 from deepspeech2.datasets.bucketing import BucketBatchSampler, plan_epoch
-from deepspeech2.datasets.collate import collate
 from deepspeech2.datasets.corpus import Corpus, Exclusion
-from deepspeech2.datasets.dataset import SpeechDataset
+from deepspeech2.datasets.dataset import SpeechDataset, collate
 from deepspeech2.datasets.directory import DirectoryCorpus
 from deepspeech2.datasets.librispeech import LibriSpeechCorpus
 from deepspeech2.datasets.loader import Position, SpeechLoader

@@ -1,19 +1,33 @@
-"""Whatever a user means by ``audio``."""
+"""Recordings to transcribe: files, folders, lists, manifests, standard input, the microphone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import queue
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import Any, BinaryIO
 
+import numpy as np
+import soundfile
+
+from deepspeech2.audio.containers import begins_like_a_recording
 from deepspeech2.datasets.corpus import Corpus
 from deepspeech2.datasets.directory import DirectoryCorpus, recordings_corpus
-from deepspeech2.datasets.live_audio import record_microphone, record_stdin
 from deepspeech2.datasets.manifest import ManifestCorpus
-from deepspeech2.errors import ConfigError, ManifestError
+from deepspeech2.errors import AudioError, ConfigError, ManifestError
 from deepspeech2.paths import at_home, resolve
 
-LISTS = (".txt", ".lst")
-MANIFESTS = (".json", ".jsonl")
+FOLDER = "data/recordings"
+"""Where sound that is no file yet is recorded."""
+
+_LISTS = (".txt", ".lst")
+_MANIFESTS = (".json", ".jsonl")
+_BLOCK = 1 << 16  # bytes that are read at a time
 
 
 class AudioCorpus(Corpus):
@@ -51,9 +65,9 @@ def _open(audio: str | Sequence[str], rate: int, seconds: float | None) -> Corpu
     if audio == "microphone":
         return DirectoryCorpus(record_microphone(rate, seconds))
     path = resolve(audio)
-    if path.is_file() and path.suffix.lower() in LISTS:
+    if path.is_file() and path.suffix.lower() in _LISTS:
         return recordings_corpus(_listed(path), name=path.stem)
-    if path.is_file() and path.suffix.lower() in MANIFESTS:
+    if path.is_file() and path.suffix.lower() in _MANIFESTS:
         return ManifestCorpus(path)
     return DirectoryCorpus(path)
 
@@ -76,3 +90,107 @@ def _named(line: str, folder: Path) -> Path | None:
         return None
     found = folder / at_home(whole)
     return found if found.exists() else folder / at_home(whole.partition(" #")[0].strip())
+
+
+def record_stdin(rate: int, stream: BinaryIO | None = None) -> Path:
+    """Write a stream to a file: a recording with a header as it is, anything else as samples.
+
+    Samples are of 16 bits, little-endian, of one channel.
+
+    Args:
+        rate: of samples without a header, in Hz.
+        stream: None: standard input.
+
+    Returns:
+        A new file below ``data/recordings``.
+
+    Raises:
+        AudioError: the stream is a terminal, or ends before the first sample.
+        ConfigError: ``rate`` is not positive.
+    """
+    source = stream or sys.stdin.buffer
+    if source.isatty():
+        raise AudioError(
+            "audio=- reads raw samples from standard input, but that is a terminal: pipe them in,"
+            " as in ffmpeg -i talk.mp4 -f s16le -ac 1 -ar 16000 - | python inference.py ..."
+        )
+    first = source.read(_BLOCK)
+    if not begins_like_a_recording(first):
+        return _save("stdin", rate, _samples(first, source))
+    path = _new("stdin", "audio")  # readers go by its content
+    with path.open("wb") as file:
+        file.write(first)
+        shutil.copyfileobj(source, file)
+    return path
+
+
+def record_microphone(rate: int, seconds: float | None = None) -> Path:
+    """Record from the default microphone until Ctrl-C, or for ``seconds``.
+
+    Returns:
+        A new file below ``data/recordings``.
+
+    Raises:
+        AudioError: ``sounddevice`` is not installed, or there is no microphone.
+        ConfigError: ``rate`` is not positive.
+    """
+    try:
+        import sounddevice
+    except (ImportError, OSError) as error:  # OSError: it is there, but PortAudio is not
+        raise AudioError(
+            f"audio=microphone needs sounddevice and PortAudio ({error}): pip install sounddevice,"
+            " and libportaudio2 from the system's packages"
+        ) from error
+    return _save("microphone", rate, _listen(sounddevice, rate, seconds))
+
+
+def _samples(block: bytes, source: BinaryIO) -> Iterator[np.ndarray[Any, np.dtype[np.int16]]]:
+    while block:
+        whole = len(block) - len(block) % 2
+        yield np.frombuffer(block[:whole], "<i2")
+        more = source.read(_BLOCK)
+        block = block[whole:] + more if more else b""
+
+
+def _listen(
+    device: Any, rate: int, seconds: float | None
+) -> Iterator[np.ndarray[Any, np.dtype[np.int16]]]:
+    blocks: queue.Queue[bytes] = queue.Queue()
+    end = None if seconds is None else time.monotonic() + seconds
+    print("listening; Ctrl-C ends", file=sys.stderr)
+    try:
+        stream = device.RawInputStream(
+            rate, channels=1, dtype="int16", callback=lambda data, *_: blocks.put(bytes(data))
+        )
+    except Exception as error:  # PortAudio's own errors, which only its module can name
+        raise AudioError(f"there is no microphone to record from: {error}") from error
+    with stream, contextlib.suppress(KeyboardInterrupt):
+        while end is None or time.monotonic() < end:
+            with contextlib.suppress(queue.Empty):
+                yield np.frombuffer(blocks.get(timeout=0.2), "<i2")
+
+
+def _new(name: str, ending: str) -> Path:
+    folder = resolve(FOLDER)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}-{datetime.now():%Y%m%d-%H%M%S-%f}.{ending}"
+
+
+def _save(name: str, rate: int, blocks: Iterator[np.ndarray[Any, np.dtype[np.int16]]]) -> Path:
+    """Write blocks as they come, so that nothing but one of them is in memory."""
+    if rate <= 0:
+        raise ConfigError(f"rate must be positive, but is {rate}")
+    path = _new(name, "wav")
+    count = 0
+    with soundfile.SoundFile(path, "w", rate, 1, "PCM_16") as file:
+        for block in blocks:
+            file.write(block)
+            count += len(block)
+    if not count:
+        path.unlink()
+        if name == "stdin":
+            raise AudioError(
+                "audio=- ended without a sample: see whether the program that writes into it fails"
+            )
+        raise AudioError(f"audio={name} ended without a sample: check whether it may be used")
+    return path

@@ -1,34 +1,24 @@
-"""Which utterances share a batch: planned by duration, from a seed and an epoch alone."""
+"""Plan which utterances share a batch: by duration, from a seed and an epoch alone."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch.utils.data import Sampler
 
-from deepspeech2.datasets.cutting import cuts
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.seeding import derive_seed
 
-# Durations are scaled by up to this much either way before they are sorted. It bounds the
+# Durations are scaled by up to this much either way before they are sorted. It limits the
 # padding that shuffling adds and lets an utterance meet all that are 2 * JITTER away.
 JITTER = 0.02
 
-
 Indices = NDArray[np.intp]
-"""(N,): which utterances a batch holds."""
-
-
-class _Options(TypedDict):
-    max_batch_duration: float
-    max_batch_size: int | None
-    shuffle: bool
-    seed: int
+"""(N,): the utterances of a batch."""
 
 
 def plan_epoch(
@@ -40,7 +30,7 @@ def plan_epoch(
     seed: int,
     epoch: int,
 ) -> list[Indices]:
-    """Batches of indices into ``durations``, each index exactly once.
+    """Plan batches of indices into ``durations``, each index exactly once.
 
     In every batch (longest duration) * (number of utterances) is at most
     ``max_batch_duration``; an utterance that is longer by itself gets a batch of its own.
@@ -60,39 +50,55 @@ def plan_epoch(
     """
     _check_limits(max_batch_duration, max_batch_size)
     seconds = as_durations(durations)
-    rng = np.random.default_rng(derive_seed(seed, "plan", epoch))
-    order = _order(seconds, rng if shuffle else None)
+    rng = _plan_rng(seed, epoch) if shuffle else None
+    order = _order(seconds, rng)
     starts = cuts(seconds[order], max_batch_duration, max_batch_size)
     batches = [order[start:end] for start, end in pairwise(starts)]
-    if shuffle:
+    if rng is not None:
         batches = [batches[index] for index in rng.permutation(len(batches)).tolist()]
     return batches
 
 
-def count_batches(
-    durations: ArrayLike,
-    *,
-    max_batch_duration: float,
-    max_batch_size: int | None = None,
-    shuffle: bool,
-    seed: int,
-    epoch: int,
-) -> int:
-    """Batches that :func:`plan_epoch` makes of the same arguments, without making them.
+def cuts(
+    durations: NDArray[np.float64], max_batch_duration: float, max_batch_size: int | None
+) -> list[int]:
+    """Cut ``durations`` (N,), in seconds and this order, into batches; return their starts and N.
 
-    Raises:
-        ConfigError: a limit is not positive.
-        ManifestError: a duration is negative or not finite.
+    The longest duration times the size, which grows with every utterance, must not exceed the
+    limit: a batch ends before the first utterance that does not fit, and is never empty. The
+    longest of all that follow gives a number that surely fits, so that few are tried one by one
+    where durations nearly descend. The result is exact in any order.
     """
-    _check_limits(max_batch_duration, max_batch_size)
-    seconds = as_durations(durations)
-    rng = np.random.default_rng(derive_seed(seed, "plan", epoch))
-    order = _order(seconds, rng if shuffle else None)
-    return len(cuts(seconds[order], max_batch_duration, max_batch_size)) - 1
+    number = len(durations)
+    seconds = durations.tolist()
+    longest_to_come = np.maximum.accumulate(durations[::-1])[::-1]
+    starts = [0]
+    start = 0
+    while start < number:
+        most = number - start if max_batch_size is None else min(max_batch_size, number - start)
+        size = _fitting(float(longest_to_come[start]), max_batch_duration, most)
+        longest = max(seconds[start : start + size])
+        while size < most:
+            longest = max(longest, seconds[start + size])
+            if longest * (size + 1) > max_batch_duration:
+                break
+            size += 1
+        start += size
+        starts.append(start)
+    return starts
+
+
+def _fitting(duration: float, max_batch_duration: float, most: int) -> int:
+    """Return how many utterances of ``duration`` surely fit, from 1 to ``most``."""
+    if duration * most <= max_batch_duration:
+        return most
+    size = int(max_batch_duration / duration)
+    # The division may round up where the product, which decides, does not fit.
+    return max(1, size if duration * size <= max_batch_duration else size - 1)
 
 
 def padding_share(durations: ArrayLike, batches: Sequence[Indices]) -> float:
-    """Share of padding in all audio of ``batches``, from 0 to 1."""
+    """Return the share of padding in all audio of ``batches``, from 0 to 1."""
     seconds = as_durations(durations)
     padded = sum(float(seconds[batch].max()) * len(batch) for batch in batches)
     filled = sum(float(seconds[batch].sum()) for batch in batches)
@@ -100,7 +106,7 @@ def padding_share(durations: ArrayLike, batches: Sequence[Indices]) -> float:
 
 
 def as_durations(durations: ArrayLike) -> NDArray[np.float64]:
-    """``durations`` as an array (N,), checked.
+    """Return ``durations`` as an array (N,), checked.
 
     Raises:
         ManifestError: a duration is negative or not finite.
@@ -118,11 +124,11 @@ def as_durations(durations: ArrayLike) -> NDArray[np.float64]:
 class BucketBatchSampler(Sampler[list[int]]):
     """This rank's share of the batches of :func:`plan_epoch`.
 
-    All ranks draw the same plan and keep their own part of it, so they need not talk.
+    All ranks draw the same plan and keep their own part of it, so they need not communicate.
     Batches of neighbouring durations form groups of ``world_size``; a group is one step, and
     each rank takes one batch of it. Where the last group would be incomplete, the batches with
-    most utterances are halved until it is whole. When there is nothing to halve (every batch is
-    a single utterance) the leftover batches are dropped, other ones in each epoch.
+    most utterances are halved until it is complete. When there is nothing to halve (every batch
+    is a single utterance) the leftover batches are dropped, other ones in each epoch.
 
     Without ``shuffle`` (evaluation) nothing is halved, dropped or doubled: rank r takes batches
     r, r + world_size, ..., so that the numbers of batches may differ by one.
@@ -166,12 +172,6 @@ class BucketBatchSampler(Sampler[list[int]]):
         self.rank = rank
         self.world_size = world_size
         self.sorted_epochs = sorted_epochs
-        self._options: _Options = {
-            "max_batch_duration": max_batch_duration,
-            "max_batch_size": max_batch_size,
-            "shuffle": shuffle,
-            "seed": seed,
-        }
 
     def __iter__(self) -> Iterator[list[int]]:
         return (batch.tolist() for batch in self.batches(0))
@@ -181,11 +181,20 @@ class BucketBatchSampler(Sampler[list[int]]):
 
     def plan(self, epoch: int) -> list[Indices]:
         """The batches of all ranks in ``epoch``."""
-        return plan_epoch(self.durations, epoch=epoch, **self._options)
+        return plan_epoch(
+            self.durations,
+            max_batch_duration=self.max_batch_duration,
+            max_batch_size=self.max_batch_size,
+            shuffle=self.shuffle,
+            seed=self.seed,
+            epoch=epoch,
+        )
 
     def n_batches(self, epoch: int) -> int:
-        """The number of :meth:`batches` in ``epoch``, which takes far less time to tell."""
-        number = count_batches(self.durations, epoch=epoch, **self._options)
+        """The number of :meth:`batches` in ``epoch``, without making them, which takes longer."""
+        order = _order(self.durations, _plan_rng(self.seed, epoch) if self.shuffle else None)
+        starts = cuts(self.durations[order], self.max_batch_duration, self.max_batch_size)
+        number = len(starts) - 1
         if not self.shuffle:
             return len(range(self.rank, number, self.world_size))
         # Each halving makes one batch more, until every utterance has its own.
@@ -217,6 +226,10 @@ def _check_limits(max_batch_duration: float, max_batch_size: int | None) -> None
         raise ConfigError(f"max_batch_size must be at least 1 or null, but is {max_batch_size}")
 
 
+def _plan_rng(seed: int, epoch: int) -> np.random.Generator:
+    return np.random.default_rng(derive_seed(seed, "plan", epoch))
+
+
 def _order(seconds: NDArray[np.float64], rng: np.random.Generator | None) -> Indices:
     """Indices (N,), the longest utterance first; with ``rng``, of jittered durations."""
     if rng is None:
@@ -233,7 +246,7 @@ def _order(seconds: NDArray[np.float64], rng: np.random.Generator | None) -> Ind
 
 
 def _halve_until_divisible(plan: list[Indices], number: int) -> list[Indices]:
-    """As many batches as a multiple of ``number``; see :class:`BucketBatchSampler`."""
+    """Make the number of batches a multiple of ``number``; see :class:`BucketBatchSampler`."""
     batches = list(plan)
     for _ in range(-len(batches) % number):
         largest = max(range(len(batches)), key=lambda index: len(batches[index]), default=None)

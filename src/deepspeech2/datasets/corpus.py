@@ -11,8 +11,7 @@ from itertools import takewhile
 from pathlib import Path, PurePath
 from typing import overload
 
-from deepspeech2.datasets.subset import nested_hours
-from deepspeech2.errors import AudioError, ConfigError, ManifestError
+from deepspeech2.errors import AudioError, ManifestError
 from deepspeech2.files import safe_name
 from deepspeech2.types import Utterance
 
@@ -38,60 +37,6 @@ class Exclusion:
     name: str
     reason: str
     utterance: Utterance | None = None
-
-
-def select(
-    utterances: Iterable[Utterance],
-    *,
-    hours: float | None = None,
-    limit: int | None = None,
-    max_audio_length: float | None = None,
-    max_text_length: int | None = None,
-) -> tuple[tuple[Utterance, ...], tuple[Exclusion, ...]]:
-    """Keep what passes the filters, of that ``hours``, of that the first ``limit``.
-
-    What is kept stays in the given order.
-
-    Args:
-        hours: how many hours to keep, see :func:`deepspeech2.datasets.subset.nested_hours`.
-        limit: how many utterances to keep.
-        max_audio_length: seconds; an utterance of just that length is kept.
-        max_text_length: characters of the transcript as the corpus writes it; an utterance
-            without one is kept.
-
-    Raises:
-        ConfigError: an option is not positive, or there are fewer hours.
-    """
-    options = {
-        "hours": hours,
-        "limit": limit,
-        "max_audio_length": max_audio_length,
-        "max_text_length": max_text_length,
-    }
-    for key, value in options.items():
-        if value is not None and not value > 0:
-            raise ConfigError(f"{key} must be positive or null, but is {value}")
-    passed: list[Utterance] = []
-    exclusions: list[Exclusion] = []
-    for utterance in utterances:
-        if max_audio_length is not None and utterance.duration > max_audio_length:
-            reason = f"longer than max_audio_length={max_audio_length:g} s"
-        elif max_text_length is not None and len(utterance.text or "") > max_text_length:
-            reason = f"transcript longer than max_text_length={max_text_length}"
-        else:
-            passed.append(utterance)
-            continue
-        exclusions.append(Exclusion(utterance.id, reason))
-    chosen = tuple(passed) if hours is None else nested_hours(passed, hours)
-    kept = chosen if limit is None else chosen[:limit]
-    # To name them, perhaps 281,000, would bury what matters.
-    for beyond, bound in (
-        (len(passed) - len(chosen), f"hours={hours}"),
-        (len(chosen) - len(kept), f"limit={limit}"),
-    ):
-        if beyond:
-            exclusions.append(Exclusion(f"{beyond} utterances", f"beyond {bound}"))
-    return kept, tuple(exclusions)
 
 
 class Corpus(Sequence[Utterance]):

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from deepspeech2.audio.probing import probe_all
-from deepspeech2.audio.reading import AudioInfo
-from deepspeech2.datasets.corpus import Corpus, Exclusion, audio_fault, plain_ids, select
+from deepspeech2.audio.reading import AudioInfo, probe_all
+from deepspeech2.datasets.corpus import Corpus, Exclusion, audio_fault, plain_ids
 from deepspeech2.datasets.folders import Folder, hidden, read_transcripts, walk
+from deepspeech2.datasets.subsets import select
 from deepspeech2.errors import ManifestError
 from deepspeech2.paths import resolve
 from deepspeech2.types import Utterance

@@ -18,8 +18,7 @@ from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
-from deepspeech2.audio.probing import probe_all
-from deepspeech2.audio.reading import AudioInfo
+from deepspeech2.audio.reading import AudioInfo, probe_all
 from deepspeech2.datasets.corpus import Exclusion, audio_fault, plain_ids
 from deepspeech2.datasets.folders import TRANSCRIPT_SUFFIX, Folder, hidden, read_transcripts, walk
 from deepspeech2.errors import ManifestError

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path, PurePath
 
-from deepspeech2.datasets.corpus import Corpus, Exclusion, select
+from deepspeech2.datasets.corpus import Corpus, Exclusion
 from deepspeech2.datasets.download import SPLITS, download_split
 from deepspeech2.datasets.index import open_index, uncollected
-from deepspeech2.datasets.subsets import SHARES, take_share
+from deepspeech2.datasets.subsets import SHARES, select, take_share
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.paths import resolve
 from deepspeech2.types import Utterance

@@ -10,16 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from deepspeech2.audio.probing import probe_all
-from deepspeech2.audio.reading import AudioInfo
+from deepspeech2.audio.reading import AudioInfo, probe_all
 from deepspeech2.datasets.corpus import (
     MOST_NAMED,
     Corpus,
     Exclusion,
     audio_fault,
     plain_ids,
-    select,
 )
+from deepspeech2.datasets.subsets import select
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.fields import AUDIO, SPEAKER, TEXT, find, listed
 from deepspeech2.paths import resolve

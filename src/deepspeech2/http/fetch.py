@@ -20,6 +20,14 @@ from deepspeech2.errors import DownloadError
 from deepspeech2.files import locked
 from deepspeech2.http.transfer import LEAST_RATE, Broken, Refused, SafeSession, Slow, transfer
 
+MIRRORS = (
+    "https://www.openslr.org/resources",
+    "https://us.openslr.org/resources",
+    "https://openslr.elda.org/resources",
+    "https://openslr.trmal.net/resources",
+)
+"""Base addresses of OpenSLR and its mirrors; ``/<resource>/<file>`` follows."""
+
 _log = logging.getLogger(__name__)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from deepspeech2.audio.blocks import blocks
-from deepspeech2.audio.mixing import Samples
+from deepspeech2.audio.ffmpeg import Samples
 from deepspeech2.audio.reading import from_samples, probe, read_audio
 from deepspeech2.errors import IncompleteError
 

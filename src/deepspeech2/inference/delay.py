@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from deepspeech2.audio.synthesis_events import SpokenWord
-from deepspeech2.datasets.spoken.render import SAMPLE_RATE, render, word_times
+from deepspeech2.datasets.spoken import SAMPLE_RATE, render, word_times
 from deepspeech2.datasets.spoken.script import Line, script
 from deepspeech2.decoding.align import align
 from deepspeech2.decoding.words import Word

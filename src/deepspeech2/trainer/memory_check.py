@@ -7,7 +7,7 @@ import math
 
 import torch
 
-from deepspeech2.datasets.collate import collate
+from deepspeech2.datasets.dataset import collate
 from deepspeech2.datasets.loader import SpeechLoader
 from deepspeech2.engine import out_of_memory
 from deepspeech2.errors import TrainingError

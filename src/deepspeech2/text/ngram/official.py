@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from deepspeech2.errors import ManifestError
-from deepspeech2.http.fetch import fetch
-from deepspeech2.http.openslr import MIRRORS
+from deepspeech2.http.fetch import MIRRORS, fetch
 from deepspeech2.paths import resolve
 
 FOLDER = "data/lm"

@@ -13,9 +13,8 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from deepspeech2.datasets.bucketing import Indices, padding_share
+from deepspeech2.datasets.bucketing import Indices, cuts, padding_share
 from deepspeech2.datasets.corpus import Corpus
-from deepspeech2.datasets.cutting import cuts
 from deepspeech2.extras.checks.corpus_check import OutputFrames, objections
 from deepspeech2.text import TextEncoder
 from deepspeech2.types import Utterance
