@@ -18,9 +18,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.decoding import real_emissions
-from benchmarks.flashlight import FlashlightDecoder
+from benchmarks.flashlight import FlashlightWords
+from benchmarks.peers import Decode
 from benchmarks.report import report
-from deepspeech2.decoding import Decoder, LanguageModelDecoder
+from deepspeech2.decoding import LanguageModelDecoder
 from deepspeech2.metrics import CorpusScore
 from deepspeech2.paths import ROOT
 from deepspeech2.text import TextEncoder
@@ -29,21 +30,21 @@ from deepspeech2.types import Padded
 WEIGHTS, WORD_SCORES = (0.3, 0.5, 0.7, 0.9), (-1.0, 0.0, 1.0, 2.0)
 TUNING_BEAM = 30
 
-Make = Callable[[float, float, int], Decoder]
+Make = Callable[[float, float, int], Decode]
+"""Makes a decoder of a weight, a word score and a beam size."""
 
 
 def decode(
-    decoder: Decoder, log_probs: Sequence[Tensor], references: Sequence[str]
+    decoder: Decode, log_probs: Sequence[Tensor], references: Sequence[str]
 ) -> tuple[float, float]:
     """WER in percent, and seconds."""
     score, seconds = CorpusScore(), 0.0
     for start in range(0, len(log_probs), 32):
-        batch = Padded.stack(list(log_probs[start : start + 32]))
         before = time.perf_counter()
-        found = decoder(batch)
+        texts = decoder(log_probs[start : start + 32])
         seconds += time.perf_counter() - before
-        for reference, [best, *_] in zip(references[start:], found, strict=False):
-            score.add(reference, best.text)
+        for reference, text in zip(references[start:], texts, strict=False):
+            score.add(reference, text)
     return 100 * score.wer, seconds
 
 
@@ -72,21 +73,23 @@ def main() -> None:
         chosen.checkpoint.absolute(), chosen.data.absolute(), chosen.part
     )
     encoder = TextEncoder()
-    lm = str(Path(chosen.lm).absolute())
-    ours = LanguageModelDecoder(encoder, lm=lm, unknown_score=None)
-    theirs = FlashlightDecoder(encoder, lm=lm)
-    makers: dict[str, Make] = {
-        "ours": lambda weight, word, beam: ours.reweighed(
+    lm = Path(chosen.lm).absolute()
+    decoder = LanguageModelDecoder(encoder, lm=str(lm), unknown_score=None)
+
+    def ours(weight: float, word: float, beam: int) -> Decode:
+        weighed = decoder.reweighed(
             lm_weight=weight,
             word_score=word,
             unknown_score=None,
             prior_weight=0.0,
             beam_size=beam,
             nbest=1,
-        ),
-        "flashlight": lambda weight, word, beam: theirs.reweighed(
-            lm_weight=weight, word_score=word, beam_size=beam
-        ),
+        )
+        return lambda batch: [best.text for [best] in weighed(Padded.stack(list(batch)))]
+
+    makers: dict[str, Make] = {
+        "ours": ours,
+        "flashlight": FlashlightWords(encoder, lm).weighed,
     }
     rows: dict[str, dict[str, float]] = {}
     for name, make in makers.items():
@@ -111,7 +114,7 @@ def main() -> None:
             unit="utterances/s",
             packages=("torch", "numba", "flashlight-text"),
             against="flashlight-text with KenLM",
-            lm=Path(lm).name,
+            lm=lm.name,
             utterances=len(log_probs),
             all=rows,
         )

@@ -77,7 +77,7 @@ class Flashlight:
         path = self.search.decode(frames.data_ptr(), *frames.shape)[0].tokens[1:-1]
         blank = self.text_encoder.blank
         labels = [token for token, _ in groupby(path) if token != blank]
-        return _spaced(self.text_encoder.decode(labels))
+        return spaced(self.text_encoder.decode(labels))
 
 
 class FastCtcDecode:
@@ -104,7 +104,7 @@ class FastCtcDecode:
     def __call__(self, log_probs: Sequence[Tensor]) -> list[str]:
         # It refuses an utterance without frames.
         return [
-            _spaced(self.search(frames.exp().numpy())[0]) if len(frames) else ""
+            spaced(self.search(frames.exp().numpy())[0]) if len(frames) else ""
             for frames in log_probs
         ]
 
@@ -128,7 +128,7 @@ class Pyctcdecode:
         self.search = partial(decoder.decode, beam_width=beam_size, **limits)
 
     def __call__(self, log_probs: Sequence[Tensor]) -> list[str]:
-        return [_spaced(self.search(frames.numpy())) if len(frames) else "" for frames in log_probs]
+        return [spaced(self.search(frames.numpy())) if len(frames) else "" for frames in log_probs]
 
 
 def available() -> dict[str, Factory]:
@@ -194,5 +194,6 @@ def _decode(frames: Any) -> str:
     return _mine([torch.from_numpy(frames)])[0]
 
 
-def _spaced(text: str) -> str:
+def spaced(text: str) -> str:
+    """The text with single spaces between words and none around them."""
     return " ".join(text.split())

@@ -206,11 +206,20 @@ def test_half_precision_input(search: Search) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"beam_size": 0}, "beam_size must be at least 1, but is 0"),
+        ({"beam_size": 0}, "decoder.beam_size must be a whole number of at least 1, but is 0"),
         ({"nbest": 11}, r"nbest must be 1 to beam_size \(10\), but is 11"),
-        ({"beam_size_token": 0}, "beam_size_token must be at least 1, but is 0"),
-        ({"beam_threshold": -1.0}, r"beam_threshold must be positive, but is -1\.0"),
-        ({"blank_threshold": 1.5}, r"blank_threshold must be in \(0, 1\], but is 1\.5"),
+        (
+            {"beam_size_token": 0},
+            "decoder.beam_size_token must be a whole number of at least 1 or null, but is 0",
+        ),
+        (
+            {"beam_threshold": -1.0},
+            r"beam_threshold must be a number above 0 or null, but is -1\.0",
+        ),
+        (
+            {"blank_threshold": 1.5},
+            r"blank_threshold must be a number above 0 and up to 1 or null, but is 1\.5",
+        ),
     ],
 )
 def test_bad_options(options: dict[str, float], message: str) -> None:
@@ -236,7 +245,7 @@ def test_settings_make_the_same_decoder() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_no_synchronisation_within_the_search() -> None:
-    from deepspeech2.decoding.beam.torch_search import prefix_beam_search
+    from deepspeech2.decoding.beam.gpu import prefix_beam_search
 
     frames = posteriors(4, 30, 29, seed=29).data.transpose(0, 1).float().cuda()
     prefix_beam_search(frames, beam_size=10)

@@ -284,7 +284,7 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
         ({"hotwords": ["abc"]}, "'abc' holds 'c', which the alphabet lacks"),
         ({"hotwords": "ab"}, "hotwords must be a list of phrases, but is 'ab'"),
         ({"hotwords": {"ab": -1.0}}, "boost of hotword 'ab' must be 0 or more"),
-        ({"threads": 0}, "threads must be at least 1, but is 0"),
+        ({"threads": 0}, "decoder.threads must be a whole number of at least 1"),
     ):
         with pytest.raises(ConfigError, match=re.escape(message)):
             LanguageModelDecoder(ENCODER, lm=str(path), **options)
@@ -302,7 +302,7 @@ def test_a_model_of_composed_words_meets_an_alphabet_of_their_parts(tmp_path: Pa
             TextEncoder(f"e{mark} "), lm=str(path), word_score=0.3, unknown_score=-3.0,
             beam_size=3000, nbest=3000, beam_threshold=None, hotwords=[f"e{mark}{mark}"],
         )  # fmt: skip
-        assert decoder.fused.spellings.n_words == len(words)
+        assert len(decoder.fused.spellings.ids) == len(words)
         heard = decoder(posteriors(2, 5, seed=4))
         found.append([[(each.labels, each.score) for each in nbest] for nbest in heard])
         scores = [decoder.language_score(best.text) for nbest in heard for best in nbest[:50]]

@@ -16,8 +16,7 @@ import pytest
 import torch
 
 from deepspeech2.decoding import BeamSearchDecoder, LanguageModelDecoder, fired
-from deepspeech2.decoding.kernels import lm as fusion
-from deepspeech2.decoding.kernels import search, tree
+from deepspeech2.decoding.kernels import prefixes, search
 from deepspeech2.seeding import generator
 from deepspeech2.text import TextEncoder
 from deepspeech2.text.ngram import kernel as ngram
@@ -127,7 +126,7 @@ def test_work_grows_with_the_alphabet_and_not_with_its_square(
             **{name: getattr(parts, name).view(np.recarray) for name in ("lm", "spellings", "hot")}
         )
         with monkeypatch.context() as patch:
-            for module in (search, fusion, ngram, tree):
+            for module in (search, prefixes, ngram):
                 for name, value in vars(module).items():
                     if hasattr(value, "py_func"):
                         patch.setattr(module, name, value.py_func)

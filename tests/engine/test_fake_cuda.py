@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from deepspeech2.config.components import create, group
-from deepspeech2.decoding.beam.torch_search import prefix_beam_search
+from deepspeech2.decoding.beam.gpu import prefix_beam_search
 from deepspeech2.decoding.greedy import GreedyDecoder
 from deepspeech2.engine import Engine
 from deepspeech2.pipeline import Pipeline

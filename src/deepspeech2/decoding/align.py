@@ -10,8 +10,8 @@ from itertools import chain, groupby
 import torch
 from torch import Tensor
 
-from deepspeech2.decoding.beam.frames import BLANK
-from deepspeech2.decoding.words import Word
+from deepspeech2.decoding.decoder import Word
+from deepspeech2.decoding.kernels.frames import BLANK
 from deepspeech2.errors import AudioError, ConfigError, ManifestError
 from deepspeech2.text import TextEncoder
 

@@ -1,22 +1,22 @@
-"""What every decoder is, and what they share."""
+"""What every decoder can do, and what it makes: hypotheses, with words, times and confidences."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Protocol
 
 from deepspeech2.text import TextEncoder
 from deepspeech2.types import Hypothesis, Padded
-
-T = TypeVar("T")
 
 
 class Decoder(Protocol):
     """Turns the network's output into transcripts.
 
     Attributes:
-        name: stands in the names of metrics: ``val/WER_(Argmax)``.
+        name: part of the names of metrics: ``val/WER_(Argmax)``.
     """
 
     name: str
@@ -44,8 +44,24 @@ class Decoder(Protocol):
         ...
 
     def language_score(self, text: str) -> float | None:
-        """What it adds to ln P(text | audio) for a normalised text; None if it cannot say."""
+        """What it adds to ln P(text | audio) for a normalised text; None if it does not know."""
         ...
+
+
+def check_tokens(log_probs: Padded, text_encoder: TextEncoder) -> None:
+    """Compare the shape of (B, T, V) with the alphabet.
+
+    Raises:
+        ValueError: the third axis is absent or not as long as the alphabet with its blank.
+    """
+    shape = tuple(log_probs.data.shape)
+    if len(shape) != 3 or shape[2] != text_encoder.n_tokens:
+        raise ValueError(f"log_probs must be (B, T, {text_encoder.n_tokens}), but is {shape}")
+
+
+def text_of(labels: Sequence[int], text_encoder: TextEncoder) -> str:
+    """The text of labels, with single spaces between words and none around them."""
+    return " ".join(text_encoder.decode(labels).split())
 
 
 def make_hypothesis(
@@ -55,17 +71,17 @@ def make_hypothesis(
     frames: Sequence[int],
     log_confidences: Sequence[float],
 ) -> Hypothesis:
-    """A hypothesis whose text has single spaces between words and none around them.
+    """Return the hypothesis of some labels.
 
     Args:
-        text_encoder: knows the characters.
+        text_encoder: the alphabet.
         score: natural logarithm of the probability.
         labels: (L) without blanks.
         frames: (L) the frame in which each was emitted.
         log_confidences: (L) log-posterior of each label in its frame.
     """
     return Hypothesis(
-        text=" ".join(text_encoder.decode(labels).split()),
+        text=text_of(labels, text_encoder),
         score=score,
         labels=tuple(labels),
         frames=tuple(frames),
@@ -73,29 +89,56 @@ def make_hypothesis(
     )
 
 
-def distinct(
-    text_encoder: TextEncoder, found: Iterable[tuple[Sequence[int], T]], nbest: int
-) -> Iterator[tuple[Sequence[int], T]]:
-    """The first ``nbest`` labels, best first, that are different texts.
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word; ``start`` and ``end`` in seconds, ``confidence`` in [0, 1]."""
 
-    Labels that differ in spaces at an end or beside another space are the same text.
-    """
-    seen: set[str] = set()
-    for labels, more in found:
-        text = " ".join(text_encoder.decode(labels).split())
-        if text not in seen:
-            seen.add(text)
-            yield labels, more
-        if len(seen) == nbest:
-            return
+    word: str
+    start: float
+    end: float
+    confidence: float
 
 
-def check_tokens(log_probs: Padded, text_encoder: TextEncoder) -> None:
-    """Hold (B, T, V) against the alphabet.
+def words(
+    hypothesis: Hypothesis, seconds_per_frame: float, *, text_encoder: TextEncoder
+) -> tuple[Word, ...]:
+    """Split a hypothesis at its spaces, return the words.
+
+    A word starts at the frame of its first label and ends one frame after that of its last. Its
+    confidence is the geometric mean over its labels.
+
+    Args:
+        hypothesis: with a frame and a confidence for every label, as decoders make it.
+        seconds_per_frame: duration of an output frame of the network.
+        text_encoder: the alphabet.
 
     Raises:
-        ValueError: the third axis is absent or not as long as the alphabet with its blank.
+        ValueError: there are more or fewer frames or confidences than labels.
     """
-    shape = tuple(log_probs.data.shape)
-    if len(shape) != 3 or shape[2] != text_encoder.n_tokens:
-        raise ValueError(f"log_probs must be (B, T, {text_encoder.n_tokens}), but is {shape}")
+    result = []
+    # strict: a hypothesis whose parts differ in length is a ValueError, not a shorter one.
+    emissions = zip(hypothesis.labels, hypothesis.frames, hypothesis.confidences, strict=True)
+    for is_space, group in groupby(emissions, key=lambda item: item[0] == text_encoder.space):
+        if is_space:
+            continue
+        labels, frames, confidences = zip(*group, strict=True)
+        result.append(
+            Word(
+                text_encoder.decode(labels),
+                frames[0] * seconds_per_frame,
+                (frames[-1] + 1) * seconds_per_frame,
+                _geometric_mean(confidences),
+            )
+        )
+    return tuple(result)
+
+
+def utterance_confidence(hypothesis: Hypothesis) -> float:
+    """Return the geometric mean over all labels; 0 for an empty hypothesis."""
+    return _geometric_mean(hypothesis.confidences) if hypothesis.confidences else 0.0
+
+
+def _geometric_mean(values: Sequence[float]) -> float:
+    if min(values) <= 0.0:
+        return 0.0
+    return math.exp(math.fsum(map(math.log, values)) / len(values))

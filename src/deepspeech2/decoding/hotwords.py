@@ -1,4 +1,4 @@
-"""Phrases that matter: an automaton that notices them while the text grows.
+"""Phrases that get a boost: an automaton that notices them while the text grows.
 
 A. Aho, M. Corasick, Efficient string matching, 1975. A phrase stands between spaces, so that no
 part of a longer word counts; in an alphabet without a space it counts anywhere. While it is being
@@ -10,49 +10,93 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepspeech2.decoding.kernels.lm import HOT_STATE
+from deepspeech2.decoding.kernels.prefixes import HOT_STATE, Fusion
 from deepspeech2.errors import ConfigError
+from deepspeech2.settings import is_number
 from deepspeech2.text import TextEncoder
 
 Hotwords = Sequence[str] | Mapping[str, float] | None
 
 
-def phrases(
-    hotwords: Hotwords, default_boost: float, text_encoder: TextEncoder
-) -> dict[str, float]:
-    """Normalised phrases and their boosts in nats.
+class HotPhrases:
+    """Normalised phrases and their boosts.
 
     Args:
         hotwords: phrases, or phrases with boosts of their own; None: none.
-        default_boost: of those that have none.
-        text_encoder: knows case and alphabet.
+        weight: nats for each phrase without one.
+        text_encoder: the alphabet.
+
+    Attributes:
+        boosts: nats by normalised phrase.
+        settings: the first two arguments, as plain values.
 
     Raises:
-        ConfigError: a phrase is empty or holds a character outside the alphabet, or a boost is
+        ConfigError: a phrase is empty or contains a character outside the alphabet, or a boost is
             not a number of at least 0.
     """
-    if isinstance(hotwords, str):
-        raise ConfigError(f"hotwords must be a list of phrases, but is {hotwords!r}")
-    given = dict(hotwords) if isinstance(hotwords, Mapping) else dict.fromkeys(hotwords or ())
-    found: dict[str, float] = {}
-    for phrase, boost in given.items():
-        text = text_encoder.normalize(str(phrase))
-        unknown = text_encoder.unknown(text)
-        if not text or unknown:
-            reason = f"holds {min(unknown)!r}, which the alphabet lacks" if unknown else "is empty"
-            raise ConfigError(f"hotwords must be phrases of the alphabet, but {phrase!r} {reason}")
-        value = default_boost if boost is None else boost
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e6:
-            raise ConfigError(f"the boost of hotword {phrase!r} must be 0 or more, but is {value}")
-        found[text] = float(value)
-    return found
+
+    def __init__(self, hotwords: Hotwords, weight: float, text_encoder: TextEncoder) -> None:
+        if isinstance(hotwords, str):
+            raise ConfigError(f"hotwords must be a list of phrases, but is {hotwords!r}")
+        given = dict(hotwords) if isinstance(hotwords, Mapping) else list(hotwords or ())
+        self.settings: dict[str, Any] = {"hotwords": given, "hotword_weight": weight}
+        self.boosts: dict[str, float] = {}
+        self._text_encoder = text_encoder
+        for phrase in given:
+            boost = given[phrase] if isinstance(given, dict) else None
+            value = weight if boost is None else boost
+            if not is_number(value) or not 0 <= value < 1e6:
+                raise ConfigError(
+                    f"the boost of hotword {phrase!r} must be 0 or more, but is {value}"
+                )
+            self.boosts[self._normalized(phrase)] = float(value)
+
+    def _normalized(self, phrase: str) -> str:
+        text = self._text_encoder.normalize(str(phrase))
+        unknown = self._text_encoder.unknown(text)
+        if text and not unknown:
+            return text
+        reason = f"holds {min(unknown)!r}, which the alphabet lacks" if unknown else "is empty"
+        raise ConfigError(f"hotwords must be phrases of the alphabet, but {phrase!r} {reason}")
+
+    def score(self, text: str) -> float:
+        """Nats for the phrases in a normalised text."""
+        spaced = self._text_encoder.space is not None
+        return sum(
+            boost * _occurrences(phrase, text, spaced=spaced)
+            for phrase, boost in self.boosts.items()
+        )
+
+    def onto(self, fusion: Fusion) -> Fusion:
+        """``fusion`` with these phrases."""
+        if not self.boosts:
+            return fusion
+        states, after, start = _automaton(self.boosts, self._text_encoder)
+        worth = states["boost"] + states["credit"]
+        most = np.zeros(after.shape[1])  # what each token can gain: nothing for those of no phrase
+        for credit, row in zip(states["credit"], after, strict=True):
+            np.maximum(most, worth[row] - credit, out=most)
+        return fusion._replace(
+            has_hot=True,
+            hot=states,
+            hot_after=after,
+            hot_start=start,
+            at_most=fusion.at_most + most,
+        )
 
 
-def occurrences(phrase: str, text: str, *, spaced: bool) -> int:
+def fired(text: str, hotwords: Sequence[str], text_encoder: TextEncoder) -> tuple[str, ...]:
+    """Return those of the normalised ``hotwords`` that occur in ``text``."""
+    spaced = text_encoder.space is not None
+    return tuple(phrase for phrase in hotwords if _occurrences(phrase, text, spaced=spaced))
+
+
+def _occurrences(phrase: str, text: str, *, spaced: bool) -> int:
     """How often the normalised ``phrase`` occurs in ``text``, overlaps included.
 
     Args:
@@ -63,20 +107,14 @@ def occurrences(phrase: str, text: str, *, spaced: bool) -> int:
     return len(re.findall(f"(?={pattern})", f"{border}{text}{border}"))
 
 
-def fired(text: str, hotwords: Sequence[str], text_encoder: TextEncoder) -> tuple[str, ...]:
-    """Those of the normalised ``hotwords`` that occur in ``text``."""
-    spaced = text_encoder.space is not None
-    return tuple(phrase for phrase in hotwords if occurrences(phrase, text, spaced=spaced))
-
-
-def automaton(
+def _automaton(
     boosts: Mapping[str, float], text_encoder: TextEncoder
 ) -> tuple[NDArray[np.void], NDArray[np.int32], int]:
     """States, transitions and the state at the beginning of an utterance.
 
     Args:
         boosts: normalised phrases and their nats.
-        text_encoder: spells them.
+        text_encoder: the alphabet.
 
     Returns:
         (S,) of ``HOT_STATE``; (S, V) int32, the state after each token; the first state.
@@ -102,15 +140,6 @@ def automaton(
     states = np.zeros(len(children), dtype=HOT_STATE)
     states["credit"], states["boost"] = credit, boost
     return states, after, int(after[0, border[0]]) if border else 0
-
-
-def most_gained(states: NDArray[np.void], after: NDArray[np.int32]) -> NDArray[np.float64]:
-    """(V,) nats by which each token can raise a score: nothing for those of no phrase."""
-    worth = states["boost"] + states["credit"]
-    most = np.zeros(after.shape[1])
-    for credit, row in zip(states["credit"], after, strict=True):
-        np.maximum(most, worth[row] - credit, out=most)
-    return most
 
 
 def _transitions(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepspeech2.decoding.kernels.lm import Fusion
+from deepspeech2.decoding.kernels.prefixes import Fusion
 from deepspeech2.decoding.spelling import Spellings, normalized, spellings
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.text import TextEncoder
@@ -44,10 +44,10 @@ class FusedModel:
 
     @property
     def digest(self) -> str:
-        """Tells models and lexicons of other content apart, by all words and some probabilities."""
+        """Distinguishes models and lexicons, by all words and some probabilities."""
         nodes = self.model.nodes
         some = nodes[:: max(1, len(nodes) // _SAMPLED)]
-        found = hashlib.sha256(repr((self.model.counts, self.spellings.n_words)).encode())
+        found = hashlib.sha256(repr((self.model.counts, len(self.spellings.ids))).encode())
         found.update("\n".join(self.spellings.ids).encode())
         found.update(some["log10_probability"].tobytes() + some["log10_backoff"].tobytes())
         return found.hexdigest()[:16]
@@ -55,16 +55,15 @@ class FusedModel:
     def score(self, text: str) -> float:
         """Nats for a text spelled in the alphabet, as the search counts them."""
         words = text.split()
-        ids = [self.spellings.ids.get(word) for word in words]
-        spoken = [self.model.unknown if index is None else index for index in ids]
-        total = sum(self.model.log10_probabilities(spoken))
-        n_unknown = ids.count(None)
-        penalty = -math.inf if self.unknown_score is None else self.unknown_score
-        return (
-            self.weight * math.log(10.0) * total
-            + self.word_score * len(words)
-            + (penalty * n_unknown if n_unknown else 0.0)
-        )
+        n_unknown = sum(word not in self.spellings.ids for word in words)
+        ids = [self.spellings.ids.get(word, self.model.unknown) for word in words]
+        total = self.weight * math.log(10.0) * sum(self.model.log10_probabilities(ids))
+        penalty = self._unknown_score * n_unknown if n_unknown else 0.0
+        return total + self.word_score * len(words) + penalty
+
+    @property
+    def _unknown_score(self) -> float:
+        return -math.inf if self.unknown_score is None else float(self.unknown_score)
 
     def onto(self, fusion: Fusion) -> Fusion:
         """``fusion`` with this model."""
@@ -78,7 +77,7 @@ class FusedModel:
             spellings=self.spellings.nodes,
             weight=weight,
             word_score=float(self.word_score),  # a whole number would be compiled for anew
-            unknown_score=-math.inf if self.unknown_score is None else float(self.unknown_score),
+            unknown_score=self._unknown_score,
             unknown=self.model.unknown,
             end=self.model.end,
             start=self.model.start,
@@ -89,12 +88,12 @@ class FusedModel:
 def load_model(
     path: Path, text_encoder: TextEncoder, lexicon: Path | None, hot: Sequence[str] = ()
 ) -> tuple[NGramModel, Spellings]:
-    """The model of an ARPA file and the words of it, or of the lexicon, that may be recognised.
+    """Load an ARPA file, return the model and the words that may be recognised.
 
     Args:
         path: the ARPA file; a cache is made of it.
         text_encoder: normalises and spells the words.
-        lexicon: one word a line, whatever else stands behind it; None: the model's own words.
+        lexicon: one word a line, whatever follows it there; None: the model's own words.
         hot: spelled words that may be recognised besides.
 
     Raises:
@@ -144,25 +143,25 @@ def _check(
     trie: Spellings,
     text_encoder: TextEncoder,
 ) -> None:
+    """Log how many words can be recognised; raise ConfigError where that is less than half."""
+    n_spelled = len(trie.ids)
     n_words = len(set(lexicon) if lexicon is not None else set(spelled) - _MARKERS)
     source = f"the lexicon for {path.name}" if lexicon is not None else str(path)
-    if trie.n_words < _LEAST_SPELLABLE * n_words:
-        example = next(
-            (word for word in lexicon or spelled if word not in _MARKERS
-             and text_encoder.unknown(word)), ""
-        )  # fmt: skip
+    if n_spelled < _LEAST_SPELLABLE * n_words:
+        words = (word for word in lexicon or spelled if word not in _MARKERS)
+        example = next((word for word in words if text_encoder.unknown(word)), "")
         raise ConfigError(
-            f"{trie.n_words} of the {n_words} words of {source} can be spelled with the alphabet"
+            f"{n_spelled} of the {n_words} words of {source} can be spelled with the alphabet"
             f" {text_encoder.alphabet!r} in {text_encoder.normalize.case} case ({example!r} for"
             " one cannot): choose a model of the same language, or another text_encoder"
         )
-    if lexicon is not None and trie.n_unknown > _LEAST_SPELLABLE * trie.n_words:
+    if lexicon is not None and trie.n_unknown > _LEAST_SPELLABLE * n_spelled:
         raise ConfigError(
-            f"{path} knows only {trie.n_words - trie.n_unknown} of the {trie.n_words} words of"
+            f"{path} knows only {n_spelled - trie.n_unknown} of the {n_spelled} words of"
             " decoder.lexicon: choose a model and a lexicon that belong together"
         )
     _log.info(
         "language model %s: %d words can be recognised, %d of the model or lexicon cannot be"
         " spelled, %d of the lexicon or the hot words are unknown to the model",
-        path.name, trie.n_words, n_words - trie.n_words, trie.n_unknown,
+        path.name, n_spelled, n_words - n_spelled, trie.n_unknown,
     )  # fmt: skip

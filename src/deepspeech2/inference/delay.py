@@ -16,8 +16,8 @@ from torch import Tensor
 from deepspeech2.audio.synthesis_events import SpokenWord
 from deepspeech2.datasets.spoken import SAMPLE_RATE, render, word_times
 from deepspeech2.datasets.spoken.script import Line, script
+from deepspeech2.decoding import Word
 from deepspeech2.decoding.align import align
-from deepspeech2.decoding.words import Word
 from deepspeech2.text import TextEncoder
 
 _SENTENCES = 24  # three of each voice

@@ -4,37 +4,42 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from numpy.typing import NDArray
 
 from deepspeech2.console import announce
-from deepspeech2.decoding.decoder import distinct, make_hypothesis
-from deepspeech2.decoding.kernels.lm import HOT_STATE, SPELLING_NODE, Fusion
-from deepspeech2.decoding.kernels.pruning import compact, emission_frames
+from deepspeech2.decoding.decoder import make_hypothesis, text_of
+from deepspeech2.decoding.kernels.frames import compact, emission_frames
+from deepspeech2.decoding.kernels.prefixes import Fusion, no_fusion
 from deepspeech2.decoding.kernels.search import search
 from deepspeech2.errors import ConfigError
 from deepspeech2.jit import cache_folder
 from deepspeech2.processes import cancelling
+from deepspeech2.settings.values import Count, Positive, settings
 from deepspeech2.text import TextEncoder
-from deepspeech2.text.ngram.kernel import NODE
 from deepspeech2.types import Hypothesis, Padded
 
 _log = logging.getLogger(__name__)
 
+_Probability = Annotated[float, Interval(gt=0, le=1), "a number above 0 and up to 1"]
 
-@dataclass(frozen=True, slots=True)
+
+@settings("decoder")
 class SearchOptions:
     """How wide to search.
 
     Attributes:
         beam_size: prefixes to keep in each frame.
         nbest: hypotheses of different texts to return, at most ``beam_size``.
-        beam_size_token: consider only so many best labels in a frame; None: all.
+        beam_size_token: consider only this many best labels in a frame; None: all.
         beam_threshold: drop prefixes that are worse than the best by more than this many nats;
             None: none.
         blank_threshold: take frames whose blank is more probable than this as certain blanks,
@@ -45,55 +50,25 @@ class SearchOptions:
         ConfigError: an option is out of range.
     """
 
-    beam_size: int = 10
-    nbest: int = 1
-    beam_size_token: int | None = None
-    beam_threshold: float | None = None
-    blank_threshold: float | None = None
-    threads: int | None = None
+    group: ClassVar[str]
+
+    beam_size: Count = 10
+    nbest: Count = 1
+    beam_size_token: Count | None = None
+    beam_threshold: Positive | None = None
+    blank_threshold: _Probability | None = None
+    threads: Count | None = None
+
+    def __post_init__(self) -> None:
+        if self.nbest > self.beam_size:
+            raise ConfigError(
+                f"decoder.nbest must be 1 to beam_size ({self.beam_size}), but is {self.nbest}"
+            )
 
     @property
     def settings(self) -> dict[str, int | float | None]:
         """What a checkpoint keeps: all but the threads, which are the machine's."""
         return {name: value for name, value in asdict(self).items() if name != "threads"}
-
-    def __post_init__(self) -> None:
-        if self.beam_size < 1:
-            raise ConfigError(f"beam_size must be at least 1, but is {self.beam_size}")
-        if not 1 <= self.nbest <= self.beam_size:
-            raise ConfigError(
-                f"nbest must be 1 to beam_size ({self.beam_size}), but is {self.nbest}"
-            )
-        if self.beam_size_token is not None and self.beam_size_token < 1:
-            raise ConfigError(f"beam_size_token must be at least 1, but is {self.beam_size_token}")
-        if self.beam_threshold is not None and not self.beam_threshold > 0:
-            raise ConfigError(f"beam_threshold must be positive, but is {self.beam_threshold}")
-        if self.blank_threshold is not None and not 0 < self.blank_threshold <= 1:
-            raise ConfigError(f"blank_threshold must be in (0, 1], but is {self.blank_threshold}")
-        if self.threads is not None and self.threads < 1:
-            raise ConfigError(f"threads must be at least 1, but is {self.threads}")
-
-
-def no_fusion(n_tokens: int) -> Fusion:
-    """Neither language model nor hot words."""
-    return Fusion(
-        has_lm=False,
-        has_hot=False,
-        lm=np.zeros(1, NODE),
-        spellings=np.zeros(1, SPELLING_NODE),
-        hot=np.zeros(1, HOT_STATE),
-        hot_after=np.zeros((1, 1), np.int32),
-        hot_start=0,
-        letters=np.zeros(n_tokens, np.int32),
-        weight=0.0,
-        word_score=0.0,
-        unknown_score=0.0,
-        space=0,
-        unknown=0,
-        end=0,
-        start=0,
-        at_most=np.zeros(n_tokens),
-    )
 
 
 def search_batch(
@@ -118,11 +93,11 @@ def search_batch(
 
     if threads == 1:
         return [decode(index) for index in range(len(rows))]
-    # the longest first, lest one thread is left alone with it in the end
+    # the longest first, so that no thread is left alone with it in the end
     order = sorted(range(len(rows)), key=lambda index: -lengths[index])
     with cancelling(ThreadPoolExecutor(threads)) as pool:
-        found = dict(zip(order, pool.map(decode, order), strict=True))
-    return [found[index] for index in range(len(rows))]
+        results = dict(zip(order, pool.map(decode, order), strict=True))
+    return [results[index] for index in range(len(rows))]
 
 
 def _decode(
@@ -146,44 +121,48 @@ def _decode(
         1 if options.nbest == 1 else options.beam_size,  # many are the same text
         fusion,
     )
-    rows = zip(scores.tolist(), lengths.tolist(), labels, strict=True)
-    found = ((row[:count].tolist(), (row[:count], score)) for score, count, row in rows)
-    hypotheses = [
-        describe(frames, positions, row, score + skipped, text_encoder)
-        for _, (row, score) in distinct(text_encoder, found, options.nbest)
-    ]
-    return hypotheses or [Hypothesis("", -math.inf)]
+    rows = zip(labels, lengths.tolist(), scores.tolist(), strict=True)
+    beams = ((row[:count], score + skipped) for row, count, score in rows)
+    return describe(frames, positions, beams, options.nbest, text_encoder)
 
 
 def describe(
     frames: NDArray[np.float64],
     positions: NDArray[np.int64],
-    labels: NDArray[np.int64],
-    score: float,
+    beams: Iterable[tuple[NDArray[np.int64], float]],
+    nbest: int,
     text_encoder: TextEncoder,
-) -> Hypothesis:
-    """A hypothesis with the frame of each label on the best path and its posterior there.
+) -> list[Hypothesis]:
+    """The first ``nbest`` hypotheses of different texts, at least one.
+
+    Each has the frames of its labels on the best path, and their posteriors there. Labels that
+    differ in spaces at an end or beside another space are the same text.
 
     Args:
         frames: (T, V) log-probabilities.
-        positions: (T,) the frame of the network's output that each stands for.
-        labels: (L,) without blanks.
-        score: natural logarithm.
-        text_encoder: knows the characters.
+        positions: (T,) which frame of the network's output each is.
+        beams: (L,) labels without blanks, and their score in natural logarithms; best first.
+        nbest: how many.
+        text_encoder: the alphabet.
     """
-    emitted = emission_frames(frames, labels)
-    return make_hypothesis(
-        text_encoder,
-        score,
-        labels.tolist(),
-        positions[emitted].tolist(),
-        frames[emitted, labels].tolist() if len(frames) else [],
-    )
+    result: dict[str, Hypothesis] = {}
+    for labels, score in beams:
+        text = text_of(labels.tolist(), text_encoder)
+        if text in result:
+            continue
+        emitted = emission_frames(frames, labels)
+        confidences = frames[emitted, labels].tolist() if len(frames) else []
+        result[text] = make_hypothesis(
+            text_encoder, score, labels.tolist(), positions[emitted].tolist(), confidences
+        )
+        if len(result) == nbest:
+            break
+    return list(result.values()) or [Hypothesis("", -math.inf)]
 
 
 @cache
 def _compile() -> None:
-    """Compile what is not in Numba's cache, and say so, for it takes a while."""
+    """Compile what is not in Numba's cache, and announce it, because it takes a while."""
     if not list(cache_folder().rglob("search.search-*.nbc")):
         announce(_log, "compiling the beam search for this machine, which is done once")
     frames, _, _ = compact(np.zeros((1, 2), np.float32), 1, 2, math.inf)

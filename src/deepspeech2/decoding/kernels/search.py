@@ -16,18 +16,18 @@ import math
 
 import numpy as np
 
-from deepspeech2.decoding.kernels.lm import begin, extend, finish
-from deepspeech2.decoding.kernels.tree import (
+from deepspeech2.decoding.kernels.prefixes import (
     NONE,
     PARENT,
     SLOT,
     TOKEN,
     TOTAL,
+    begin,
     child_of,
-    depth,
+    extend,
+    finish,
     grow,
     plant,
-    spell,
     with_room,
 )
 from deepspeech2.jit import compiled
@@ -55,7 +55,7 @@ def search(frames, beam_size, beam_threshold, nbest, fusion):
         beam_size: prefixes to keep in each frame, K.
         beam_threshold: drop a prefix that is worse than the best by more than this; inf: none.
         nbest: how many to return.
-        fusion: :class:`deepspeech2.decoding.kernels.lm.Fusion`.
+        fusion: :class:`deepspeech2.decoding.kernels.prefixes.Fusion`.
 
     Returns:
         (N,) scores, best first; (N,) lengths; (N, L) labels, N at most ``nbest``.
@@ -159,11 +159,11 @@ def _extend_all(
                 break  # the beams' scores fall with the slot
             if taken[slot, token] == index:
                 continue  # by a beam, which has this probability already
-            heard = parts[0, slot] if tree[node, TOKEN] == token else parts[2, slot]
-            heard += emission
-            if heard == -np.inf or heard + fused[node, TOTAL] + at_most <= bar:
+            acoustic = parts[0, slot] if tree[node, TOKEN] == token else parts[2, slot]
+            acoustic += emission
+            if acoustic == -np.inf or acoustic + fused[node, TOTAL] + at_most <= bar:
                 continue
-            total = heard
+            total = acoustic
             if fuses:
                 child = child_of(tree, heads, node, token)
                 if child == NONE:
@@ -175,7 +175,7 @@ def _extend_all(
                     continue
             origins[n_candidates, 0] = slot
             origins[n_candidates, 1] = token
-            scores[n_candidates, 0] = heard
+            scores[n_candidates, 0] = acoustic
             scores[n_candidates, 1] = total
             n_order = _insert(order, n_order, scores, n_candidates)
             n_candidates += 1
@@ -213,38 +213,36 @@ def _select(
 
 
 @compiled
-def _results(tree, fused, nodes, heard, n_beams, nbest, fusion):
+def _results(tree, fused, nodes, acoustic, n_beams, nbest, fusion):
     """Finish the sentences, rank them and spell out the best."""
-    finals = np.empty(n_beams)
+    finals = np.empty((n_beams, 2))  # as _insert takes them
+    possible = False
     for slot in range(n_beams):
-        finals[slot] = heard[slot] + finish(fusion, tree, fused, nodes[slot])
-    if n_beams and finals.max() == -np.inf:
+        finals[slot, 1] = acoustic[slot] + finish(fusion, tree, fused, nodes[slot])
+        if finals[slot, 1] > -np.inf:
+            possible = True
+    if not possible:
         # no beam ends in a word of the lexicon: the best that there is
         for slot in range(n_beams):
-            finals[slot] = heard[slot] + fused[nodes[slot], TOTAL]
-    ranked = _best(finals, nbest)
-    lengths = np.zeros(len(ranked), dtype=np.int64)
+            finals[slot, 1] = acoustic[slot] + fused[nodes[slot], TOTAL]
+    ranked = np.empty(min(nbest, n_beams), dtype=np.int32)
+    n_ranked = 0
+    for slot in range(n_beams):
+        n_ranked = _insert(ranked, n_ranked, finals, slot)
+    scores = np.empty(n_ranked)
+    lengths = np.zeros(n_ranked, dtype=np.int64)
     longest = 0
-    for rank in range(len(ranked)):
-        lengths[rank] = depth(tree, nodes[ranked[rank]])
+    for rank in range(n_ranked):
+        scores[rank] = finals[ranked[rank], 1]
+        node = nodes[ranked[rank]]
+        while node > 0:
+            lengths[rank] += 1
+            node = tree[node, PARENT]
         longest = max(longest, lengths[rank])
-    labels = np.zeros((len(ranked), longest), dtype=np.int64)
-    for rank in range(len(ranked)):
-        spell(tree, nodes[ranked[rank]], labels, rank)
-    return finals[ranked], lengths, labels
-
-
-@compiled
-def _best(scores, count):
-    """The places of the ``count`` highest scores, the highest first."""
-    count = min(count, len(scores))
-    order = np.empty(count, dtype=np.int64)
-    for candidate in range(len(scores)):
-        place = min(candidate, count - 1)
-        if candidate >= count and not scores[candidate] > scores[order[place]]:
-            continue
-        while place > 0 and scores[order[place - 1]] < scores[candidate]:
-            order[place] = order[place - 1]
-            place -= 1
-        order[place] = candidate
-    return order
+    labels = np.zeros((n_ranked, longest), dtype=np.int64)
+    for rank in range(n_ranked):
+        node = nodes[ranked[rank]]
+        for index in range(lengths[rank] - 1, -1, -1):
+            labels[rank, index] = tree[node, TOKEN]
+            node = tree[node, PARENT]
+    return scores, lengths, labels

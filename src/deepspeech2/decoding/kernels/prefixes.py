@@ -1,4 +1,9 @@
-"""What a language model and hot words add to the score of a prefix.
+"""The tree of prefixes that one search has met, and what is added to their scores.
+
+A node is a row of two arrays: ``tree`` (N, 8) int32 with the columns below, and ``fused`` (N, 2)
+float64 with what the language model and hot words add to the prefix: what is settled, and that
+with the outlook of the word that has begun. Children are found through ``heads``, a hash table of
+lists that go on in the column ``NEXT``: a prefix may have as many as the alphabet has characters.
 
 A word counts when it is complete. Until then its prefix counts as the best that can still come of
 it: the maximum, over the words that begin so, of their probability after the context at hand
@@ -16,9 +21,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deepspeech2.decoding.kernels.tree import CONTEXT, HOT, NONE, SETTLED, SPELLING, TOTAL
 from deepspeech2.jit import compiled
-from deepspeech2.text.ngram.kernel import ROOT, advance, lower_bound
+from deepspeech2.text.ngram.kernel import NODE, ROOT, advance, lower_bound
+
+PARENT, TOKEN, NEXT, SLOT, CONTEXT, SPELLING, HOT, _COLUMNS = range(8)
+SETTLED, TOTAL = range(2)
+NONE = -1
 
 SPELLING_NODE = np.dtype(
     [
@@ -75,6 +83,103 @@ class Fusion(NamedTuple):
     end: int
     start: int
     at_most: NDArray[np.float64]
+
+
+def no_fusion(n_tokens: int) -> Fusion:
+    """Return a fusion that adds nothing: neither language model nor hot words."""
+    return Fusion(
+        has_lm=False,
+        has_hot=False,
+        lm=np.zeros(1, NODE),
+        spellings=np.zeros(1, SPELLING_NODE),
+        hot=np.zeros(1, HOT_STATE),
+        hot_after=np.zeros((1, 1), np.int32),
+        hot_start=0,
+        letters=np.zeros(n_tokens, np.int32),
+        weight=0.0,
+        word_score=0.0,
+        unknown_score=0.0,
+        space=0,
+        unknown=0,
+        end=0,
+        start=0,
+        at_most=np.zeros(n_tokens),
+    )
+
+
+@compiled
+def plant(capacity):
+    """Arrays of a tree with its root, the empty prefix."""
+    tree = np.empty((capacity, _COLUMNS), dtype=np.int32)
+    fused = np.empty((capacity, 2), dtype=np.float64)
+    tree[0, PARENT] = tree[0, NEXT] = tree[0, SLOT] = NONE
+    tree[0, TOKEN] = 0
+    return tree, fused, _heads(capacity)
+
+
+@compiled
+def _heads(capacity):
+    """An empty hash table for so many nodes; its length is a power of two."""
+    length = 1
+    while length < capacity:
+        length <<= 1
+    return np.full(length, NONE, dtype=np.int32)
+
+
+@compiled
+def with_room(tree, fused, heads, n_nodes, n_more):
+    """The same arrays, or larger copies of them that take ``n_more`` nodes."""
+    if n_nodes + n_more <= len(tree):
+        return tree, fused, heads
+    capacity = 2 * (n_nodes + n_more)
+    larger = np.empty((capacity, tree.shape[1]), dtype=np.int32)
+    heavier = np.empty((capacity, fused.shape[1]), dtype=np.float64)
+    for node in range(n_nodes):  # loops compile much faster than assignments of slices
+        for column in range(tree.shape[1]):
+            larger[node, column] = tree[node, column]
+        for column in range(fused.shape[1]):
+            heavier[node, column] = fused[node, column]
+    heads = _heads(n_nodes + n_more)
+    for node in range(1, n_nodes):
+        _enter(larger, heads, node)
+    return larger, heavier, heads
+
+
+@compiled
+def _place(heads, node, token):
+    """Where the list with ``node``'s child by ``token`` begins: beside its other children's."""
+    return (np.int64(node) * 0x1E3779B1 + token) & (len(heads) - 1)
+
+
+@compiled
+def _enter(tree, heads, child):
+    place = _place(heads, tree[child, PARENT], tree[child, TOKEN])
+    tree[child, NEXT] = heads[place]
+    heads[place] = child
+
+
+@compiled
+def child_of(tree, heads, node, token):
+    """The node of the prefix that ``token`` extends ``node`` to; NONE if it was never met."""
+    child = heads[_place(heads, node, token)]
+    while child != NONE and (tree[child, PARENT] != node or tree[child, TOKEN] != token):
+        child = tree[child, NEXT]
+    return child
+
+
+@compiled
+def grow(tree, fused, heads, n_nodes, node, token):
+    """Add that node, as number ``n_nodes``; it adds no score yet."""
+    tree[n_nodes, PARENT] = node
+    tree[n_nodes, TOKEN] = token
+    tree[n_nodes, SLOT] = NONE
+    tree[n_nodes, CONTEXT] = tree[node, CONTEXT]
+    tree[n_nodes, SPELLING] = tree[node, SPELLING]
+    tree[n_nodes, HOT] = tree[node, HOT]
+    fused[n_nodes, SETTLED] = fused[node, SETTLED]
+    fused[n_nodes, TOTAL] = fused[node, TOTAL]
+    _enter(tree, heads, n_nodes)
+    return n_nodes
 
 
 @compiled

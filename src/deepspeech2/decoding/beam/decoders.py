@@ -1,18 +1,21 @@
-"""The prefix beam search with a language model of words."""
+"""The prefix beam search as a decoder, without and with a language model of words."""
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from deepspeech2.decoding.beam.cpu import SearchOptions, search_batch
-from deepspeech2.decoding.beam.fusion import Hot, fuse
+from deepspeech2.decoding.beam.gpu import search_on_device
 from deepspeech2.decoding.decoder import check_tokens
-from deepspeech2.decoding.hotwords import Hotwords
+from deepspeech2.decoding.hotwords import HotPhrases, Hotwords
+from deepspeech2.decoding.kernels.prefixes import Fusion, no_fusion
 from deepspeech2.decoding.language_model import FusedModel, load_model
 from deepspeech2.decoding.prior import TokenPrior
 from deepspeech2.errors import ConfigError
@@ -20,6 +23,87 @@ from deepspeech2.paths import resolve
 from deepspeech2.text import TextEncoder
 from deepspeech2.text.ngram.official import locate
 from deepspeech2.types import Hypothesis, Padded
+
+_ROUNDING = 1e-6  # nats, of scores below a billion
+
+
+class BeamSearchDecoder:
+    """CTC prefix beam search: sums over all alignments of a transcript.
+
+    An utterance gets the same hypotheses alone and in a batch. The score is the log-probability
+    of the labels, summed over the alignments that stayed in the beam, and the boosts of hot
+    words. A label is emitted in the first frame of its run on the best path.
+
+    Emissions on a CUDA device are searched there, all utterances and beams at once; with hot
+    words, and those on the CPU, in machine code on the CPU.
+
+    Args:
+        text_encoder: the alphabet.
+        beam_size, nbest, beam_size_token, beam_threshold, blank_threshold, threads: see
+            :class:`deepspeech2.decoding.beam.cpu.SearchOptions`.
+        hotwords: phrases that get a boost, or phrases with boosts of their own.
+        hotword_weight: nats for each hot phrase.
+
+    Raises:
+        ConfigError: an option is out of range.
+    """
+
+    name = "BeamSearch"
+
+    def __init__(
+        self,
+        text_encoder: TextEncoder,
+        *,
+        beam_size: int = 10,
+        nbest: int = 1,
+        beam_size_token: int | None = None,
+        beam_threshold: float | None = None,
+        blank_threshold: float | None = None,
+        threads: int | None = None,
+        hotwords: Hotwords = None,
+        hotword_weight: float = 10.0,
+    ) -> None:
+        self.text_encoder = text_encoder
+        self.options = SearchOptions(
+            beam_size=beam_size,
+            nbest=nbest,
+            beam_size_token=beam_size_token,
+            beam_threshold=beam_threshold,
+            blank_threshold=blank_threshold,
+            threads=threads,
+        )
+        self._hot = HotPhrases(hotwords, hotword_weight, text_encoder)
+        self._fusion = _fuse(text_encoder, self._hot)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {**self.options.settings, **self._hot.settings}
+
+    @property
+    def hotwords(self) -> tuple[str, ...]:
+        """The hot phrases, normalised."""
+        return tuple(self._hot.boosts)
+
+    def acoustic(self, log_probs: Padded) -> Padded:
+        return log_probs
+
+    def knows(self, word: str) -> bool:
+        return not self.text_encoder.unknown(word)
+
+    def language_score(self, text: str) -> float:
+        return self._hot.score(text)
+
+    @torch.inference_mode()
+    def __call__(self, log_probs: Padded) -> list[list[Hypothesis]]:
+        """Up to ``nbest`` hypotheses for each utterance of (B, T, V), best first.
+
+        Raises:
+            ValueError: V is not the number of tokens.
+        """
+        check_tokens(log_probs, self.text_encoder)
+        if log_probs.data.is_cuda and not self._fusion.has_hot:
+            return search_on_device(log_probs, self.options, self.text_encoder)
+        return search_batch(log_probs, self.options, self._fusion, self.text_encoder)
 
 
 class LanguageModelDecoder:
@@ -83,10 +167,15 @@ class LanguageModelDecoder:
             raise ConfigError(f"lm_weight must be 0 or more, but is {lm_weight}")
         self.text_encoder = text_encoder
         self.options = SearchOptions(
-            beam_size, nbest, beam_size_token, beam_threshold, blank_threshold, threads
+            beam_size=beam_size,
+            nbest=nbest,
+            beam_size_token=beam_size_token,
+            beam_threshold=beam_threshold,
+            blank_threshold=blank_threshold,
+            threads=threads,
         )
         self.prior = TokenPrior(prior, prior_weight, text_encoder.n_tokens)
-        self._hot = Hot(hotwords, hotword_weight, text_encoder)
+        self._hot = HotPhrases(hotwords, hotword_weight, text_encoder)
         self._files = {"lm": str(lm), "lexicon": lexicon}
         model, spellings = load_model(
             locate(lm),
@@ -95,7 +184,7 @@ class LanguageModelDecoder:
             hot=[text_encoder.spelled(w) for phrase in self._hot.boosts for w in phrase.split()],
         )
         self.fused = FusedModel(model, spellings, lm_weight, word_score, unknown_score)
-        self._fusion = fuse(text_encoder, self._hot, self.fused)
+        self._fusion = _fuse(text_encoder, self._hot, self.fused)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -132,12 +221,12 @@ class LanguageModelDecoder:
         other.fused = replace(
             self.fused, weight=lm_weight, word_score=word_score, unknown_score=unknown_score
         )
-        other._fusion = fuse(self.text_encoder, self._hot, other.fused)
+        other._fusion = _fuse(self.text_encoder, self._hot, other.fused)
         return other
 
     def knows(self, word: str) -> bool:
         """Whether the word is one of the lexicon, or of the model."""
-        return word in self.fused.spellings
+        return word in self.fused.spellings.ids
 
     def with_prior(self, probabilities: Sequence[float]) -> LanguageModelDecoder:
         """A decoder with another prior that shares this one's model and weights."""
@@ -160,5 +249,19 @@ class LanguageModelDecoder:
             ValueError: V is not the number of tokens.
         """
         check_tokens(log_probs, self.text_encoder)
-        heard = self.acoustic(log_probs)
-        return search_batch(heard, self.options, self._fusion, self.text_encoder)
+        emissions = self.acoustic(log_probs)
+        return search_batch(emissions, self.options, self._fusion, self.text_encoder)
+
+
+def _fuse(text_encoder: TextEncoder, hot: HotPhrases, model: FusedModel | None = None) -> Fusion:
+    """What language model and hot phrases add to the scores of prefixes."""
+    fusion = no_fusion(text_encoder.n_tokens)._replace(
+        letters=np.array([0, *map(ord, text_encoder.alphabet)], dtype=np.int32),
+        space=text_encoder.space or 0,
+    )
+    if model is not None:
+        fusion = model.onto(fusion)
+    fusion = hot.onto(fusion)
+    # sums of the same numbers in another order may be larger by a rounding
+    at_most = np.where(fusion.at_most > 0, fusion.at_most + _ROUNDING, fusion.at_most)
+    return fusion._replace(at_most=np.where(np.isfinite(at_most), at_most, math.inf))
