@@ -30,7 +30,7 @@ from deepspeech2.decoding import GreedyDecoder, words
 from deepspeech2.inference import Recognizer
 from deepspeech2.inference.long import MAX_SEGMENT, decoded, long_emissions
 from deepspeech2.metrics import CorpusScore
-from deepspeech2.metrics.alignment import align
+from deepspeech2.metrics.edits import align
 from deepspeech2.types import Hypothesis, Padded, Utterance
 
 RATE = 16000

@@ -14,9 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepspeech2.metrics.alignment import align
 from deepspeech2.metrics.analysis import analyse, total
-from deepspeech2.metrics.edits import word_edits
+from deepspeech2.metrics.edits import align, word_edits
 from deepspeech2.metrics.predictions import Entry, Predictions, read_objects
 
 SCLITE = shutil.which("sclite") or shutil.which("sctk")

@@ -17,7 +17,7 @@ from deepspeech2.metrics.predictions import (
     read_objects,
 )
 from deepspeech2.metrics.report import with_fields
-from deepspeech2.metrics.tables import read_apart, read_table
+from deepspeech2.metrics.tabular import read_apart, read_table
 from tests.datasets.test_manifest import lines_run
 
 PAIRS = [("the cat", "the cat"), ("a dog ran", "a dog"), ("café au lait", "cafe au lait")]

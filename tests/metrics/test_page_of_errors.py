@@ -15,12 +15,11 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from deepspeech2.errors import ConfigError
-from deepspeech2.metrics.alignment import align_both
-from deepspeech2.metrics.html import Heard, as_html, write_html
+from deepspeech2.metrics.calibration import judged, reliability
+from deepspeech2.metrics.edits import align_both
+from deepspeech2.metrics.html import Recordings, as_html, spectrogram, write_html
 from deepspeech2.metrics.predictions import Entry, Predictions
-from deepspeech2.metrics.reliability import judged, reliability
 from deepspeech2.metrics.report import Report, Wanted, report
-from deepspeech2.metrics.sound import spectrogram
 from tests.browser import Browser, chromium, complaints, needs_browser
 
 RATE = 16000
@@ -62,7 +61,7 @@ def embedded(page: str) -> dict[str, object]:
 
 
 def test_all_that_is_known_is_in_the_page(found: Report) -> None:
-    content = embedded(as_html(found, "mine", Heard(2)))
+    content = embedded(as_html(found, "mine", Recordings(2)))
     assert content["title"] == "mine"
     rows = {row["id"]: row for row in content["rows"]}
     assert rows["u1"]["steps"] == [
@@ -122,11 +121,11 @@ def test_words_that_either_system_puts_in_share_their_place() -> None:
 
 
 def test_chosen_utterances_are_heard(found: Report) -> None:
-    content = embedded(as_html(found, "mine", Heard(names=["u0", "u3"])))
+    content = embedded(as_html(found, "mine", Recordings(names=["u0", "u3"])))
     # u3's recording is gone
     assert [row["id"] for row in content["rows"] if "sound" in row] == ["u0"]
     with pytest.raises(ConfigError, match="--audio names no utterance: u7, u8"):
-        as_html(found, "mine", Heard(names=["u8", "u0", "u7"]))
+        as_html(found, "mine", Recordings(names=["u8", "u0", "u7"]))
 
 
 def test_recordings_beside_the_predictions(tmp_path: Path) -> None:
@@ -134,7 +133,7 @@ def test_recordings_beside_the_predictions(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "clips" / "a.wav", np.zeros(4 * RATE), RATE)
     fields = {"audio_path": "clips/a.wav", "offset": "1.5", "duration": "2"}
     made = report(Predictions([Entry("a", "one", "two", fields)]), str, Wanted())
-    (row,) = embedded(as_html(made, "mine", Heard(1, (), [Path("absent"), tmp_path])))["rows"]
+    (row,) = embedded(as_html(made, "mine", Recordings(1, (), [Path("absent"), tmp_path])))["rows"]
     samples, rate = soundfile.read(io.BytesIO(base64.b64decode(row["sound"]["audio"])))
     assert len(samples) / rate == pytest.approx(2.0, abs=0.05)
 
@@ -177,7 +176,7 @@ def test_nothing_is_known_without_confidences() -> None:
 @pytest.fixture(scope="module")
 def browser(found: Report, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     path = tmp_path_factory.mktemp("page") / "page.html"
-    write_html(found, str(path), "mine", Heard(3))
+    write_html(found, str(path), "mine", Recordings(3))
     with chromium("--autoplay-policy=no-user-gesture-required") as opened:
         opened.get(path.as_uri())
         yield opened

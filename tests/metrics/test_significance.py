@@ -10,11 +10,11 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepspeech2.metrics import significance
-from deepspeech2.metrics.analysis import Row, bootstrap
-from deepspeech2.metrics.comparison import compare
+from deepspeech2.metrics import comparison
+from deepspeech2.metrics.analysis import Row
+from deepspeech2.metrics.comparison import compare, paired_test
 from deepspeech2.metrics.edits import EditCounts
-from deepspeech2.metrics.significance import paired_test
+from deepspeech2.metrics.interval import bootstrap
 
 COUNTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=9)
 
@@ -52,7 +52,7 @@ def test_tosses_that_are_drawn_are_near(monkeypatch: pytest.MonkeyPatch) -> None
     draw = np.random.default_rng(1)
     first, second = draw.poisson(2.0, 500), draw.poisson(2.2, 500)
     exact = paired_test(first, second)
-    monkeypatch.setattr(significance, "_EXACT", 0)
+    monkeypatch.setattr(comparison, "_EXACT", 0)
     drawn = paired_test(first, second)
     assert exact.exact
     assert not drawn.exact
@@ -125,7 +125,7 @@ def test_no_p_value_is_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     assert exact.p_value > 0
     assert exact.shown == "< 1e-300"
     assert paired_test(first[:22], second[:22]).shown == "= 4.77e-07"
-    monkeypatch.setattr(significance, "_EXACT", 0)
+    monkeypatch.setattr(comparison, "_EXACT", 0)
     drawn = paired_test(first, second)
     assert not drawn.exact
     assert 0 < drawn.p_value < 1e-5

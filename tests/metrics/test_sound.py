@@ -13,7 +13,7 @@ import soundfile
 
 from deepspeech2.metrics.analysis import Row
 from deepspeech2.metrics.edits import EditCounts
-from deepspeech2.metrics.sound import sound
+from deepspeech2.metrics.html import sound
 from tests.audio.recordings import KINDS, Kind, write
 
 RATE = 16000

@@ -1,4 +1,4 @@
-"""Scoring of transcripts, from the command line."""
+"""Score transcripts from the command line."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from deepspeech2.metrics.predictions import Predictions
 from deepspeech2.paths import ROOT, typed
 from deepspeech2.text.normalization import Normalizer
 
-_HEARD = ["20"]
-_NAMED = 20  # characters that normalisation took out
+_AUDIO = ["20"]  # utterances whose sound is in the page, unless others are asked for
+_DROPPED = 20  # characters removed by normalisation that are printed
 
 
 def main(description: str | None = None, arguments: Sequence[str] | None = None) -> int:
-    """Read, score, print: the exit status, 2 if something cannot be read."""
+    """Read, score, print; return the exit status, 2 if something cannot be read."""
     options = _parser(description).parse_args(arguments)
-    gc.disable()  # what is read is kept to the end: looking for garbage is a seventh of the time
+    gc.disable()  # all that is read stays to the end: collecting takes a seventh of the time
     return run_command(lambda: _print(options))
 
 
@@ -38,35 +38,35 @@ def _print(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> report.Report:
-    """All that was asked for; the page is written."""
+    """Read and score what the options name, and write the page."""
     normalize = normalizer(options.normalizer)
     predictions = report.read(options.dir_path, options.pred_dir, options.gt_dir)
     if options.manifest:
         predictions = report.with_fields(predictions, options.manifest)
     if isinstance(normalize, Normalizer):
         dropped = normalize.dropped(text for pair in predictions.pairs for text in pair)
-        named = ", ".join(f"{mark!r} {count}" for mark, count in dropped.most_common(_NAMED))
+        named = ", ".join(f"{mark!r} {count}" for mark, count in dropped.most_common(_DROPPED))
         if named:
             print(f"not compared: {one_line(named)}", file=sys.stderr)
     wanted = report.Wanted(options.worst, options.confusions, options.by)
     found = report.report(predictions, normalize, wanted, _other(options))
     if options.html:
-        from deepspeech2.metrics.html import Heard, write_html  # soundfile is slow to load
+        from deepspeech2.metrics.html import Recordings, write_html  # soundfile is slow to load
 
         title = options.dir_path or options.pred_dir
         beside = [typed(path).parent for path in (title, options.manifest) if path]
         folders = [Path(), ROOT, *beside]
-        heard = Heard(0, options.audio, folders)
+        recordings = Recordings(0, options.audio, folders)
         if len(options.audio) == 1 and options.audio[0].isdecimal():
-            heard = Heard(int(options.audio[0]), (), folders)
-        write_html(found, options.html, title, heard, options.compare or "")
+            recordings = Recordings(int(options.audio[0]), (), folders)
+        write_html(found, options.html, title, recordings, options.compare or "")
         place = one_line(str(Path(options.html).absolute()))
         print(f"the page of errors is {place}", file=sys.stderr)  # standard output may be JSON
     return found
 
 
 def _other(options: argparse.Namespace) -> Predictions | None:
-    """What is compared with, in the form of the first."""
+    """Read what is compared with, in the form of the first."""
     if not options.compare:
         return None
     if options.gt_dir:
@@ -108,7 +108,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--audio",
         nargs="+",
-        default=_HEARD,
+        default=_AUDIO,
         metavar="N",
         help="whose sound is in the page: so many of the worst, or ids (default: 20)",
     )

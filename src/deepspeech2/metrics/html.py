@@ -1,30 +1,50 @@
-"""A report as one page that needs no server and nothing from elsewhere."""
+"""A report as one page that needs no server and nothing from elsewhere.
+
+Recordings are in it as Ogg Vorbis, which every browser plays, with their spectrograms.
+"""
 
 from __future__ import annotations
 
+import base64
+import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from deepspeech2.errors import ConfigError
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from deepspeech2.audio.blocks import blocks
+from deepspeech2.audio.source import opened
+from deepspeech2.errors import AudioError, ConfigError
 from deepspeech2.escaping import visible
 from deepspeech2.files import write_whole
-from deepspeech2.metrics.alignment import align, align_both
 from deepspeech2.metrics.analysis import Row, number
-from deepspeech2.metrics.outputs import as_json, told
+from deepspeech2.metrics.edits import align, align_both
+from deepspeech2.metrics.outputs import as_json, origin_line
 from deepspeech2.metrics.report import Report
-from deepspeech2.metrics.sound import sound
 from deepspeech2.paths import ROOT
 
+Samples = NDArray[np.float32]
+
 _TEMPLATE = Path(__file__).parent / "page.html"
+_RATE = 16000  # Hz at most, as the networks; the page is half as large as with 32000
+_AT_ONCE = 2**16  # samples: libsndfile's Vorbis writer puts on the stack what it is given at once
+_ROWS, _COLUMNS = 48, 500  # of a spectrogram, at most
+_WINDOW, _STEP = 0.025, 0.010  # seconds
+_RANGE = 10.0  # natural logarithms of power below the loudest that are shown
+_EMPHASIS = 0.97  # of what is subtracted of the sample before: speech is weak at high frequencies
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """Which recordings a page brings.
+class Recordings:
+    """Which recordings a page includes.
 
     Attributes:
         count: of the worst utterances, where no ``names`` are given.
@@ -37,16 +57,18 @@ class Heard:
     folders: Sequence[Path] = (Path(), ROOT)
 
 
-def as_html(found: Report, title: str, heard: Heard | None = None, other: str = "") -> str:
-    """The whole page.
+def as_html(
+    found: Report, title: str, recordings: Recordings | None = None, other: str = ""
+) -> str:
+    """Return the whole page.
 
     Args:
-        other: what the predictions are called that were compared with.
+        other: the name of the predictions that were compared with.
 
     Raises:
-        ConfigError: an utterance that shall be heard is not there.
+        ConfigError: ``recordings`` names an utterance that does not exist.
     """
-    chosen = _with_audio(found.rows, heard or Heard())
+    chosen = _with_audio(found.rows, recordings or Recordings())
     content = {
         "title": title,
         "summary": json.loads(as_json(found)),
@@ -55,10 +77,10 @@ def as_html(found: Report, title: str, heard: Heard | None = None, other: str = 
         ],
         "reliability": found.reliability,
     }
-    content["systems"] = [f"predictions {line}"] if (line := told(found.origin)) else []
+    content["systems"] = [f"predictions {line}"] if (line := origin_line(found.origin)) else []
     if found.comparison is not None and found.other_origin is not None:
         content["systems"] = [
-            ", ".join(filter(None, (f"{letter}: {name}", told(origin))))
+            ", ".join(filter(None, (f"{letter}: {name}", origin_line(origin))))
             for letter, name, origin in (
                 ("A", title, found.origin),
                 ("B", other, found.other_origin),
@@ -66,13 +88,13 @@ def as_html(found: Report, title: str, heard: Heard | None = None, other: str = 
         ]
         content["p"] = found.comparison.test.shown
     data = json.dumps(_shown(content), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    # neither "</script>" nor "<!--" in a transcript may mean anything to the page that holds it
+    # neither "</script>" nor "<!--" in a transcript may mean anything to the page
     data = data.replace("<", "\\u003c")
     return _TEMPLATE.read_text(encoding="utf-8").replace("/*DATA*/null", data)
 
 
 def _shown(content: Any) -> Any:
-    """``content`` whose texts show control characters, and what turns the direction of a line."""
+    """Escape control characters, and those that turn the direction of a line, in all texts."""
     if isinstance(content, dict):
         return {_shown(key): _shown(value) for key, value in content.items()}
     if isinstance(content, list):
@@ -81,40 +103,40 @@ def _shown(content: Any) -> Any:
 
 
 def write_html(
-    found: Report, file: str, title: str, heard: Heard | None = None, other: str = ""
+    found: Report, file: str, title: str, recordings: Recordings | None = None, other: str = ""
 ) -> None:
     """Write the page to ``file``; see :func:`as_html`.
 
     Raises:
         ConfigError: it cannot be written, or :func:`as_html`'s.
     """
-    page = as_html(found, title, heard, other)
+    page = as_html(found, title, recordings, other)
     try:
         write_whole(Path(file), page)
     except OSError as error:
         raise ConfigError(f"--html {file} cannot be written: {error.strerror}") from error
 
 
-def _with_audio(rows: Sequence[Row], heard: Heard) -> dict[str, dict[str, Any]]:
-    """Recordings, where there are any, of the utterances that were named or else of the worst."""
+def _with_audio(rows: Sequence[Row], wanted: Recordings) -> dict[str, dict[str, Any]]:
+    """Recordings, as far as they exist, of the utterances that were named or else of the worst."""
     order = sorted(rows, key=lambda row: (-row.words.errors, row.name))
-    if heard.names:
-        names = set(heard.names)
+    if wanted.names:
+        names = set(wanted.names)
         unknown = names.difference(row.name for row in rows)
         if unknown:
             raise ConfigError(f"--audio names no utterance: {', '.join(sorted(unknown))}")
         order = [row for row in order if row.name in names]
-    sounds = ((row.name, sound(row, heard.folders)) for row in order)
-    existing = ((name, found) for name, found in sounds if found is not None)
-    return dict(islice(existing, None if heard.names else heard.count))
+    sounds = ((row.name, sound(row, wanted.folders)) for row in order)
+    existing = ((name, each) for name, each in sounds if each is not None)
+    return dict(islice(existing, None if wanted.names else wanted.count))
 
 
 def _row(row: Row, sound: dict[str, Any] | None, other: Row | None) -> dict[str, Any]:
-    """What the page knows of an utterance, and what the other system made of it."""
-    said, heard = row.reference.split(), row.hypothesis.split()
-    steps: list[Any] = [[step.reference, step.hypothesis] for step in align(said, heard)]
+    """The data of an utterance, with the other system's transcript."""
+    reference, hypothesis = row.reference.split(), row.hypothesis.split()
+    steps: list[Any] = [[step.reference, step.hypothesis] for step in align(reference, hypothesis)]
     if other is not None:
-        steps = align_both(said, heard, other.hypothesis.split())
+        steps = align_both(reference, hypothesis, other.hypothesis.split())
     speaker = row.fields.get("speaker")
     given = {
         "id": row.name,
@@ -135,6 +157,88 @@ def _row(row: Row, sound: dict[str, Any] | None, other: Row | None) -> dict[str,
 
 
 def _nbest(given: object) -> list[list[Any]]:
-    """(text, score) of each, as our own predictions have them; those of others are not known."""
+    """(text, score) of each, as our own predictions have them."""
     items = [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
     return [[str(each.get("pred_text") or ""), number(each.get("score"))] for each in items]
+
+
+def sound(row: Row, folders: Sequence[Path]) -> dict[str, Any] | None:
+    """Return the sound of an utterance as Ogg Vorbis, with its spectrogram, or None if absent.
+
+    Of a recording whose ``channel`` is given only that one.
+
+    Args:
+        folders: from which a relative path of the recording may count.
+    """
+    name = row.fields.get("audio_path")
+    if not isinstance(name, str):
+        return None
+    path = next((folder / name for folder in folders if (folder / name).is_file()), None)
+    rate = None if path is None else _rate(path)
+    if path is None or rate is None:
+        return None
+    fields = {key: number(row.fields.get(key)) for key in ("offset", "duration", "channel")}
+    channel = int(fields["channel"] or 0)
+    pieces: list[Samples] = []
+    with suppress(AudioError, ConfigError, OSError):  # what precedes the fault is played
+        for piece in blocks(
+            path,
+            sample_rate=rate,
+            offset=fields["offset"] or 0.0,
+            duration=fields["duration"] or None,
+            channel=channel if channel > 0 else None,
+        ):
+            pieces.append(piece)
+    if not pieces:
+        return None
+    samples = np.concatenate(pieces)
+    audio = base64.b64encode(_vorbis(samples, rate)).decode("ascii")
+    return {"audio": audio, **spectrogram(samples, rate)}
+
+
+@lru_cache(maxsize=4096)
+def _rate(path: Path) -> int | None:
+    """The rate of a recording in the page, in Hz; None if nothing of it can be read."""
+    try:
+        with opened(path) as source:
+            return min(_RATE, int(source.file.samplerate))
+    except (AudioError, OSError):
+        return None
+
+
+def _vorbis(samples: Samples, rate: int) -> bytes:
+    """Samples (S,) as Ogg Vorbis."""
+    encoded = io.BytesIO()
+    with soundfile.SoundFile(
+        encoded, "w", rate, 1, format="OGG", subtype="VORBIS", compression_level=0.8
+    ) as file:
+        for start in range(0, len(samples), _AT_ONCE):
+            file.write(samples[start : start + _AT_ONCE])
+    return encoded.getvalue()
+
+
+def spectrogram(samples: Samples, rate: int) -> dict[str, Any]:
+    """Return the log power of (S,) samples in bytes, by columns, low frequencies first."""
+    size, step = max(2, round(_WINDOW * rate)), max(1, round(_STEP * rate))
+    emphasised = np.append(samples[:1], samples[1:] - np.float32(_EMPHASIS) * samples[:-1])
+    padded = np.pad(emphasised, (size // 2, size - size // 2))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::step]
+    together = -(-len(frames) // _COLUMNS)
+    pooled = np.array(list(_columns(frames, together)))
+    levels = np.log(pooled + 1e-10)
+    values = 255 * np.clip(1 + (levels - levels.max()) / _RANGE, 0, 1)
+    return {
+        "width": len(values),
+        "height": values.shape[1],
+        "picture": base64.b64encode(values.astype(np.uint8).tobytes()).decode("ascii"),
+    }
+
+
+def _columns(frames: Samples, together: int) -> Iterator[NDArray[np.float64]]:
+    """Power (F,) of ``together`` frames each: hours of sound need no more memory than these."""
+    size = frames.shape[1]
+    n_bins = size // 2 + 1
+    places = np.linspace(1, n_bins, min(_ROWS, n_bins - 1) + 1).astype(int)[:-1]
+    for start in range(0, len(frames), together):
+        power = np.abs(np.fft.rfft(frames[start : start + together] * np.hanning(size))) ** 2
+        yield np.add.reduceat(power, places, axis=1).sum(axis=0)

@@ -5,32 +5,29 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from deepspeech2.escaping import fenced, markdown_cell, one_line, sheet_cell
-from deepspeech2.metrics.alignment import align, side_by_side
-from deepspeech2.metrics.analysis import Confusions, Row, Slice
+from deepspeech2.metrics.analysis import Row, Slice
 from deepspeech2.metrics.comparison import Comparison
-from deepspeech2.metrics.edits import EditCounts
+from deepspeech2.metrics.edits import EditCounts, align, side_by_side
 from deepspeech2.metrics.interval import Interval
 from deepspeech2.metrics.report import Origin, Report
 from deepspeech2.tables import markdown_table, text_table
 
-_DIGEST = 12  # letters of a SHA-256 that people read
-
+_DIGEST = 12  # letters of a SHA-256 that are shown
 _Table = tuple[list[str], list[list[str]]]  # header and rows
 
 
 def as_text(found: Report) -> str:
-    """What was asked for, and the rates as the last two lines; rates in percent."""
+    """Return what was asked for, and the rates in percent as the last two lines."""
     score = found.score
     tables = [f"{title}\n{text_table(*table)}" for title, table in _tables(found)]
     parts = [*([_worst(found.worst)] if found.worst else []), *tables]
     lines = [
-        *_made(found),
+        *_origins(found),
         f"Utterances: {score.utterances}",
         f"Mean over utterances: WER {100 * score.mean_utterance_wer:.2f} %, "
         f"CER {100 * score.mean_utterance_cer:.2f} %",
@@ -39,17 +36,14 @@ def as_text(found: Report) -> str:
     if found.by_speaker is not None:
         interval = _bounds(found.by_speaker)
         lines.append(f"95 % interval over {found.n_speakers} speakers: WER {interval}")
-    if found.comparison is not None:
-        lines.append(_compared(found.comparison))
-    if found.reliability is not None:
-        lines.append(_calibrated(found.reliability))
+    lines += _further(found)
     lines.append(_rate("WER", score.words, "words"))
     lines.append(_rate("CER", score.characters, "characters"))
     return "\n\n".join([*parts, "\n".join(lines)])
 
 
 def as_markdown(found: Report) -> str:
-    """Tables to paste into a document."""
+    """Return Markdown tables to paste into a document."""
     score = found.score
     header = ["", "rate", "95 % interval", "substitutions", "deletions", "insertions", "of"]
     rows = [
@@ -66,20 +60,17 @@ def as_markdown(found: Report) -> str:
     if found.by_speaker is not None:
         interval = _bounds(found.by_speaker)
         lines.append(f"95 % interval of the WER over {found.n_speakers} speakers: {interval}")
-    if found.comparison is not None:
-        lines.append(_compared(found.comparison))
-    if found.reliability is not None:
-        lines.append(_calibrated(found.reliability))
-    made = [markdown_cell(line) for line in _made(found)]
+    lines += _further(found)
+    origins = [markdown_cell(line) for line in _origins(found)]
     tables = [f"### {title}\n\n{markdown_table(*table)}" for title, table in _tables(found)]
-    parts = [*made, markdown_table(header, rows), "\n\n".join(lines), *tables]
+    parts = [*origins, markdown_table(header, rows), *lines, *tables]
     if found.worst:
         parts.append(f"### Worst utterances\n\n{fenced(_worst(found.worst))}")
     return "\n\n".join(parts)
 
 
 def as_csv(found: Report) -> str:
-    """A row for each utterance, with a header."""
+    """Return a row for each utterance, with a header."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = ["id", "wer", "cer", "substitutions", "deletions", "insertions", "reference_words"]
@@ -100,7 +91,7 @@ def as_csv(found: Report) -> str:
 
 
 def as_json(found: Report) -> str:
-    """One JSON object; rates are fractions, edits are those of words."""
+    """Return one JSON object; rates are fractions, edits are those of words."""
     words = found.score.words
     content: dict[str, Any] = {
         "wer": found.score.wer,
@@ -117,7 +108,7 @@ def as_json(found: Report) -> str:
         "mean_utterance_cer": found.score.mean_utterance_cer,
         "skipped": found.skipped,
         "missing": found.missing,
-        "remarks": _given(found.remarks),
+        "remarks": _not_empty(found.remarks),
         **asdict(found.origin),
     }
     if found.by_speaker is not None:
@@ -128,23 +119,22 @@ def as_json(found: Report) -> str:
         content["reliability"] = found.reliability["bins"]
     if found.worst:
         content["worst"] = [_utterance(row) for row in found.worst]
-    for name, asked in (("words", found.words), ("characters", found.characters)):
-        if asked is not None:
-            content.setdefault("confusions", {})[name] = _frequent(asked, found.wanted.confusions)
+    if found.confusions:
+        content["confusions"] = found.confusions
     if found.slices:
         content["slices"] = {
             name: [_slice(each) for each in parts] for name, parts in found.slices.items()
         }
     if found.comparison is not None:
         content["comparison"] = _comparison(found.comparison)
-        content["comparison"]["remarks"] = _given(found.other_remarks)
+        content["comparison"]["remarks"] = _not_empty(found.other_remarks)
         if found.other_origin is not None:
             content["comparison"]["second"] = asdict(found.other_origin)
     return json.dumps(content, ensure_ascii=False)
 
 
-def told(origin: Origin) -> str:
-    """Where predictions come from, in a line; empty if nothing is known."""
+def origin_line(origin: Origin) -> str:
+    """Return where predictions come from in a line, which is empty if nothing is known."""
     parts = [f"of {origin.date}"] if origin.date else []
     for name, values in (("decoder", origin.decoders), ("model", origin.models)):
         if values:
@@ -153,32 +143,41 @@ def told(origin: Origin) -> str:
     return one_line(", ".join(parts))
 
 
-def _made(found: Report) -> list[str]:
-    """The same of all that was scored, a line each."""
+def _origins(found: Report) -> list[str]:
+    """A line for each of the predictions whose origin is known."""
     both = {"Predictions": found.origin, "Compared with predictions": found.other_origin}
-    lines = {name: told(origin) for name, origin in both.items() if origin is not None}
+    lines = {name: origin_line(origin) for name, origin in both.items() if origin is not None}
     return [f"{name} {line}" for name, line in lines.items() if line]
 
 
-def _given(remarks: Mapping[str, list[str]]) -> dict[str, list[str]]:
+def _further(found: Report) -> list[str]:
+    """A line on the comparison and one on the confidences, where there are such."""
+    lines = [] if found.comparison is None else [_compared(found.comparison)]
+    if found.reliability is not None:
+        error, words = found.reliability["error"], found.reliability["words"]
+        lines.append(
+            f"Expected calibration error: {100 * error:.2f} % in the confidences of {words} words"
+        )
+    return lines
+
+
+def _not_empty(remarks: Mapping[str, list[str]]) -> dict[str, list[str]]:
     return {reason: names for reason, names in remarks.items() if names}
 
 
 def _tables(found: Report) -> list[tuple[str, _Table]]:
     """Confusions and slices, with their titles."""
-    tables: list[tuple[str, _Table]] = []
-    for unit, asked in (("words", found.words), ("characters", found.characters)):
-        if asked is not None:
-            frequent = _frequent(asked, found.wanted.confusions)
-            title = f"Most frequent confusions of {unit}"
-            tables.append((title, _confused(frequent)))
+    tables = [
+        (f"Most frequent confusions of {unit}", _confusions(frequent))
+        for unit, frequent in found.confusions.items()
+    ]
     for name, parts in found.slices.items():
         header = [name, "utterances", "words", "WER", "95 % interval", "CER"]
         tables.append((f"By {name}", (header, [_cells(part) for part in parts])))
     return tables
 
 
-def _confused(frequent: dict[str, list[Any]]) -> _Table:
+def _confusions(frequent: Mapping[str, list[Any]]) -> _Table:
     columns = [
         [f"{ours} -> {theirs} ({count})" for ours, theirs, count in frequent["substitutions"]],
         [f"{text} ({count})" for text, count in frequent["deletions"]],
@@ -187,23 +186,6 @@ def _confused(frequent: dict[str, list[Any]]) -> _Table:
     height = max(map(len, columns))
     padded = [column + [""] * (height - len(column)) for column in columns]
     return ["said -> heard", "left out", "put in"], [list(row) for row in zip(*padded, strict=True)]
-
-
-def _frequent(found: Confusions, count: int) -> dict[str, list[Any]]:
-    """The most frequent of each, those of equal count in the order of the alphabet."""
-
-    def first(counter: Counter[Any]) -> list[tuple[Any, int]]:
-        return sorted(counter.items(), key=lambda item: (-item[1], item[0]))[:count]
-
-    return {
-        "substitutions": [[*map(_shown, pair), n] for pair, n in first(found.substitutions)],
-        "deletions": [[_shown(text), n] for text, n in first(found.deletions)],
-        "insertions": [[_shown(text), n] for text, n in first(found.insertions)],
-    }
-
-
-def _shown(text: str) -> str:
-    return "space" if text == " " else text
 
 
 def _cells(part: Slice) -> list[str]:
@@ -260,11 +242,6 @@ def _compared(found: Comparison) -> str:
         f" permutation test); the second is better in {test.better} utterances and worse in"
         f" {test.worse}{alone}"
     )
-
-
-def _calibrated(found: Mapping[str, Any]) -> str:
-    error, words = found["error"], found["words"]
-    return f"Expected calibration error: {100 * error:.2f} % in the confidences of {words} words"
 
 
 def _worst(rows: Sequence[Row]) -> str:

@@ -1,9 +1,9 @@
 """Predictions with their references, whatever wrote them.
 
-Folders of JSON files, and files of JSON lines, an array or one object hold both in one object;
-here too are NVIDIA NeMo's manifests with ``pred_text``, and the keys of other programs that
-:mod:`deepspeech2.fields` lists. :mod:`deepspeech2.metrics.tables` reads tables, and
-pairs of folders or files of which one holds the references.
+An object has both, in a folder of JSON files, or in a file of JSON lines, an array or one object;
+so do NVIDIA NeMo's manifests with ``pred_text``, and the keys of other programs that
+:mod:`deepspeech2.fields` lists. :mod:`deepspeech2.metrics.tabular` reads tables, and pairs of
+folders or files of which one has the references.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ EMPTY = "with an empty prediction, scored as it is"
 EMPTY_REFERENCE = "with an empty reference, scored as it is"
 
 UNLISTED = "that the manifest does not list"
-UNHEARD = "in the manifest without a prediction, not scored"
+UNRECOGNISED = "in the manifest without a prediction, not scored"
 
 MADE_WITH = ".made_with"
-"""The file that says which checkpoint and decoder made the predictions of its folder."""
+"""The file that names the checkpoint and decoder which made the predictions of its folder."""
 
 _SEGMENT = ("segment_id",)  # which part of a recording; alone a name only where no two are alike
 _PATH = ("audio_path",)
@@ -44,7 +44,7 @@ class Entry:
     """An utterance that can be scored.
 
     Attributes:
-        name: by which it is told from the others.
+        name: unique.
         fields: whatever else is known of it: duration ..., and under these names ``speaker`` and
             ``audio_path``; of our own predictions also ``decoder`` and ``model``, the checkpoint's
             SHA-256.
@@ -63,7 +63,7 @@ class Predictions:
     Attributes:
         entries: every utterance that can be scored.
         skipped: by reason the names of those that cannot.
-        missing: references without a prediction; they stand in ``entries`` with an empty one.
+        missing: references without a prediction; ``entries`` has them with an empty one.
         notes: by reason the names of others that a reader should know of.
         date: the day (UTC) on which the newest file of predictions was written, as in ISO 8601.
     """
@@ -85,7 +85,7 @@ class Predictions:
         return [(entry.reference, entry.hypothesis) for entry in self.entries]
 
     def add(self, entry: Entry) -> None:
-        """Take an entry, unless there is one of its name."""
+        """Add an entry, unless there is one of its name."""
         if entry.name in self._names:
             self.skipped[DUPLICATE].append(entry.name)
             return
@@ -119,12 +119,12 @@ def read_objects(path: Path) -> Predictions:
     else:
         raise ManifestError(f"{path} is neither a folder of predictions nor a JSON-lines file")
     result = Predictions()
-    held = list(objects)
-    for name, place, value in named(held):
-        _sort_in(result, name, place, value)
+    every = list(objects)
+    for name, place, value in named(every):
+        _add_object(result, name, place, value)
     if not result.entries:
         skipped = sum(map(len, result.skipped.values()))
-        keys = sorted({str(key) for _, value in held if isinstance(value, dict) for key in value})
+        keys = sorted({str(key) for _, value in every if isinstance(value, dict) for key in value})
         raise ManifestError(
             f"{path} holds no prediction that can be scored ({skipped} without pred_text or text):"
             f" it needs one of {listed(PREDICTION)} and one of {listed(TEXT)}, but its keys are"
@@ -134,7 +134,7 @@ def read_objects(path: Path) -> Predictions:
 
 
 def read_fields(path: Path) -> dict[str, Mapping[str, Any]]:
-    """What a manifest of JSON lines says of each utterance, by its name.
+    """Return what a manifest of JSON lines has on each utterance, by its name.
 
     Raises:
         ManifestError: it is absent or malformed.
@@ -143,21 +143,21 @@ def read_fields(path: Path) -> dict[str, Mapping[str, Any]]:
 
 
 def named(objects: Iterable[tuple[str, object]]) -> list[tuple[str, str, object]]:
-    """(name, place, value) of every (place, value); objects have a speaker and audio_path if known.
+    """Return (name, place, value) of every (place, value); objects get a speaker and audio_path.
 
     The name is the id, or else that of the recording, with folders only if others are called
     alike, and with the offset or number of the segment if there is one; or else the place.
     """
-    held = [(place, *_with_known_names(value)) for place, value in objects]
+    every = [(place, *_with_known_names(value)) for place, value in objects]
     recordings: dict[str, set[str]] = {}
     segments: Counter[str] = Counter()
-    for _, _, own in held:
+    for _, _, own in every:
         path = _first(own, _PATH)
         if path:
             recordings.setdefault(_stem(path), set()).add(path)
         segments[_first(own, _SEGMENT)] += 1
     found = []
-    for place, value, own in held:
+    for place, value, own in every:
         name, path = _first(own, ID), _first(own, _PATH)
         segment = "" if name else _first(own, _SEGMENT)
         if segment and segments[segment] == 1:
@@ -196,7 +196,8 @@ def _stem(path: str) -> str:
     return os.path.splitext(os.path.basename(path))[0]
 
 
-def _sort_in(result: Predictions, name: str, place: str, value: object) -> None:
+def _add_object(result: Predictions, name: str, place: str, value: object) -> None:
+    """Add an object to the entries, or its place to those that are skipped."""
     if not isinstance(value, dict):
         result.skipped[NO_PREDICTION_KEY].append(place)
         return
@@ -216,31 +217,31 @@ def _sort_in(result: Predictions, name: str, place: str, value: object) -> None:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, object]]:
-    """The object of each file below a folder, with what its own folder says of its origin."""
+    """The object of each file below a folder, with the decoder and model that its folder names."""
     origins: dict[Path, dict[str, str]] = {}
     for file in files(folder, ".json"):
         value = parse(read_text(file), str(file))
         if file.parent not in origins:
             origins[file.parent] = _made_with(file.parent)
         if isinstance(value, dict):
-            told = origins[file.parent].items()
-            value |= {key: each for key, each in told if value.get(key) is None}
+            origin = origins[file.parent].items()
+            value |= {key: each for key, each in origin if value.get(key) is None}
         yield str(file.relative_to(folder)), value
 
 
 def _made_with(folder: Path) -> dict[str, str]:
-    """Which model and decoder made the predictions of a folder, as far as it says so."""
+    """Which model and decoder made the predictions of a folder, as far as that is known."""
     try:
         content = json.loads((folder / MADE_WITH).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     known = content if isinstance(content, dict) else {}
-    told = {"decoder": known.get("decoder"), "model": known.get("checkpoint")}
-    return {name: value for name, value in told.items() if isinstance(value, str)}
+    origin = {"decoder": known.get("decoder"), "model": known.get("checkpoint")}
+    return {name: value for name, value in origin.items() if isinstance(value, str)}
 
 
 def written(path: Path, suffix: str) -> str:
-    """The day (UTC) of the newest change to a file, or to those of that ending below a folder."""
+    """Return the day (UTC) of the newest change to a file, or to a folder's of that ending."""
     found = files(path, suffix) if path.is_dir() else [path]
     newest = max((file.stat().st_mtime for file in found), default=None)
     return "" if newest is None else datetime.fromtimestamp(newest, UTC).date().isoformat()
@@ -263,7 +264,7 @@ def _lines(path: Path) -> Iterator[tuple[str, object]]:
 
 
 def files(folder: Path, suffix: str) -> list[Path]:
-    """Files of that ending below a folder, sorted."""
+    """Return the files of that ending below a folder, sorted."""
     found = [
         os.path.join(place, name)
         for place, _, names in os.walk(folder)
@@ -274,7 +275,11 @@ def files(folder: Path, suffix: str) -> list[Path]:
 
 
 def read_text(file: Path) -> str:
-    """A file's text, its lines ended as on Unix; ManifestError if it cannot be read as UTF-8."""
+    """Return a file's text, its lines ended as on Unix.
+
+    Raises:
+        ManifestError: it cannot be read as UTF-8.
+    """
     try:
         with open(file, "rb", buffering=0) as opened:  # a third of the time of read_bytes
             text = opened.read().decode("utf-8-sig")
@@ -286,7 +291,7 @@ def read_text(file: Path) -> str:
 
 
 def parse(text: str, where: str) -> object:
-    """A JSON value; ManifestError names ``where``."""
+    """Return a JSON value; a ManifestError names ``where``."""
     try:
         parsed: object = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""What ``calc_wer_cer.py`` finds, before it is written in one of several ways."""
+"""What ``calc_wer_cer.py`` reports, before it is written in one of several formats."""
 
 from __future__ import annotations
 
@@ -8,33 +8,31 @@ from typing import Any
 
 from deepspeech2.errors import ConfigError
 from deepspeech2.metrics.analysis import (
-    Confusions,
     Row,
     Slice,
     analyse,
-    bootstrap,
     confusions,
     slices,
     speakers,
     total,
     worst,
 )
+from deepspeech2.metrics.calibration import reliability
 from deepspeech2.metrics.comparison import Comparison, compare
-from deepspeech2.metrics.interval import Interval
+from deepspeech2.metrics.edits import CorpusScore
+from deepspeech2.metrics.interval import Interval, bootstrap
 from deepspeech2.metrics.predictions import (
-    UNHEARD,
     UNLISTED,
+    UNRECOGNISED,
     Predictions,
     read_fields,
     read_objects,
     written,
 )
-from deepspeech2.metrics.reliability import reliability
-from deepspeech2.metrics.score import CorpusScore
-from deepspeech2.metrics.tables import TABLES, read_apart, read_table
+from deepspeech2.metrics.tabular import SEPARATORS, read_apart, read_table
 from deepspeech2.paths import typed
 
-_NAMED = 5
+_NAMED = 5  # utterances in a warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +40,8 @@ class Wanted:
     """What is reported besides the rates.
 
     Attributes:
-        worst: so many of the worst utterances.
-        confusions: so many of the most frequent confusions.
+        worst: how many of the worst utterances.
+        confusions: how many of the most frequent confusions.
         by: fields to slice by.
     """
 
@@ -69,19 +67,17 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found.
+    """A corpus, scored.
 
     Attributes:
-        origin: of the predictions; ``other_origin``: of those that were compared with.
         wer, cer: with their intervals over utterances.
         reliability: of the confidences of words; None where there are none.
         by_speaker: interval of the WER over speakers; None if they are not known.
-        n_speakers: how many there are.
-        words, characters: confusions; None if nobody asked.
+        confusions: the most frequent of words and characters; empty if they were not wanted.
         slices: by field.
         remarks: by reason the names of utterances that a reader should know of.
         other_rows: by name the utterances of the predictions that were compared with.
-        other_remarks: as ``remarks``, of these.
+        other_origin, other_remarks: as ``origin`` and ``remarks``, of these.
     """
 
     rows: list[Row]
@@ -92,10 +88,8 @@ class Report:
     reliability: Mapping[str, Any] | None
     by_speaker: Interval | None
     n_speakers: int
-    wanted: Wanted
     worst: list[Row] = field(default_factory=list)
-    words: Confusions | None = None
-    characters: Confusions | None = None
+    confusions: Mapping[str, dict[str, list[Any]]] = field(default_factory=dict)
     slices: Mapping[str, list[Slice]] = field(default_factory=dict)
     comparison: Comparison | None = None
     other_rows: Mapping[str, Row] = field(default_factory=dict)
@@ -107,17 +101,18 @@ class Report:
 
 
 def read(dir_path: str | None, pred_dir: str | None, gt_dir: str | None) -> Predictions:
-    """Read from whichever of the two ways was asked for; paths as :func:`deepspeech2.paths.typed`
-    finds them.
+    """Read predictions with references at ``dir_path``, or apart from ``pred_dir`` and ``gt_dir``.
+
+    Paths are found as by :func:`deepspeech2.paths.typed`.
 
     Raises:
-        ConfigError: neither, both or half of them.
+        ConfigError: neither, both or half of them are given.
         ManifestError: see :mod:`deepspeech2.metrics.predictions` and
-            :mod:`deepspeech2.metrics.tables`.
+            :mod:`deepspeech2.metrics.tabular`.
     """
     if dir_path and not (pred_dir or gt_dir):
         path = typed(dir_path)
-        found = (read_table if path.suffix.lower() in TABLES else read_objects)(path)
+        found = (read_table if path.suffix.lower() in SEPARATORS else read_objects)(path)
         return replace(found, date=written(path, ".json"))
     if pred_dir and gt_dir and not dir_path:
         path = typed(pred_dir)
@@ -126,25 +121,21 @@ def read(dir_path: str | None, pred_dir: str | None, gt_dir: str | None) -> Pred
 
 
 def with_fields(predictions: Predictions, manifest: str) -> Predictions:
-    """The same with what a manifest of JSON lines says of each utterance.
+    """Add what a manifest of JSON lines has on each utterance.
 
     Utterances that only one of the two has are noted.
     """
     known = read_fields(typed(manifest))
-    entries = [
-        replace(entry, fields={**known.get(entry.name, {}), **_given(entry.fields)})
-        for entry in predictions.entries
-    ]
-    heard = {entry.name for entry in entries}
+    entries = []
+    for entry in predictions.entries:
+        own = {name: value for name, value in entry.fields.items() if value is not None}
+        entries.append(replace(entry, fields={**known.get(entry.name, {}), **own}))
+    recognised = {entry.name for entry in entries}
     notes = {
         UNLISTED: [entry.name for entry in entries if entry.name not in known],
-        UNHEARD: [name for name in known if name not in heard],
+        UNRECOGNISED: [name for name in known if name not in recognised],
     }
     return replace(predictions, entries=entries, notes=notes)
-
-
-def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def report(
@@ -159,14 +150,14 @@ def report(
         other: another system's predictions for the same utterances, to compare with.
 
     Raises:
-        ConfigError: a field to slice by is not there.
+        ConfigError: no utterance has a field to slice by.
         ManifestError: the two cannot be compared.
     """
     rows = analyse(predictions, normalize)
     others = [] if other is None else analyse(other, normalize)
     named = speakers(rows)
     words = [row.words for row in rows]
-    asked = wanted.confusions > 0
+    units: dict[str, Callable[[str], Sequence[str]]] = {"words": str.split, "characters": str.strip}
     wer, cer = bootstrap(words, [row.characters for row in rows])
     return Report(
         rows=rows,
@@ -177,10 +168,12 @@ def report(
         reliability=reliability(rows),
         by_speaker=None if named is None else bootstrap(words, groups=named)[0],
         n_speakers=0 if named is None else len(set(named)),
-        wanted=wanted,
         worst=worst(rows, wanted.worst),
-        words=confusions(rows, str.split) if asked else None,
-        characters=confusions(rows, str.strip) if asked else None,
+        confusions={
+            unit: confusions(rows, split).most_frequent(wanted.confusions)
+            for unit, split in units.items()
+            if wanted.confusions
+        },
         slices={name: slices(rows, name) for name in wanted.by},
         comparison=None if other is None else compare(rows, others),
         other_rows={row.name: row for row in others},
@@ -201,7 +194,7 @@ def _origin(predictions: Predictions) -> Origin:
 
 
 def warnings(remarks: Mapping[str, Sequence[str]], of: str = "") -> list[str]:
-    """A line for every reason for which utterances are worth a remark; ``of`` begins each."""
+    """Return a line for each reason for a remark, with some names; ``of`` begins each."""
     return [
         f"{of}{len(names)} {reason}: {', '.join(names[:_NAMED])}"
         + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

@@ -20,8 +20,8 @@ from deepspeech2.metrics.predictions import (
 )
 
 _TRN = re.compile(r"^(.*)\(([^()\s]+)\)\s*$")
-TABLES = {".csv": ",", ".tsv": "\t"}
-"""Endings of tables, and what separates their columns."""
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+"""Of columns, by the endings of tables."""
 
 
 def read_apart(predictions: Path, references: Path) -> Predictions:
@@ -50,11 +50,11 @@ def read_table(path: Path) -> Predictions:
     """Read a table with a header, in which columns name the hypothesis and the reference.
 
     Raises:
-        ManifestError: a column is not there or more than one may be it, a row is of another
-            length, or there is no row.
+        ManifestError: a column is missing or ambiguous, a row is of another length, or there is
+            no row.
     """
     text = read_text(path)
-    separator = TABLES[path.suffix.lower()]
+    separator = SEPARATORS[path.suffix.lower()]
     first = text.partition("\n")[0]
     if separator == "," and ";" in first and "," not in first:
         separator = ";"
@@ -64,15 +64,12 @@ def read_table(path: Path) -> Predictions:
         rows = csv.reader(table, delimiter=separator, quoting=csv.QUOTE_NONE)
     else:
         rows = csv.reader(table, delimiter=separator, strict=True)
-    result = Predictions()
+    found: list[tuple[str, dict[str, str]]] = []
     try:
         header = [name.strip() for name in next(rows, [])]
         hypothesis = _column(path, header, PREDICTION, "the prediction")
         reference = _column(path, header, TEXT, "the reference")
-        found: list[tuple[str, dict[str, str]]] = []
-        for row in rows:
-            if not row:
-                continue
+        for row in filter(None, rows):
             place = f"line {rows.line_num}"
             if len(row) != len(header):
                 raise ManifestError(
@@ -83,6 +80,7 @@ def read_table(path: Path) -> Predictions:
         raise ManifestError(
             f"{path}, line {rows.line_num}, is no row of a table: {error}"
         ) from error
+    result = Predictions()
     for name, _, fields in named(found):
         assert isinstance(fields, dict)
         result.add(Entry(name, fields[reference], fields[hypothesis], fields))
@@ -111,7 +109,7 @@ def _column(path: Path, header: Sequence[str], known: Sequence[str], what: str) 
 
 
 def _texts(source: Path) -> dict[str, str]:
-    """Texts by name."""
+    """Texts by name, of a folder or a file."""
     if source.is_dir():
         return _by_stem(source)
     if not source.is_file():
