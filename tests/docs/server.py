@@ -37,7 +37,7 @@ PRELOADED = (
     "deepspeech2.commands.tune_decoder", "deepspeech2.commands.preview",
     "deepspeech2.commands.doctor", "deepspeech2.commands.robustness",
     "deepspeech2.commands.train_lm", "deepspeech2.extras.interchange.exporting",
-    "deepspeech2.extras.interchange.onnx_model", "deepspeech2.extras.interchange.onnx_stream",
+    "deepspeech2.extras.interchange.onnx_export",
     "deepspeech2.commands.download_model", "deepspeech2.extras.serving",
     "deepspeech2.metrics.html", "results.ablation_page", "deepspeech2.inference.streaming",
     "onnxruntime", "uvicorn", "matplotlib.pyplot", "torch._dynamo", "torch.distributed.run",

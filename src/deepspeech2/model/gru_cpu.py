@@ -36,6 +36,7 @@ def supports(layers: Sequence[nn.Module], data: Tensor) -> bool:
         and data.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
         and all(isinstance(layer, nn.GRU) for layer in layers)
+        and not torch.onnx.is_in_onnx_export()  # which follows no compiled loop
     )
 
 

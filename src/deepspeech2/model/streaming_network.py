@@ -96,6 +96,8 @@ class StreamingNetwork:
     ) -> tuple[NetworkState, Tensor]:
         """Process the next features (T, F), any number of frames; ``last``: the stream ends here.
 
+        ``last`` is a factor below, so that the exporter for ONNX can put a tensor in its place.
+
         Returns:
             The next state, and the log-probabilities (T', V) that are now final.
         """
@@ -122,8 +124,7 @@ class StreamingNetwork:
     def _convolve(self, block: ConvolutionBlock, x: Tensor, last: bool) -> tuple[Tensor, Tensor]:
         """Return the part of ``x`` (1, C, F, T) that is still needed, and all possible outputs."""
         kernel, step = self._shape(block)
-        if last:
-            x = nn.functional.pad(x, (0, kernel // 2))
+        x = nn.functional.pad(x, (0, last * (kernel // 2)))
         count = max(0, (x.shape[3] - kernel) // step + 1)
         convolution = block.convolution
         if not count:
@@ -139,8 +140,7 @@ class StreamingNetwork:
         lookahead = self.network.lookahead
         if lookahead is None:
             return x[:, :0], x
-        if last:
-            x = nn.functional.pad(x, (0, 0, 0, lookahead.n_frames))
+        x = nn.functional.pad(x, (0, 0, 0, last * lookahead.n_frames))
         count = max(0, x.shape[1] - lookahead.n_frames)
         if not count:
             return x, x[:, :0]

@@ -227,13 +227,13 @@ def mirror_ends(waveforms: Padded, margin: int) -> Tensor:
     steps = torch.arange(1, margin + 1, device=data.device)
     ends = waveforms.lengths[:, None]
     output = nn.functional.pad(data, (margin, margin))
-    left = data.gather(1, _mirrored(-steps.flip(0).expand(len(waveforms), -1), ends))
-    right = data.gather(1, _mirrored(ends - 1 + steps, ends))
+    left = data.gather(1, mirrored(-steps.flip(0).expand(len(waveforms), -1), ends))
+    right = data.gather(1, mirrored(ends - 1 + steps, ends))
     output[:, :margin] = left
     return output.scatter_(1, ends + margin - 1 + steps, right)
 
 
-def _mirrored(positions: Tensor, ends: Tensor) -> Tensor:
+def mirrored(positions: Tensor, ends: Tensor) -> Tensor:
     """Fold positions outside of [0, end) back into it."""
     period = (2 * (ends - 1)).clamp_min(1)
     folded = positions.abs() % period

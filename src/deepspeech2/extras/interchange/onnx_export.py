@@ -1,23 +1,48 @@
 """Checkpoints as ONNX: waveforms and their lengths in, log-probabilities and theirs out; or,
 for streams, a piece of a recording and a state in, log-probabilities and the next state out.
+
+torch's exporter follows the model's own code, all but the Fourier transform ("ONNX export of
+operator Unfold, input size not accessible"), which becomes a convolution. It is the exporter for
+TorchScript, since the other one needs onnxscript. Eight bits are made here: ONNX Runtime's
+``quantize_dynamic`` leaves the GRU's weights alone (13.5 MB became 13.0) and rounds the features.
 """
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
 
 from deepspeech2 import checkpoint
 from deepspeech2.checkpoint import onnx_pieces as streams
 from deepspeech2.checkpoint.onnx_file import INPUTS, KEY, OUTPUTS, STREAM
 from deepspeech2.errors import ConfigError
+from deepspeech2.extras.interchange import onnx_modules as modules
 from deepspeech2.files import write_whole
+from deepspeech2.model.layers import ConvolutionBlock
+from deepspeech2.model.streaming_network import StreamingNetwork
 from deepspeech2.pipeline import Pipeline
+from deepspeech2.transforms.streaming_front_end import StreamingFrontEnd
 
 if TYPE_CHECKING:
-    from onnx import GraphProto
+    from onnx import ModelProto
+
+_OPSET = 17
+_GROWING = {"held": 0, "convolution": 3, "ahead": 1}  # axes of the state that have any size
+_WEIGHTS = {  # of a node: the place among its inputs, and the axis of its outputs
+    "Conv": {1: 0},
+    "MatMul": {1: 1},
+    "GRU": {1: 1, 2: 1},
+    "LSTM": {1: 1, 2: 1},
+    "RNN": {1: 1, 2: 1},
+}
 
 
 def write(
@@ -35,9 +60,6 @@ def write(
     """
     try:
         import onnx
-        from onnx import helper
-
-        from deepspeech2.extras.interchange import onnx_graph
     except ImportError as error:
         raise ConfigError(
             f"{path} needs the package onnx: pip install -r requirements-onnx.txt"
@@ -45,70 +67,131 @@ def write(
     rest = {key: value for key, value in content.items() if key != "state_dict"}
     rest = {"format": checkpoint.FORMAT, "version": checkpoint.VERSION, **rest}
     if streaming:
-        graph, rest[STREAM] = _of_streams(pipeline, int8)
+        model, rest[STREAM] = _of_streams(pipeline)
     else:
-        graph = _of_batches(pipeline, int8)
-    model = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", onnx_graph.OPSET)],
-        ir_version=10,
-        producer_name="deepspeech2",
-    )
-    helper.set_model_props(model, {KEY: json.dumps(rest)})
+        model = _of_batches(pipeline)
+    if int8:
+        _store_in_8_bits(model)
+    model.producer_name = "deepspeech2"
+    onnx.helper.set_model_props(model, {KEY: json.dumps(rest)})
     onnx.checker.check_model(model)
     write_whole(path, model.SerializeToString())
 
 
-def _of_batches(pipeline: Pipeline, int8: bool) -> GraphProto:
-    from onnx import TensorProto, helper
-
-    from deepspeech2.extras.interchange import onnx_model
-    from deepspeech2.extras.interchange.onnx_graph import Graph
-
-    graph = Graph(int8=int8)
-    values, frames = onnx_model.features(graph, pipeline.front_end)
-    log_probs, frames = onnx_model.network(graph, pipeline.network, values, frames)
-    for name, wanted in zip((log_probs, frames), OUTPUTS, strict=True):
-        graph.rename(name, wanted)
-    floats, wholes, value = TensorProto.FLOAT, TensorProto.INT64, helper.make_tensor_value_info
-    inputs = [
-        value(INPUTS[0], floats, ["batch", "samples"]),
-        value(INPUTS[1], wholes, ["batch"]),
-    ]
-    outputs = [
-        value(OUTPUTS[0], floats, ["batch", "frames", pipeline.network.n_tokens]),
-        value(OUTPUTS[1], wholes, ["batch"]),
-    ]
-    return helper.make_graph(graph.nodes, "deepspeech2", inputs, outputs, graph.constants)
-
-
-def _of_streams(pipeline: Pipeline, int8: bool) -> tuple[GraphProto, dict[str, Any]]:
-    """The graph, and what a program must know that runs it."""
-    from onnx import TensorProto, helper
-
-    from deepspeech2.extras.interchange import onnx_stream
-    from deepspeech2.extras.interchange.onnx_graph import Graph
-
-    pieces, states = onnx_stream.pieces(pipeline), onnx_stream.states(pipeline)
-    graph = Graph(int8=int8)
-    log_probs, after = onnx_stream.graph_of(graph, pipeline)
-    graph.rename(log_probs, streams.OUTPUT)
-    floats, wholes, value = TensorProto.FLOAT, TensorProto.INT64, helper.make_tensor_value_info
-    inputs = [
-        value(streams.INPUTS[0], floats, ["samples"]),
-        value(streams.INPUTS[1], wholes, [1]),
-    ]
-    outputs = [value(streams.OUTPUT, floats, ["frames", pipeline.network.n_tokens])]
-    for each in states:
-        following = f"{streams.NEXT}{each.name}"
-        graph.rename(after[each.name], following)
-        kind = wholes if each.whole else floats
-        inputs.append(value(each.name, kind, each.axes))
-        outputs.append(value(following, kind, each.axes))
-    told = {
-        "state": {each.name: list(each.shape) for each in states},
-        "first_samples": pieces.first,
-        "samples": pieces.other,
+def _of_batches(pipeline: Pipeline) -> ModelProto:
+    axes = {
+        INPUTS[0]: {0: "batch", 1: "samples"},
+        INPUTS[1]: {0: "batch"},
+        OUTPUTS[0]: {0: "batch", 1: "frames"},
+        OUTPUTS[1]: {0: "batch"},
     }
-    made = helper.make_graph(graph.nodes, "deepspeech2", inputs, outputs, graph.constants)
-    return made, told
+    n_samples = 4 * pipeline.front_end.features.n_fft
+    given = (torch.zeros(2, n_samples), torch.tensor([n_samples, n_samples // 2]))
+    return _followed(
+        modules.Batches(pipeline), dict(zip(INPUTS, given, strict=True)), OUTPUTS, axes
+    )
+
+
+def _of_streams(pipeline: Pipeline) -> tuple[ModelProto, dict[str, Any]]:
+    """The model, and what a program must know that runs it."""
+    pieces = _pieces(pipeline)
+    module = modules.Stream(pipeline)
+    state = module.start()
+    first = (torch.zeros(2 * pieces.first), torch.zeros(1, dtype=torch.int64))
+    axes = {streams.INPUTS[0]: {0: "samples"}, streams.OUTPUT: {0: "frames"}}
+    for name in state:
+        axis = _GROWING.get(name.rstrip("0123456789"))
+        if axis is not None:
+            axes[name] = axes[f"{streams.NEXT}{name}"] = {axis: f"{name}_length"}
+    model = _followed(
+        module,
+        {**dict(zip(streams.INPUTS, first, strict=True)), **state},
+        [streams.OUTPUT, *(f"{streams.NEXT}{name}" for name in state)],
+        axes,
+    )
+    shapes = {name: list(value.shape) for name, value in state.items()}
+    return model, {"state": shapes, "first_samples": pieces.first, "samples": pieces.other}
+
+
+def _pieces(pipeline: Pipeline) -> streams.Pieces:
+    """How many samples the first piece must have at least, and every other but the last, so that
+    each layer makes a frame of it and nothing in the graph is ever empty.
+
+    Raises:
+        ConfigError: the model cannot stream, or not in pieces that give each layer a frame.
+    """
+    StreamingFrontEnd(pipeline.front_end)
+    StreamingNetwork(pipeline.network)
+    spectrogram = pipeline.front_end.features
+    margin = spectrogram.n_fft // 2
+    look = pipeline.network.lookahead
+    frames = 1 if look is None else look.n_frames + 1
+    for block in reversed(list(pipeline.network.convolutions.blocks)):
+        assert isinstance(block, ConvolutionBlock)
+        kernel, step = block.convolution.kernel_size[1], block.convolution.stride[1]
+        if step > kernel // 2 + 1:
+            raise ConfigError(
+                f"a convolution of {kernel} frames that steps by {step} cannot stream in ONNX:"
+                " its step may be at most half its width and one"
+            )
+        frames = (frames - 1) * step + kernel - kernel // 2
+    if spectrogram.hop_length > margin:
+        raise ConfigError(
+            f"a spectrum of {spectrogram.n_fft} samples every {spectrogram.hop_length} cannot"
+            " stream in ONNX: windows must overlap by half"
+        )
+    first = (frames - 1) * spectrogram.hop_length + spectrogram.n_fft - margin
+    other = spectrogram.hop_length * pipeline.network.time_stride
+    return streams.Pieces(max(first, margin + 1), other)
+
+
+def _followed(
+    module: nn.Module,
+    inputs: Mapping[str, Tensor],
+    outputs: Sequence[str],
+    axes: Mapping[str, Mapping[int, str]],
+) -> ModelProto:
+    """The model that torch's exporter makes of a module as it computes with ``inputs``.
+
+    Args:
+        axes: those that may have any size, by the names of inputs and outputs.
+    """
+    import onnx
+
+    file: Any = io.BytesIO()
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # this exporter is the older one; conditions become fixed
+        torch.onnx.export(
+            module.eval(), tuple(inputs.values()), file, dynamo=False, opset_version=_OPSET,
+            input_names=[*inputs], output_names=[*outputs], dynamic_axes=axes,
+        )  # fmt: skip
+    return onnx.load_from_string(file.getvalue())
+
+
+def _store_in_8_bits(model: ModelProto) -> None:
+    """Make large weights whole numbers of 8 bits with a scale for each output.
+
+    They become float32 when the model is loaded.
+    """
+    from onnx import helper, numpy_helper
+
+    floats = {each.name: each for each in model.graph.initializer}
+    rounded: dict[str, str] = {}
+    for node in list(model.graph.node):
+        for place, axis in _WEIGHTS.get(node.op_type, {}).items():
+            name = node.input[place]
+            if name not in floats or name.startswith(("front_end.", "spectra.", "network.look")):
+                continue
+            if name not in rounded:
+                value = numpy_helper.to_array(floats[name])
+                others = tuple(other for other in range(value.ndim) if other != axis)
+                scale = np.maximum(np.abs(value).max(axis=others, keepdims=True), 1e-12) / 127
+                whole = np.round(value / scale).astype(np.int8)
+                parts = {f"{name}.int8": whole, f"{name}.scale": scale.ravel()}
+                made = [numpy_helper.from_array(part, title) for title, part in parts.items()]
+                model.graph.initializer.extend(made)
+                model.graph.initializer.remove(floats[name])
+                rounded[name] = f"{name}.float"
+                back = helper.make_node("DequantizeLinear", [*parts], [rounded[name]], axis=axis)
+                model.graph.node.insert(0, back)
+            node.input[place] = rounded[name]
