@@ -103,8 +103,8 @@ def real_emissions(checkpoint: Path, data: Path, part: str) -> tuple[list[Tensor
     """Log-probabilities and references of a part of LibriSpeech."""
     from deepspeech2.config.loaders import open_loader
     from deepspeech2.datasets import LibriSpeechCorpus
+    from deepspeech2.extras.tuning import emissions, identity
     from deepspeech2.inference import Recognizer
-    from deepspeech2.inference.emissions import emissions, identity
     from deepspeech2.settings import DataloaderSettings
 
     recognizer = Recognizer.from_checkpoint(checkpoint, device="cpu", decoder=GreedyDecoder)

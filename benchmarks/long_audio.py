@@ -28,9 +28,10 @@ from deepspeech2.audio.silence import Levels, Span, cut, plan
 from deepspeech2.datasets import LibriSpeechCorpus
 from deepspeech2.decoding import GreedyDecoder, words
 from deepspeech2.inference import Recognizer
-from deepspeech2.inference.long import MAX_SEGMENT, decoded, long_emissions
+from deepspeech2.inference.long import decode_parts, long_emissions
 from deepspeech2.metrics import CorpusScore
 from deepspeech2.metrics.edits import align
+from deepspeech2.settings.recognition import MAX_SEGMENT
 from deepspeech2.types import Hypothesis, Padded, Utterance
 
 RATE = 16000
@@ -137,13 +138,13 @@ def hear(recognizer: Recognizer, path: Path, spans: list[Span]) -> Hypothesis:
             sample_rate=RATE,
             step=round(recognizer.seconds_per_frame * RATE),
         )
-    (found,) = decoded(
+    parts = decode_parts(
         log_probs,
         [recognizer.decoder],
         recognizer.text_encoder.space,
         1 / recognizer.seconds_per_frame,
-    ).values()
-    return found
+    )
+    return parts.joined()[recognizer.decoder.name]
 
 
 def one_by_one(recognizer: Recognizer, placed: list[tuple[Utterance, float]]) -> Alone:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepspeech2.decoding import GreedyDecoder
-from deepspeech2.inference.best_path import BestPath, appended
+from deepspeech2.inference.streaming import BestPath, appended
 from deepspeech2.text import TextEncoder
 from deepspeech2.types import Padded
 

@@ -13,8 +13,8 @@ from scipy.optimize import minimize
 from deepspeech2 import checkpoint
 from deepspeech2.decoding import GreedyDecoder, Word
 from deepspeech2.errors import CheckpointError, ConfigError, ManifestError
-from deepspeech2.extras.calibration.measure import Judged, fit, scale
-from deepspeech2.extras.calibration.report import Measured
+from deepspeech2.extras.calibration.fit import Judgement, fit, scale
+from deepspeech2.extras.calibration.report import Calibrated
 from deepspeech2.inference.calibration import (
     KEY,
     Calibration,
@@ -24,7 +24,7 @@ from deepspeech2.inference.calibration import (
     stored,
     surety,
 )
-from deepspeech2.inference.rejection import Gate
+from deepspeech2.inference.summary import Rejections
 from deepspeech2.metrics.calibration import bins, calibration_error
 from deepspeech2.settings import CalibratorSettings, InferencerSettings
 from deepspeech2.text import TextEncoder
@@ -40,9 +40,9 @@ def made(temperature: float, bias: float, number: int = 40_000) -> tuple[np.ndar
     return raw, draw.uniform(size=number) < Calibration(temperature, bias)(raw)
 
 
-def utterances(raw: np.ndarray, right: np.ndarray, size: int = 10) -> list[Judged]:
+def utterances(raw: np.ndarray, right: np.ndarray, size: int = 10) -> list[Judgement]:
     return [
-        Judged(f"s{index % 40}", 1, size, tuple(raw[start : start + size].tolist()),
+        Judgement(f"s{index % 40}", 1, size, tuple(raw[start : start + size].tolist()),
                tuple(right[start : start + size].tolist()))
         for index, start in enumerate(range(0, len(raw), size))
     ]  # fmt: skip
@@ -91,14 +91,14 @@ def test_degenerate_data_have_an_answer() -> None:
     assert np.ptp(misleading(raw)) < 0.02
     with pytest.raises(ManifestError, match="3 utterances with words are too few"):
         fit(utterances(*made(1, 0, 30)))
-    few_speakers = [Judged("s", 0, 1, (0.5,), (True,))] * 5
+    few_speakers = [Judgement("s", 0, 1, (0.5,), (True,))] * 5
     assert fit(few_speakers).held_out.shape == (5,)
 
 
 def test_speakers_are_not_split() -> None:
     """What one speaker teaches must not be told of the same speaker."""
-    wrong = Judged("odd", 50, 50, (0.99,) * 50, (False,) * 50)
-    others = [Judged(f"s{i}", 0, 50, (0.99, 0.98) * 25, (True,) * 50) for i in range(9)]
+    wrong = Judgement("odd", 50, 50, (0.99,) * 50, (False,) * 50)
+    others = [Judgement(f"s{i}", 0, 50, (0.99, 0.98) * 25, (True,) * 50) for i in range(9)]
     told = fit([wrong, wrong, *others]).held_out
     assert told[:100].min() > 0.95
 
@@ -174,29 +174,29 @@ def test_what_is_no_calibration_is_refused(broken: Any) -> None:
 
 
 def test_the_gate_counts() -> None:
-    gate = Gate(0.5)
+    gate = Rejections(0.5)
     assert gate.judge("a b", "a b", 0.5) == {"rejected": False}
     assert gate.judge("a c", "a b", 0.49) == {"rejected": True}
     assert gate.judge("x", None, 0.9) == {"rejected": False}
-    assert gate.closing_line() == (
+    assert gate.summary() == (
         "1 of 3 rejected, with a confidence below 0.5; accepted: 1 with 50.0 % of the words, WER"
         " 0.00 % (all: 25.00 %)"
     )
-    assert Gate(None).judge("a", "b", 0.0) == {}
-    unknown = Gate(0.5)
+    assert Rejections(None).judge("a", "b", 0.0) == {}
+    unknown = Rejections(0.5)
     unknown.judge("a", None, 0.1)
-    assert unknown.closing_line() == "1 of 1 rejected, with a confidence below 0.5"
+    assert unknown.summary() == "1 of 1 rejected, with a confidence below 0.5"
     unknown.judge("a", "a", 0.1)
-    assert unknown.closing_line().endswith("; nothing accepted has a reference")
+    assert unknown.summary().endswith("; nothing accepted has a reference")
 
 
 def test_coverage_and_wer() -> None:
     heard = [
-        Judged("s", 0, 2, (0.9, 0.9), (True, True)),
-        Judged("s", 3, 2, (0.4,), (False,)),
-        Judged("s", 4, 4, (), ()),
+        Judgement("s", 0, 2, (0.9, 0.9), (True, True)),
+        Judgement("s", 3, 2, (0.4,), (False,)),
+        Judgement("s", 4, 4, (), ()),
     ]
-    measured = Measured(heard, np.array([0.8, 1.0, 0.2]))
+    measured = Calibrated(heard, np.array([0.8, 1.0, 0.2]))
     assert measured.utterances() == pytest.approx([0.9, 0.2, 0.0])
     assert measured.accepted(0.0) == pytest.approx((3, 1.0, 7 / 8))
     assert measured.accepted(0.1) == pytest.approx((2, 0.5, 3 / 4))

@@ -11,7 +11,7 @@ import torch
 
 from deepspeech2 import checkpoint
 from deepspeech2.errors import ConfigError
-from deepspeech2.inference.emissions import Emissions, emissions, identity
+from deepspeech2.extras.tuning import Emissions, emissions, identity
 from deepspeech2.settings import TunerSettings
 from deepspeech2.types import Utterance
 
@@ -86,7 +86,7 @@ def test_what_others_made_or_damaged_is_computed_anew(
         computed.append("")
         return Emissions([torch.zeros(2, 3), torch.ones(1, 3)], ["a", "b"])
 
-    monkeypatch.setattr("deepspeech2.inference.emissions._compute", compute)
+    monkeypatch.setattr("deepspeech2.extras.tuning._compute", compute)
     path = tmp_path / "kept.pt"
 
     def read() -> int:

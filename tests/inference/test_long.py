@@ -80,7 +80,7 @@ def test_windows_joined_are_the_whole(
         network,
         sample_rate=RATE,
         step=STEP,
-        heard=heard.append,
+        on_progress=heard.append,
     )
     samples = soundfile.read(recording, dtype="float32")[0][round(offset * RATE) :]
     samples = samples[: None if duration is None else round(duration * RATE)]

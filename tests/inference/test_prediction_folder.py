@@ -15,7 +15,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepspeech2.commands.infer import _folders
+from deepspeech2.commands.infer import prediction_folders
 from deepspeech2.datasets import Corpus, DirectoryCorpus
 from deepspeech2.decoding import GreedyDecoder, Word
 from deepspeech2.errors import ConfigError, sentence
@@ -23,8 +23,8 @@ from deepspeech2.evaluation import ErrorBudget, Evaluation, Recognized
 from deepspeech2.files import safe_name
 from deepspeech2.inference import PredictionFolder
 from deepspeech2.inference.calibration import RawConfidence
-from deepspeech2.inference.prediction_files import INDEX, recall
-from deepspeech2.inference.transcripts import MADE_WITH
+from deepspeech2.inference.prediction_files import recall
+from deepspeech2.inference.prediction_folder import INDEX, MADE_WITH
 from deepspeech2.text import TextEncoder
 from deepspeech2.types import Hypothesis, Utterance
 from tests.disks import remains
@@ -252,7 +252,7 @@ def test_a_recording_of_dots_has_a_folder_of_its_own(tmp_path: Path) -> None:
         "two": Corpus("x", [utterance("a")]),
         "three": Corpus("two", [utterance("a")]),
     }
-    folders = _folders(corpora, tmp_path / "saved")
+    folders = prediction_folders(corpora, tmp_path / "saved")
     assert len(set(folders.values())) == 4
     assert all(folder.parent == tmp_path / "saved" for folder in folders.values())
     assert all(folder.name == safe_name(folder.name) for folder in folders.values())

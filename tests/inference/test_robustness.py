@@ -14,10 +14,10 @@ from torch import Tensor
 
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.extras.robustness.measure import (
+    Candidate,
     FixedNoise,
-    Heard,
-    Listener,
     Measured,
+    NoiseResult,
     measure,
 )
 from deepspeech2.extras.robustness.report import claim, report, tables, write
@@ -86,7 +86,7 @@ def test_silent_speech_gets_no_noise() -> None:
     assert not noise.any()
 
 
-def listener(batches: list[Batch], seen: list[Padded]) -> Listener:
+def candidate(batches: list[Batch], seen: list[Padded]) -> Candidate:
     """One whose network keeps what it hears, and always understands "a b"."""
 
     def emissions(waveforms: Padded) -> Padded:
@@ -107,7 +107,7 @@ def listener(batches: list[Batch], seen: list[Padded]) -> Listener:
     loader: Any = SimpleNamespace(
         pass_once=lambda: (batch for batch in batches), sampler=SimpleNamespace(durations=durations)
     )
-    return Listener(recognizer, loader, FixedNoise(noise_of(5), seed=1))
+    return Candidate(recognizer, loader, FixedNoise(noise_of(5), seed=1))
 
 
 def batch_of(*names: str) -> Batch:
@@ -123,8 +123,8 @@ def test_levels_are_those_asked_for_whatever_the_batch() -> None:
     together: list[Padded] = []
     alone: list[Padded] = []
     snrs = [None, 20.0, 0.0, -5.0]
-    found = measure({"x": listener([batch_of("u", "long")], together)}, snrs, progress=False)["x"]
-    measure({"x": listener([batch_of("long"), batch_of("u")], alone)}, snrs, progress=False)
+    found = measure({"x": candidate([batch_of("u", "long")], together)}, snrs, progress=False)["x"]
+    measure({"x": candidate([batch_of("long"), batch_of("u")], alone)}, snrs, progress=False)
     clean = together[0].data
     assert torch.equal(clean, batch_of("u", "long").waveforms.data)
     for snr, mixed in zip(snrs[1:], together[1:], strict=True):
@@ -137,15 +137,15 @@ def test_levels_are_those_asked_for_whatever_the_batch() -> None:
     # The same noise at each level.
     loud, soft = (together[index].data - clean for index in (2, 1))
     torch.testing.assert_close(loud, 10 * soft, atol=1e-5, rtol=1e-4)
-    assert [(each.id, each.words, each.errors) for each in found.heard] == [
+    assert [(each.id, each.words, each.errors) for each in found.results] == [
         ("u", 2, (1, 1, 1, 1)),
         ("long", 2, (1, 1, 1, 1)),
     ]
     assert found.decoder == "Stub"
 
 
-def heard(name: str, *errors: int, words: int = 10, noise: str = "rain/1.wav") -> Heard:
-    return Heard(name, words, noise, errors)
+def heard(name: str, *errors: int, words: int = 10, noise: str = "rain/1.wav") -> NoiseResult:
+    return NoiseResult(name, words, noise, errors)
 
 
 MEASURED = {

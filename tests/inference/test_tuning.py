@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from deepspeech2.inference import tuning
-from deepspeech2.inference.tuning import Trial, ties, tune
+from deepspeech2.extras import tuning
+from deepspeech2.extras.tuning import Trial, ties, tune
 from deepspeech2.settings import TunerSettings
 
 SETTINGS = TunerSettings(

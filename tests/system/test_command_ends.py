@@ -26,9 +26,9 @@ pytestmark = [
 
 PLACES = {  # where it happens; the first four have readers
     "inference": "deepspeech2.evaluation.evaluate._recognized",
-    "tune_decoder": "deepspeech2.inference.emissions._add",
+    "tune_decoder": "deepspeech2.extras.tuning._add",
     "calibrate": "deepspeech2.evaluation.evaluate._recognized",
-    "robustness": "deepspeech2.extras.robustness.measure._listen",
+    "robustness": "deepspeech2.extras.robustness.measure._recognize",
     "preview": "deepspeech2.extras.checks.preview.examples._show",
     "doctor": "deepspeech2.extras.checks.audio_check._check",
     "export onnx": "deepspeech2.extras.interchange.onnx_export.write",

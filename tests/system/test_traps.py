@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import torch
 
-from deepspeech2.inference import emissions
+from deepspeech2.extras import tuning
 from tests.interchange.test_safe_unpickle import Calls
 from tests.system.conftest import Run
 from tests.system.test_bad_input import refused
@@ -67,8 +67,8 @@ def test_what_is_downloaded_is_not_run(quick_command: Run, place: Path) -> None:
 
 
 def test_kept_emissions_are_computed_anew(place: Path) -> None:
-    assert emissions._kept(place / "trap.pth") is None
-    assert emissions._kept(place / "trap.onnx") is None
+    assert tuning._saved(place / "trap.pth") is None
+    assert tuning._saved(place / "trap.onnx") is None
     assert not (place / "sprung").exists()
     torch.load(place / "trap.pth", weights_only=False)  # where that is allowed it springs
     assert (place / "sprung").exists()

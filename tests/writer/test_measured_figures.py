@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from deepspeech2.extras.calibration.plot import Curve, reliability
+from deepspeech2.extras.calibration.report import Curve, reliability
 from deepspeech2.writer.files import rasterise
 from deepspeech2.writer.surface import Point, surface
 

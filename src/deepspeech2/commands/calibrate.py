@@ -1,9 +1,9 @@
-"""Calibrating confidences on a development set, from its config."""
+"""Calibration of confidences on a development set, from its config."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,14 @@ from omegaconf import DictConfig
 
 from deepspeech2 import checkpoint
 from deepspeech2.config.components import group, settings_of
-from deepspeech2.config.held_out import refuse_training_data
-from deepspeech2.config.loaders import corpora, no_labels, open_loader
-from deepspeech2.config.recognizer import recognizer_from
+from deepspeech2.config.loaders import corpora
+from deepspeech2.config.recognizer import checkpoint_to_fit, loader_from
 from deepspeech2.datasets.corpus import Corpus
-from deepspeech2.engine import use_threads
 from deepspeech2.errors import ConfigError, ManifestError
-from deepspeech2.evaluation import Recognized, evaluate
-from deepspeech2.extras.calibration.measure import Fit, Judged, fit, judge
+from deepspeech2.extras.calibration.fit import Fit, Judgement, fit, judge
 from deepspeech2.extras.calibration.report import (
-    Measured,
+    Calibrated,
+    Parts,
     coverage_table,
     draw,
     error_table,
@@ -29,151 +27,101 @@ from deepspeech2.extras.calibration.report import (
 from deepspeech2.files import write_whole
 from deepspeech2.inference import Recognizer
 from deepspeech2.inference.calibration import KEY, stored
-from deepspeech2.paths import resolve
-from deepspeech2.settings import CalibratorSettings, DataloaderSettings, InferencerSettings
+from deepspeech2.settings import CalibratorSettings
 from deepspeech2.types import Failure
 
 log = logging.getLogger(__name__)
-_Heard = dict[str, list[Judged]]  # by decoder
 
 
 def calibrate(config: DictConfig) -> int:
-    """Fit, print, draw and write; 1 if any audio could not be read, otherwise 0.
+    """Fit, print, draw and write; return 1 if any audio could not be read, otherwise 0.
 
     Parts whose name begins with "test" are only reported on.
     """
-    settings = settings_of(config, InferencerSettings)
-    calibrator = settings_of(config, CalibratorSettings)
-    use_threads(settings.threads)
-    path = resolve(settings.from_pretrained)
-    if calibrator.write:
-        checkpoint.check_writable(path)
-    with checkpoint.reserved(path):
-        return _calibrate(config, settings, calibrator, path)
-
-
-def _calibrate(
-    config: DictConfig, settings: InferencerSettings, calibrator: CalibratorSettings, path: Path
-) -> int:
-    named = group(config, "datasets")
-    refuse_training_data(named, checkpoint.load(path), path, "calibration")
-    recognizer = recognizer_from(str(path), settings.device, group(config, "decoder"))
-    parts = corpora(named)
-    if all(name.startswith("test") for name in parts):
-        raise ConfigError(
-            "datasets must name a part to fit on, but those whose name begins with test are only"
-            f" reported on: {', '.join(parts)}"
-        )
-    dataloader = settings_of(config, DataloaderSettings)
-    heard: dict[str, _Heard] = {}
-    failures: list[Failure] = []
-    for name, corpus in parts.items():
-        heard[name] = _listen(recognizer, corpus, dataloader, failures)
-    fits, measured = _measure(recognizer, heard, parts, calibrator)
-    _report(path, fits, measured, calibrator)
-    if calibrator.write:
-        _write(path, fits, recognizer)
+    settings = settings_of(config, CalibratorSettings)
+    to_fit = checkpoint_to_fit(config, "calibration", write=settings.write)
+    with to_fit as (path, _, recognizer):
+        parts = corpora(group(config, "datasets"))
+        if all(name.startswith("test") for name in parts):
+            raise ConfigError(
+                "datasets must name a part to fit on, but those whose name begins with test are"
+                f" only reported on: {', '.join(parts)}"
+            )
+        open_loader = loader_from(config)
+        judged: dict[str, dict[str, list[Judgement]]] = {}  # by part and decoder
+        failures: list[Failure] = []
+        for name, corpus in parts.items():
+            known = [utterance for utterance in corpus if utterance.text is not None]
+            if not known:
+                raise ManifestError(
+                    f"{corpus.name} has no utterance with a reference among its {len(corpus)}:"
+                    " what is right can only be told by transcripts"
+                )
+            loader = open_loader(recognizer, known)
+            judged[name], broken = judge(recognizer, loader, corpus.name)
+            failures += broken
+        fits, calibrated = _fit(judged, parts, settings.folds)
+        _report(path, fits, calibrated, settings)
+        if settings.write:
+            _write(path, fits, recognizer)
     for failure in failures:
         log.error("%s: %s", failure.utterance.audio, failure.reason)
     return 1 if failures else 0
 
 
-def _listen(
-    recognizer: Recognizer,
-    corpus: Corpus,
-    dataloader: DataloaderSettings,
-    failures: list[Failure],
-) -> _Heard:
-    """What each decoder heard of the utterances that have a reference."""
-    found: _Heard = {decoder.name: [] for decoder in recognizer.decoders}
-    known = tuple(utterance for utterance in corpus if utterance.text is not None)
-    if not known:
-        raise ManifestError(
-            f"{corpus.name} has no utterance with a reference among its {len(corpus)}: what is"
-            " right can only be told by transcripts"
-        )
-
-    def take(result: Recognized) -> None:
-        for name, judged in found.items():
-            judged.append(judge(recognizer, result, name))
-
-    loader = open_loader(dataloader, known, no_labels, recognizer.sample_rate, shuffle=False)
-    evaluation = evaluate(
-        recognizer.pipeline,
-        loader,
-        recognizer.decoders,
-        recognizer.text_encoder,
-        recognizer.device,
-        title=corpus.name,
-        on_result=take,
-    )
-    failures += evaluation.failures
-    return found
-
-
-def _measure(
-    recognizer: Recognizer,
-    heard: Mapping[str, _Heard],
-    parts: Mapping[str, Corpus],
-    calibrator: CalibratorSettings,
-) -> tuple[dict[str, Fit], dict[str, dict[str, Measured]]]:
-    """A fit for each decoder, and what it does to each part: on its own by cross-validation."""
+def _fit(
+    judged: Mapping[str, Mapping[str, list[Judgement]]], parts: Mapping[str, Corpus], folds: int
+) -> tuple[dict[str, Fit], dict[str, dict[str, Calibrated]]]:
+    """Fit each decoder; return fits, and the result by part: cross-validated for those fitted."""
     fits: dict[str, Fit] = {}
-    measured: dict[str, dict[str, Measured]] = {}
-    fitted = [name for name in heard if not name.startswith("test")]
+    calibrated: dict[str, dict[str, Calibrated]] = {}
+    fitted = [name for name in judged if not name.startswith("test")]
     title = "+".join(parts[name].name for name in fitted) + ", cross-validated"
-    for decoder in recognizer.decoders:
-        everything = [each for name in fitted for each in heard[name][decoder.name]]
-        found = fits[decoder.name] = fit(everything, calibrator.folds)
-        measured.setdefault(title, {})[decoder.name] = Measured(everything, found.held_out)
-        for name, by_decoder in heard.items():
+    for decoder in judged[fitted[0]]:
+        together = [each for name in fitted for each in judged[name][decoder]]
+        found = fits[decoder] = fit(together, folds)
+        calibrated.setdefault(title, {})[decoder] = Calibrated(together, found.held_out)
+        for name in judged:
             if name not in fitted:
-                judged = by_decoder[decoder.name]
-                values = [value for each in judged for value in each.confidences]
-                own = measured.setdefault(parts[name].name, {})
-                own[decoder.name] = Measured(judged, found.chosen(values))
-    return fits, measured
+                alone = judged[name][decoder]
+                raw = [value for each in alone for value in each.confidences]
+                calibrated.setdefault(parts[name].name, {})[decoder] = Calibrated(
+                    alone, found.chosen(raw)
+                )
+    return fits, calibrated
 
 
 def _report(
-    path: Path,
-    fits: Mapping[str, Fit],
-    measured: Mapping[str, Mapping[str, Measured]],
-    calibrator: CalibratorSettings,
+    path: Path, fits: Mapping[str, Fit], calibrated: Parts, settings: CalibratorSettings
 ) -> None:
-    """Print what was fitted and why, and leave a picture and numbers beside the checkpoint."""
+    """Print what was fitted and why; draw it and write all numbers beside the checkpoint."""
     for name, found in fits.items():
-        print(f"{name}: {_reason(found)}")
-    thresholds: Sequence[float] = calibrator.reject_below
-    print(f"\n{error_table(measured)}\n\n{coverage_table(measured, thresholds)}\n")
+        chosen, losses = found.chosen, found.losses
+        with_bias = losses["with bias"] < losses["temperature"]
+        print(
+            f"{name}: temperature {chosen.temperature:.3f}"
+            + f" and bias {chosen.bias:+.3f}" * with_bias
+            + f", for held-out words cost {losses['temperature']:.4f} nats with temperature alone"
+            f" and {losses['with bias']:.4f} with a bias ({losses['raw']:.4f} before)"
+        )
+    thresholds = settings.reject_below
+    print(f"\n{error_table(calibrated)}\n\n{coverage_table(calibrated, thresholds)}\n")
     picture, table = path.with_suffix(".calibration.png"), path.with_suffix(".calibration.json")
-    draw(list(measured.values())[-1], picture)
-    chosen = {name: found.chosen for name, found in fits.items()}
-    losses = {name: found.losses for name, found in fits.items()}
-    write_whole(table, numbers(measured, chosen, losses, thresholds))
-    print(f"reliability of {list(measured)[-1]}: {picture}\nall numbers: {table}")
-
-
-def _reason(found: Fit) -> str:
-    """What was chosen, and the likelihoods that it was chosen by."""
-    chosen, losses = found.chosen, found.losses
-    with_bias = losses["with bias"] < losses["temperature"]
-    kept = f"temperature {chosen.temperature:.3f}" + f" and bias {chosen.bias:+.3f}" * with_bias
-    return (
-        f"{kept}, for held-out words cost {losses['temperature']:.4f} nats with temperature alone"
-        f" and {losses['with bias']:.4f} with a bias ({losses['raw']:.4f} before)"
-    )
+    last = list(calibrated)[-1]
+    draw(calibrated[last], picture)
+    write_whole(table, numbers(calibrated, fits, thresholds))
+    print(f"reliability of {last}: {picture}\nall numbers: {table}")
 
 
 def _write(path: Path, fits: Mapping[str, Fit], recognizer: Recognizer) -> None:
-    """Add what was fitted to the checkpoint; what it holds of other decoders stays."""
+    """Add what was fitted to the checkpoint; what it contains of other decoders stays."""
 
     def add(content: dict[str, Any]) -> None:
         before = content.get(KEY)
-        kept = dict(before) if isinstance(before, Mapping) else {}
+        calibrations = dict(before) if isinstance(before, Mapping) else {}
         for decoder in recognizer.decoders:
-            kept[decoder.name] = stored(fits[decoder.name].chosen, decoder)
-        content[KEY] = kept
+            calibrations[decoder.name] = stored(fits[decoder.name].chosen, decoder)
+        content[KEY] = calibrations
 
     checkpoint.change(path, recognizer.origin, add)
     print(f"{path} now tells calibrated confidences")

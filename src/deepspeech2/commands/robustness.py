@@ -1,29 +1,26 @@
-"""Robustness to noise, measured as a config says."""
+"""Measurement of robustness to noise, from its config."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 from omegaconf import DictConfig
 
 from deepspeech2.config.components import group, plain, settings_of
-from deepspeech2.config.loaders import corpora, no_labels, open_loader
-from deepspeech2.config.recognizer import recognizer_from
+from deepspeech2.config.loaders import corpora
+from deepspeech2.config.recognizer import loader_from, recognizer_from
 from deepspeech2.datasets.corpus import Corpus
-from deepspeech2.engine import use_threads
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.extras.robustness.measure import (
+    Candidate,
     FixedNoise,
-    Listener,
     Measured,
     measure,
 )
 from deepspeech2.extras.robustness.report import claim, report, tables, write
-from deepspeech2.inference import Recognizer
 from deepspeech2.paths import resolve
-from deepspeech2.settings import DataloaderSettings, RobustnessSettings
+from deepspeech2.settings import RobustnessSettings
 from deepspeech2.transforms import NoiseFolder
 from deepspeech2.types import Utterance
 
@@ -31,61 +28,50 @@ log = logging.getLogger(__name__)
 
 
 def robustness(config: DictConfig) -> int:
-    """Measure, print and write; 1 if any audio could not be read, otherwise 0."""
+    """Measure, print and write; return 1 if any audio could not be read, otherwise 0."""
     settings = settings_of(config, RobustnessSettings)
     folder = resolve(settings.save_path)
     claim(folder, override=settings.override)
     paths = _checkpoints(config)
-    use_threads(settings.threads)
-    recordings = NoiseFolder(str(config.noise_dir), part=settings.part)
-    recognizers = {
-        name: recognizer_from(path, settings.device, group(config, "decoder"))
-        for name, path in paths.items()
-    }
+    noise_dir = str(config.noise_dir)
+    recordings = NoiseFolder(noise_dir, part=settings.part)
+    recognizers = {name: recognizer_from(config, path, settings) for name, path in paths.items()}
     parts = corpora(group(config, "datasets"))
-    listeners = _listeners(config, recognizers, _with_reference(parts), settings)
-    measured = measure(listeners, settings.snrs_db)
+    utterances = _with_reference(parts)
+    open_loader = loader_from(config)
+    noises = {  # recordings are read once for each sample rate
+        rate: FixedNoise(
+            NoiseFolder(noise_dir, part=settings.part, sample_rate=rate).clips, settings.seed
+        )
+        for rate in {each.sample_rate for each in recognizers.values()}
+    }
+    candidates = {
+        name: Candidate(each, open_loader(each, utterances), noises[each.sample_rate])
+        for name, each in recognizers.items()
+    }
+    measured = measure(candidates, settings.snrs_db)
     found = report(measured, settings.snrs_db, class_snr=settings.class_snr, seed=settings.seed)
-    heard = next(iter(measured.values())).heard
-    n_clips = len(next(iter(listeners.values())).noise.clips)
+    results = next(iter(measured.values())).results
+    n_clips = len(next(iter(noises.values())).clips)
     title = (
-        f"{len(heard)} utterances ({sum(each.words for each in heard):,} words) of"
+        f"{len(results)} utterances ({sum(each.words for each in results):,} words) of"
         f" {', '.join(corpus.name for corpus in parts.values())}; noise from {n_clips} of"
         f" {recordings.n_found} recordings (part {settings.part}); seed {settings.seed};"
         f" decoders: {', '.join(f'{name} {each.decoder}' for name, each in measured.items())}."
     )
-    write(found, folder, title, _described(paths, measured, str(config.noise_dir), settings))
+    described = {
+        "checkpoints": {
+            name: {"path": path, "decoder": measured[name].decoder} for name, path in paths.items()
+        },
+        "noise": {"folder": noise_dir, "part": settings.part, "seed": settings.seed},
+    }
+    write(found, folder, title, described)
     print(f"{title}\n\n{tables(found)}\n\ntable, numbers and plot: {folder}")
-    return 1 if _note_failures(parts, measured) else 0
-
-
-def _listeners(
-    config: DictConfig,
-    recognizers: Mapping[str, Recognizer],
-    utterances: tuple[Utterance, ...],
-    settings: RobustnessSettings,
-) -> dict[str, Listener]:
-    """Each recogniser with corpus and noise; recordings are read once for each sample rate."""
-    dataloader = settings_of(config, DataloaderSettings)
-    noises = {
-        rate: FixedNoise(
-            NoiseFolder(str(config.noise_dir), part=settings.part, sample_rate=rate).clips,
-            settings.seed,
-        )
-        for rate in {each.sample_rate for each in recognizers.values()}
-    }
-    return {
-        name: Listener(
-            each,
-            open_loader(dataloader, utterances, no_labels, each.sample_rate, shuffle=False),
-            noises[each.sample_rate],
-        )
-        for name, each in recognizers.items()
-    }
+    return 1 if _log_failures(parts, measured) else 0
 
 
 def _checkpoints(config: DictConfig) -> dict[str, str]:
-    """Paths by name; ConfigError if there is none, or something else."""
+    """Return the paths by name, or raise ConfigError if there are none, or something else."""
     node = plain(config.get("checkpoints"))
     if not isinstance(node, Mapping) or not node:
         raise ConfigError(
@@ -99,7 +85,7 @@ def _checkpoints(config: DictConfig) -> dict[str, str]:
 
 
 def _with_reference(parts: Mapping[str, Corpus]) -> tuple[Utterance, ...]:
-    """The utterances of all corpora that can be scored; ManifestError if there are none."""
+    """Return the utterances with a reference, or raise ManifestError if there are none."""
     everything = [utterance for corpus in parts.values() for utterance in corpus.utterances]
     known = tuple(utterance for utterance in everything if utterance.text is not None)
     if not known:
@@ -112,22 +98,8 @@ def _with_reference(parts: Mapping[str, Corpus]) -> tuple[Utterance, ...]:
     return known
 
 
-def _described(
-    paths: Mapping[str, str],
-    measured: Mapping[str, Measured],
-    noise_dir: str,
-    settings: RobustnessSettings,
-) -> dict[str, Any]:
-    return {
-        "checkpoints": {
-            name: {"path": path, "decoder": measured[name].decoder} for name, path in paths.items()
-        },
-        "noise": {"folder": noise_dir, "part": settings.part, "seed": settings.seed},
-    }
-
-
-def _note_failures(parts: Mapping[str, Corpus], measured: Mapping[str, Measured]) -> int:
-    """Name every utterance that could not be read; returns how many."""
+def _log_failures(parts: Mapping[str, Corpus], measured: Mapping[str, Measured]) -> int:
+    """Log every utterance that could not be read; return how many."""
     broken = {
         failure.utterance.id: failure.reason
         for each in measured.values()

@@ -1,4 +1,4 @@
-"""Weighing a language model on a development set, from its config."""
+"""Tuning of a language model's weights on a development set, from a config."""
 
 from __future__ import annotations
 
@@ -12,18 +12,15 @@ from omegaconf import DictConfig
 
 from deepspeech2 import checkpoint
 from deepspeech2.config.components import group, settings_of
-from deepspeech2.config.held_out import refuse_training_data
-from deepspeech2.config.loaders import corpora, no_labels, open_loader
-from deepspeech2.config.recognizer import recognizer_from
+from deepspeech2.config.loaders import corpora
+from deepspeech2.config.recognizer import checkpoint_to_fit, loader_from
 from deepspeech2.decoding import LanguageModelDecoder
 from deepspeech2.decoding.prior import measured_prior
-from deepspeech2.engine import use_threads
 from deepspeech2.errors import ConfigError, ManifestError
+from deepspeech2.extras.tuning import Trial, emissions, identity, ties, tune
 from deepspeech2.files import write_whole
-from deepspeech2.inference.emissions import emissions, identity
-from deepspeech2.inference.tuning import Trial, ties, tune
 from deepspeech2.paths import resolve
-from deepspeech2.settings import DataloaderSettings, InferencerSettings, TunerSettings
+from deepspeech2.settings import TunerSettings
 from deepspeech2.writer.files import save_figure
 from deepspeech2.writer.surface import surface
 
@@ -31,57 +28,39 @@ log = logging.getLogger(__name__)
 
 
 def tune_decoder(config: DictConfig) -> int:
-    """Search weights on the corpora of ``datasets``, draw them, write the best; returns 0."""
-    settings = settings_of(config, InferencerSettings)
+    """Search weights on the corpora of ``datasets``, draw them, write the best; return 0."""
     tuner = settings_of(config, TunerSettings)
-    use_threads(settings.threads)
-    path = resolve(settings.from_pretrained)
-    if tuner.write:
-        checkpoint.check_writable(path)
-    with checkpoint.reserved(path):
-        _tune(config, settings, tuner, path)
+    with checkpoint_to_fit(config, "tuning", write=tuner.write) as (path, content, recognizer):
+        decoder = recognizer.decoder
+        if not isinstance(decoder, LanguageModelDecoder):
+            raise ConfigError(
+                f"decoder={decoder.name} has no language model to weigh: choose decoder=beam_lm"
+            )
+        parts = corpora(group(config, "datasets")).values()
+        utterances = tuple(utterance for corpus in parts for utterance in corpus.utterances)
+        loader = loader_from(config)(recognizer, utterances)
+        cache = resolve(tuner.emissions_dir) / f"{identity(path, utterances)}.pt"
+        found = emissions(recognizer, loader, cache, title="emissions")
+        if not found.references:
+            raise ManifestError("datasets has no utterance with a reference to tune on")
+        decoder = _as_it_was(decoder, content["recipe"].get("decoder"))
+        decoder = decoder.with_prior(measured_prior(found.log_probs))
+        best, tried = tune(decoder, found, tuner)
+        chosen = decoder.reweighed(**best.weights, nbest=decoder.options.nbest)  # type: ignore[arg-type]
+        _report(path, best, tried, chosen.settings)
+        if tied := ties(tried, tuner.search_beam_size):
+            log.warning("%s", tied)
+        if tuner.write:
+            recipe = {"name": type(chosen).__name__, **chosen.settings}
+            checkpoint.change(
+                path, recognizer.origin, lambda content: content["recipe"].update(decoder=recipe)
+            )
+            print(f"{path} now decodes with these weights: python inference.py -cn=inference")
     return 0
 
 
-def _tune(
-    config: DictConfig, settings: InferencerSettings, tuner: TunerSettings, path: Path
-) -> None:
-    content = checkpoint.load(path)
-    named = group(config, "datasets")
-    refuse_training_data(named, content, path, "tuning")
-    recognizer = recognizer_from(str(path), settings.device, group(config, "decoder"))
-    decoder = recognizer.decoder
-    if not isinstance(decoder, LanguageModelDecoder):
-        raise ConfigError(
-            f"decoder={decoder.name} has no language model to weigh: choose decoder=beam_lm"
-        )
-    utterances = tuple(
-        utterance for corpus in corpora(named).values() for utterance in corpus.utterances
-    )
-    dataloader = settings_of(config, DataloaderSettings)
-    loader = open_loader(dataloader, utterances, no_labels, recognizer.sample_rate, shuffle=False)
-    kept = resolve(tuner.emissions_dir) / f"{identity(path, utterances)}.pt"
-    heard = emissions(recognizer, loader, kept, title="emissions")
-    if not heard.references:
-        raise ManifestError("datasets has no utterance with a reference to tune on")
-    decoder = _as_it_was(decoder, content["recipe"].get("decoder"))
-    decoder = decoder.with_prior(measured_prior(heard.log_probs))
-    best, tried = tune(decoder, heard, tuner)
-    chosen = decoder.reweighed(**best.weights, nbest=decoder.options.nbest)  # type: ignore[arg-type]
-    _report(path, best, tried, chosen.settings)
-    tied = ties(tried, tuner.search_beam_size)
-    if tied:
-        log.warning("%s", tied)
-    if tuner.write:
-        recipe = {"name": type(chosen).__name__, **chosen.settings}
-        checkpoint.change(
-            path, recognizer.origin, lambda content: content["recipe"].update(decoder=recipe)
-        )
-        print(f"{path} now decodes with these weights: python inference.py -cn=inference")
-
-
 def _as_it_was(decoder: LanguageModelDecoder, stored: Any) -> LanguageModelDecoder:
-    """``decoder`` with the weights that a checkpoint has for the same language model."""
+    """Return ``decoder`` with the checkpoint's weights, if they are for the same language model."""
     settings = decoder.settings
     if not isinstance(stored, dict) or stored.get("lm") != settings["lm"]:
         return decoder

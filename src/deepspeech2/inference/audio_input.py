@@ -1,4 +1,4 @@
-"""What a user gives to be recognised: files, or samples."""
+"""The input of a recogniser: files, or samples."""
 
 from __future__ import annotations
 
@@ -19,60 +19,54 @@ Audio = str | Path | npt.NDArray[np.floating[Any]] | Tensor
 """A file, or samples (S,) in [-1, 1]."""
 
 
-class Given:
-    """A recording that is read when it is its turn.
+class AudioInput:
+    """A recording to recognise; a file is only read when its samples are asked for.
 
     Args:
-        item: the file or samples.
+        audio: the file or samples.
         sample_rate: of samples, in Hz; None: ``wanted_rate``.
         wanted_rate: of what is read, in Hz.
 
     Attributes:
+        path: of the file; None for samples.
         seconds: its duration.
-        fault: why a part of it cannot be heard; None as long as nothing is known to be missing.
+        fault: why a part of it cannot be read; None as long as nothing is known to be missing.
 
     Raises:
         AudioError: the file cannot be read, or samples are none, not one channel or not finite.
     """
 
-    def __init__(self, item: Audio, sample_rate: int | None, wanted_rate: int) -> None:
-        self.item = item
+    def __init__(self, audio: Audio, sample_rate: int | None, wanted_rate: int) -> None:
+        self.path = Path(audio) if isinstance(audio, str | Path) else None
         self.fault: str | None = None
         self._rate = wanted_rate
-        self._samples: Tensor | None = None
-        if isinstance(item, str | Path):
-            info = probe(item, partial=True)
+        if isinstance(audio, str | Path):
+            info = probe(audio, partial=True)
             self.seconds, self.fault = info.duration, info.fault or None
         else:
-            self._samples = from_samples(item, sample_rate or wanted_rate, wanted_rate)
+            self._samples = from_samples(audio, sample_rate or wanted_rate, wanted_rate)
             self.seconds = len(self._samples) / wanted_rate
 
-    @property
-    def path(self) -> Path | None:
-        """None for samples."""
-        return Path(self.item) if isinstance(self.item, str | Path) else None
-
     def waveform(self) -> Tensor:
-        """(S,) all of it that can be read."""
+        """Return (S,), all of it that can be read."""
         if self.path is None:
-            assert self._samples is not None
             return self._samples
         try:
-            return read_audio(self.path, sample_rate=self._rate, duration=self._there)
+            return read_audio(self.path, sample_rate=self._rate, duration=self._limit())
         except IncompleteError as error:
             self.fault = str(error)
             return read_audio(self.path, sample_rate=self._rate, duration=error.seconds)
 
-    def recording(self) -> Iterator[Samples]:
-        """The same in blocks, so that hours need no more memory than seconds."""
+    def blocks(self) -> Iterator[Samples]:
+        """Yield the same in blocks, so that hours need no more memory than seconds."""
         if self.path is None:
-            yield self.waveform().numpy()
+            yield self._samples.numpy()
             return
         try:
-            yield from blocks(self.path, sample_rate=self._rate, duration=self._there)
+            yield from blocks(self.path, sample_rate=self._rate, duration=self._limit())
         except IncompleteError as error:
             self.fault = str(error)
 
-    @property
-    def _there(self) -> float | None:
+    def _limit(self) -> float | None:
+        """Seconds to read: no more than there are if the file is known to be cut off."""
         return self.seconds if self.fault else None

@@ -1,9 +1,9 @@
-"""How much later than the sound a network marks it, measured on speech whose times are known."""
+"""How much later than the sound a network emits it, measured on speech whose times are known."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from deepspeech2.audio.synthesis_events import SpokenWord
 from deepspeech2.datasets.spoken import SAMPLE_RATE, render, word_times
-from deepspeech2.datasets.spoken.script import Line, script
+from deepspeech2.datasets.spoken.script import script
 from deepspeech2.decoding import Word
 from deepspeech2.decoding.align import align
 from deepspeech2.text import TextEncoder
@@ -25,42 +25,41 @@ _WIDEST = 2  # frames
 
 
 class Boundary(NamedTuple):
-    """Where a word's start or end was found, and where it is, in seconds."""
+    """A word's start or end in seconds: aligned by the network, and known from the synthesis."""
 
     found: float
     known: float
 
 
-Emissions = Callable[[Tensor], Tensor]
-"""From a waveform (S,) to log-probabilities (T, V)."""
-
-
 def emission_delay(
-    emissions: Emissions,
+    emissions: Callable[[Tensor], Tensor],
     text_encoder: TextEncoder,
     *,
     seconds_per_frame: float,
     sample_rate: int,
 ) -> float:
-    """The median by which words of the built-in corpus are found too late, in seconds.
+    """Return by how many seconds words of the built-in corpus are aligned too late, in the median.
 
-    CTC leaves a network free to mark a label any time after it heard it, and one that reads the
-    audio in both directions even before; which it does is settled by chance and data when it is
-    trained. The loss does not tell, so it is measured: on 24 sentences of the part ``val``, of
-    which eSpeak NG knows when each word begins and ends. The first and last boundary of a
-    sentence, where a network may be ruled by the silence, do not count. A network that learnt
-    from AN4, whose words these are not, is 43 ms early by them, and 50 ms early by AN4's own
-    transcripts, spoken by eSpeak NG: the delay belongs to the network more than to the text.
+    CTC leaves a network free to emit a label any time after the sound, and one that reads the
+    audio in both directions even before it; training settles that by chance and data. So it is
+    measured on 24 sentences of the part ``val``, of which eSpeak NG knows when each word begins
+    and ends. The first and last boundary of a sentence, which silence may decide, do not count.
+    A network trained on AN4, which has other words, is 43 ms early by them, and 50 ms early by
+    AN4's own transcripts, spoken by eSpeak NG: the delay is the network's more than the text's.
+
+    Args:
+        emissions: from a waveform (S,) to log-probabilities (T, V).
 
     Returns:
-        Seconds; 0 where the network lacks letters or frames for the sentences, or understands
-        so little that half of the errors lie further than two frames from the median.
+        0 if the network lacks letters or frames for the sentences, or understands so little that
+        half of the errors are more than two frames from the median.
 
     Raises:
         SpeechError: eSpeak NG cannot be loaded.
     """
     errors: list[float] = []
-    for line in islice(_lines(), _SENTENCES):
+    validation = (line for line in script() if line.part == "val")
+    for line in islice(validation, _SENTENCES):
         if text_encoder.unknown(line.text):
             return 0.0
         samples = render(line).astype(np.float32) / np.float32(2**15)
@@ -68,17 +67,14 @@ def emission_delay(
         if len(log_probs) < text_encoder.minimum_frames(text_encoder.encode(line.text)):
             return 0.0
         found = align(
-            log_probs,
-            line.text,
-            text_encoder=text_encoder,
-            seconds_per_frame=seconds_per_frame,
-        ).words
+            log_probs, line.text, text_encoder=text_encoder, seconds_per_frame=seconds_per_frame
+        )
         normalize = text_encoder.normalize
         spoken = [replace(word, text=normalize(word.text)) for word in word_times(line)]
-        known = boundaries(found, spoken)
-        errors += [time - truth for time, truth in (*known[0][1:], *known[1][:-1])]
+        starts, ends = boundaries(found.words, spoken)
+        errors += [time - truth for time, truth in (*starts[1:], *ends[:-1])]
     delay = statistics.median(errors)
-    # Words that a network does not understand are found anywhere: then this tells nothing.
+    # words that a network does not understand are aligned anywhere, which measures nothing
     spread = statistics.median(abs(error - delay) for error in errors)
     return delay if spread <= _WIDEST * seconds_per_frame else 0.0
 
@@ -86,7 +82,7 @@ def emission_delay(
 def boundaries(
     found: Sequence[Word], spoken: Sequence[SpokenWord]
 ) -> tuple[list[Boundary], list[Boundary]]:
-    """Starts and ends of all ``spoken`` words, beside those of the same words as ``found``.
+    """Pair the starts and the ends of all ``spoken`` words with those ``found``.
 
     Raises:
         ValueError: they are not the same words.
@@ -100,7 +96,3 @@ def boundaries(
         ends.append(Boundary(words[-1].end, known.end))
         index += len(words)
     return starts, ends
-
-
-def _lines() -> Iterator[Line]:
-    return (line for line in script() if line.part == "val")

@@ -1,14 +1,14 @@
-"""Recordings of any length: the network hears windows, the decoder hears them joined.
+"""Recordings of any length: the network reads windows of them, decoders read them in one piece.
 
-A recording is cut at its quietest places. The network hears each piece with some seconds of its
-neighbours, and the frames of the pieces alone are joined: every frame is there once, so no word is
-lost or doubled where the recording was cut, and its time counts from the start. What is joined is
-decoded in parts that end between words.
+A recording is cut at its quietest places. The network gets each piece with some seconds of its
+neighbours, and only the frames of the piece itself are kept: every frame occurs once, so no word is
+lost or doubled at a cut, and times count from the start. The joined frames are decoded in parts
+that end between words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -17,36 +17,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from deepspeech2.audio.silence import Levels, Span, cut, plan
+from deepspeech2.audio.silence import Span, plan
 from deepspeech2.decoding import Decoder
 from deepspeech2.loss.ctc import BLANK
-from deepspeech2.pipeline import Pipeline
 from deepspeech2.types import Hypothesis, Padded
 
-MAX_SEGMENT = 40.0  # seconds beyond which a recording is long, if nobody says otherwise
-PIECE = 15.0  # seconds of a long one that the network hears at a time, at most: in more, speakers
-# whose levels differ would share one mean and one deviation
-MARGIN = 1.0  # seconds of the neighbours that are heard with each piece
-TOGETHER = 120.0  # seconds of audio that the network hears at a time
+PIECE = 15.0  # seconds of a long recording that the network gets at once, at most: in more,
+# speakers whose levels differ would share one mean and one deviation
+MARGIN = 1.0  # seconds of the neighbours that are added to each piece
+TOGETHER = 120.0  # seconds of audio in a batch
 PART = 10.0  # seconds of frames that are decoded at a time, at most
 _LOUDNESS = 60.0  # dB that a frame without blank counts as
 _PAUSE = 0.4  # seconds around the end of a part that should be blank
 
 
-Recording = Callable[[], Iterable[npt.NDArray[np.float32]]]
-"""Gives the samples of a recording from the start, in blocks (S,)."""
-
-
-Examine = Callable[[Padded, Mapping[str, Sequence[Hypothesis]]], None]
-"""Takes the frames (P, T, V) of the parts of a recording, and each decoder's hypotheses of them."""
-
-
-def nobody(seconds: float) -> None:
-    """Hears of the progress and does nothing."""
-
-
-def pass_over(parts: Padded, hypotheses: Mapping[str, Sequence[Hypothesis]]) -> None:
-    """Examines nothing."""
+def no_progress(seconds: float) -> None:
+    """Ignore how many seconds have been processed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +41,7 @@ class Window:
 
     Attributes:
         span: the piece, in output frames of the recording.
-        first: the output frame that ``waveform`` begins at.
+        first: the output frame at which ``waveform`` begins.
         waveform: (S,).
     """
 
@@ -67,25 +53,25 @@ class Window:
 def windows(
     recording: Iterable[npt.NDArray[np.float32]], spans: Sequence[Span], step: int, margin: int
 ) -> Iterator[Window]:
-    """Pieces of ``recording``, which is read once and held as far as the pieces need it.
+    """Cut ``recording`` into windows; it is read once, and only what they need is in memory.
 
     Args:
         step: samples of a frame.
         margin: frames before and after each piece.
     """
     source = iter(recording)
-    held, origin = np.zeros(0, np.float32), 0
+    buffer, origin = np.zeros(0, np.float32), 0
     for span in spans:
         first, last = max(0, span.start - margin), span.end + margin
-        while origin + len(held) < last * step:
+        while origin + len(buffer) < last * step:
             block = next(source, None)
             if block is None:
                 break
-            held = np.concatenate((held, block))
-        part = held[first * step - origin : last * step - origin]
+            buffer = np.concatenate((buffer, block))
+        part = buffer[first * step - origin : last * step - origin]
         yield Window(span, first, torch.from_numpy(part.copy()))
-        kept = max(0, span.end - margin) * step
-        held, origin = held[kept - origin :], kept
+        needed = max(0, span.end - margin) * step
+        buffer, origin = buffer[needed - origin :], needed
 
 
 def long_emissions(
@@ -95,17 +81,17 @@ def long_emissions(
     *,
     sample_rate: int,
     step: int,
-    heard: Callable[[float], None] = nobody,
+    on_progress: Callable[[float], None] = no_progress,
 ) -> Tensor:
-    """(T, V) log-probabilities of a whole recording, on the CPU.
+    """Run the network over a whole recording, return its log-probabilities (T, V) on the CPU.
 
     Args:
         recording: its samples, in blocks (S,).
-        spans: the pieces that the network hears, one after the other, in output frames.
+        spans: the pieces, one after the other, in output frames.
         network: waveforms (B, S) to log-probabilities (B, T, V) whose frame t is centred on
             sample t * step.
         step: samples of a frame.
-        heard: is told the seconds that the network has heard, again and again.
+        on_progress: called with the seconds of each batch after the network has processed it.
 
     Raises:
         AudioError: the recording cannot be read.
@@ -118,30 +104,54 @@ def long_emissions(
     for window in windows(recording, spans, step, margin):
         batch.append(window)
         last = window.span == spans[-1]
-        if last or (len(batch) + 1) * longest > TOGETHER * a_second:
-            parts += _frames(batch, network, spans[-1])
-            heard(sum(each.span.end - each.span.start for each in batch) / a_second)
-            batch = []
+        if not last and (len(batch) + 1) * longest <= TOGETHER * a_second:
+            continue
+        rows = network(Padded.stack([each.waveform for each in batch])).unpad()
+        for each, row in zip(batch, rows, strict=True):
+            # without the margins; the last window has all frames to its end
+            end = None if each.span == spans[-1] else each.span.end - each.first
+            parts.append(row[each.span.start - each.first : end].cpu())
+        on_progress(sum(each.span.end - each.span.start for each in batch) / a_second)
+        batch = []
     return torch.cat(parts)
 
 
-def _frames(
-    batch: Sequence[Window], network: Callable[[Padded], Padded], last: Span
-) -> list[Tensor]:
-    """(T, V) of each window without its margins; the last has all frames to its end."""
-    rows = network(Padded.stack([window.waveform for window in batch])).unpad()
-    return [
-        row[
-            window.span.start - window.first : None
-            if window.span == last
-            else window.span.end - window.first
-        ].cpu()
-        for row, window in zip(rows, batch, strict=True)
-    ]
+@dataclass(frozen=True, slots=True)
+class DecodedParts:
+    """A recording that was decoded in parts.
+
+    Attributes:
+        spans: of the parts, in output frames.
+        log_probs: (P, T, V), their frames.
+        hypotheses: by the decoder's name, the best of each part.
+        space: the label between words; None if the alphabet has none.
+    """
+
+    spans: Sequence[Span]
+    log_probs: Padded
+    hypotheses: dict[str, list[Hypothesis]]
+    space: int | None
+
+    def joined(self) -> dict[str, Hypothesis]:
+        """Return one hypothesis of the whole recording for each decoder's name."""
+        return {
+            name: joined(list(zip(self.spans, parts, strict=True)), self.space)
+            for name, parts in self.hypotheses.items()
+        }
+
+
+def decode_parts(
+    log_probs: Tensor, decoders: Sequence[Decoder], space: int | None, frames_per_second: float
+) -> DecodedParts:
+    """Decode (T, V) of any length with each decoder."""
+    spans = parts_to_decode(log_probs, space, frames_per_second)
+    parts = Padded.stack([log_probs[span.start : span.end] for span in spans])
+    found = {decoder.name: [nbest[0] for nbest in decoder(parts)] for decoder in decoders}
+    return DecodedParts(spans, parts, found, space)
 
 
 def parts_to_decode(log_probs: Tensor, space: int | None, frames_per_second: float) -> list[Span]:
-    """Spans of (T, V) that end between words, and in a pause where there is one.
+    """Divide (T, V) into spans that end between words, and in a pause if there is one.
 
     A part may end before a frame if the best path has a space, and no other label, on either side
     of it before the next label.
@@ -169,7 +179,7 @@ def parts_to_decode(log_probs: Tensor, space: int | None, frames_per_second: flo
 
 
 def joined(parts: Sequence[tuple[Span, Hypothesis]], space: int | None) -> Hypothesis:
-    """One hypothesis from those of the parts of a recording, in their order."""
+    """Join the hypotheses of the parts of a recording, in their order."""
     labels: list[int] = []
     frames: list[int] = []
     confidences: list[float] = []
@@ -188,57 +198,3 @@ def joined(parts: Sequence[tuple[Span, Hypothesis]], space: int | None) -> Hypot
         frames=tuple(frames),
         confidences=tuple(confidences),
     )
-
-
-def decoded(
-    log_probs: Tensor,
-    decoders: Sequence[Decoder],
-    space: int | None,
-    frames_per_second: float,
-    examine: Examine = pass_over,
-) -> dict[str, Hypothesis]:
-    """What each decoder makes of (T, V) of any length, by the decoder's name."""
-    spans = parts_to_decode(log_probs, space, frames_per_second)
-    parts = Padded.stack([log_probs[span.start : span.end] for span in spans])
-    found = {decoder.name: [nbest[0] for nbest in decoder(parts)] for decoder in decoders}
-    examine(parts, found)
-    return {
-        name: joined(list(zip(spans, hypotheses, strict=True)), space)
-        for name, hypotheses in found.items()
-    }
-
-
-def listen(
-    recording: Recording,
-    pipeline: Pipeline,
-    decoders: Sequence[Decoder],
-    *,
-    space: int | None,
-    max_segment: float,
-    heard: Callable[[float], None] = nobody,
-    examine: Examine = pass_over,
-) -> dict[str, Hypothesis]:
-    """What each decoder makes of a recording of any length, by the decoder's name.
-
-    Args:
-        recording: called twice.
-        pipeline: on its device.
-        max_segment: seconds that the network hears at a time, at most; never more than ``PIECE``.
-        heard: is told the seconds that were heard, again and again.
-        examine: is shown the parts that were decoded.
-
-    Raises:
-        AudioError: it cannot be read.
-    """
-    rate = pipeline.front_end.sample_rate
-    step = round(pipeline.seconds_per_frame * rate)
-    device = next(pipeline.network.parameters()).device
-    log_probs = long_emissions(
-        recording(),
-        cut(recording(), Levels(rate, step), min(max_segment, PIECE)),
-        lambda waveforms: pipeline.emissions(waveforms.to(device)),
-        sample_rate=rate,
-        step=step,
-        heard=heard,
-    )
-    return decoded(log_probs, decoders, space, rate / step, examine)

@@ -1,19 +1,22 @@
-"""A trained model, ready to listen."""
+"""A trained model that transcribes recordings."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from deepspeech2 import checkpoint
 from deepspeech2.audio.reading import read_audio
+from deepspeech2.audio.silence import Levels, cut
 from deepspeech2.datasets.bucketing import plan_epoch
 from deepspeech2.decoding import (
     BeamSearchDecoder,
@@ -25,35 +28,36 @@ from deepspeech2.decoding import (
 )
 from deepspeech2.decoding.align import Alignment, align
 from deepspeech2.engine import pick_device
-from deepspeech2.inference.audio_input import Audio, Given
+from deepspeech2.inference.audio_input import Audio, AudioInput
 from deepspeech2.inference.calibration import Confidence, RawConfidence, restored
 from deepspeech2.inference.delay import emission_delay
 from deepspeech2.inference.long import (
-    MAX_SEGMENT,
+    PIECE,
     TOGETHER,
-    Examine,
-    Recording,
-    listen,
-    nobody,
-    pass_over,
+    DecodedParts,
+    decode_parts,
+    long_emissions,
+    no_progress,
 )
 from deepspeech2.paths import resolve
 from deepspeech2.pipeline import Pipeline
+from deepspeech2.settings.recognition import MAX_SEGMENT
 from deepspeech2.text import TextEncoder
 from deepspeech2.transcripts import Transcript
 from deepspeech2.types import Hypothesis, Padded
 
 
 class Recognizer:
-    """Pipeline, alphabet and decoder of a checkpoint, on a device.
+    """Transcribe recordings with the network, alphabet and decoder of a checkpoint.
 
     Attributes:
-        origin: SHA-256 of the checkpoint's file; None if it comes from none.
-        confidence: how sure it says it is.
-        confidence_greedy: the same of the best path.
+        origin: SHA-256 of the checkpoint's file; None without one.
+        confidence: makes the confidences of ``decoder``.
+        confidence_greedy: makes those of the best path.
 
-    >>> recognizer = Recognizer.from_checkpoint("saved/demo/model_best.pth")  # doctest: +SKIP
-    >>> recognizer.transcribe("a.wav").text  # doctest: +SKIP
+    >>> from deepspeech2 import Recognizer
+    >>> recognizer = Recognizer.from_checkpoint("models/english.pth")  # doctest: +SKIP
+    >>> print(recognizer.transcribe("speech.wav").text)  # doctest: +SKIP
     """
 
     def __init__(
@@ -83,30 +87,34 @@ class Recognizer:
         decoder: Callable[[TextEncoder], Decoder] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Recognizer:
-        """Read a checkpoint.
+        """Load a checkpoint.
 
         Args:
             path: relative to the repository's root, or absolute.
             device: auto, cpu, cuda or cuda:N.
             decoder: makes a decoder for the checkpoint's alphabet; None takes the checkpoint's.
-            options: of the checkpoint's decoder, which take the place of its own.
+            options: replace those of the checkpoint's decoder.
 
         Raises:
-            CheckpointError: the file is none.
-            SpeechError: the decoder cannot be made, for one because its language model is absent.
+            CheckpointError: the file is not a checkpoint.
+            SpeechError: the decoder cannot be made, as without its language model.
             ConfigError: the device does not exist.
         """
         place = resolve(path)
         content = checkpoint.load(place)
         found = checkpoint.restore(content, place, decoder=decoder, options=options)
-        confidence = restored(content, place, found.decoder)
-        greedy = restored(content, place, GreedyDecoder(found.text_encoder))
-        origin = hashlib.sha256(place.read_bytes()).hexdigest()
-        parts = (found.pipeline, found.text_encoder, found.decoder)
-        return cls(*parts, pick_device(device), origin, confidence, greedy)
+        return cls(
+            found.pipeline,
+            found.text_encoder,
+            found.decoder,
+            pick_device(device),
+            hashlib.sha256(place.read_bytes()).hexdigest(),
+            restored(content, place, found.decoder),
+            restored(content, place, GreedyDecoder(found.text_encoder)),
+        )
 
     def greedy(self) -> Recognizer:
-        """The same network with the best path alone, and its own confidences."""
+        """Return one with the same network that decodes greedily, with confidences for that."""
         own = self.confidence_greedy
         decoder = GreedyDecoder(self.text_encoder)
         return Recognizer(
@@ -124,14 +132,14 @@ class Recognizer:
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """What its transcripts depend on, as plain values: the checkpoint and the decoder."""
+        """The checkpoint and the decoder, on which transcripts depend, as plain values."""
         settings = {k: v for k, v in self.decoder.settings.items() if k != "threads"}
-        if not settings.get("prior_weight"):  # it takes nothing off, and older decoders had none
+        if not settings.get("prior_weight"):  # without effect, and absent from older decoders
             settings.pop("prior", None)
             settings.pop("prior_weight", None)
         made = {"checkpoint": self.origin, "decoder": self.decoder.name, "settings": settings}
-        if isinstance(self.decoder, LanguageModelDecoder):
-            made["language_model"] = self.decoder.fused.digest  # another one may lie at its place
+        if isinstance(self.decoder, LanguageModelDecoder):  # its file may have been replaced
+            made["language_model"] = self.decoder.fused.digest
         return dict(json.loads(json.dumps(made, default=str)))
 
     @overload
@@ -141,7 +149,7 @@ class Recognizer:
         *,
         sample_rate: int | None = None,
         max_segment: float = MAX_SEGMENT,
-        heard: Callable[[float], None] = nobody,
+        heard: Callable[[float], None] = no_progress,
     ) -> Transcript: ...
     @overload
     def transcribe(
@@ -150,7 +158,7 @@ class Recognizer:
         *,
         sample_rate: int | None = None,
         max_segment: float = MAX_SEGMENT,
-        heard: Callable[[float], None] = nobody,
+        heard: Callable[[float], None] = no_progress,
     ) -> list[Transcript]: ...
     @torch.no_grad()
     def transcribe(
@@ -159,16 +167,16 @@ class Recognizer:
         *,
         sample_rate: int | None = None,
         max_segment: float = MAX_SEGMENT,
-        heard: Callable[[float], None] = nobody,
+        heard: Callable[[float], None] = no_progress,
     ) -> Transcript | list[Transcript]:
-        """What is said in a recording, or in each of several, of which short ones go together.
+        """Transcribe a recording, or each of several, the short ones in batches.
 
         Args:
             audio: a file of any length, rate and number of channels, or samples (S,) in [-1, 1].
             sample_rate: of samples, in Hz; None: the model's own.
-            max_segment: seconds; what is longer is cut where it is quiet.
-            heard: of what is longer, is told the seconds that the network has heard, again and
-                again; what it raises ends the work.
+            max_segment: seconds; longer recordings are cut where they are quiet.
+            heard: called with the seconds of each batch of a longer recording, after the network
+                has processed it; an exception that it raises ends the work.
 
         Raises:
             AudioError: nothing of a file can be read, or samples are none, not one channel or
@@ -178,86 +186,93 @@ class Recognizer:
             return self.transcribe(
                 [audio], sample_rate=sample_rate, max_segment=max_segment, heard=heard
             )[0]
-        given = [Given(item, sample_rate, self.sample_rate) for item in audio]
-        found: dict[int, Transcript] = {}
+        inputs = [AudioInput(item, sample_rate, self.sample_rate) for item in audio]
+        transcripts: dict[int, Transcript] = {}
         short: list[int] = []
-        for place, each in enumerate(given):
+        for index, each in enumerate(inputs):
             if each.seconds <= max_segment:
-                short.append(place)
+                short.append(index)
                 continue
-            best = self.listen(each.recording, [self.decoder], max_segment=max_segment, heard=heard)
-            found[place] = self.transcript(best[self.decoder.name], each.seconds, each)
+            parts = self.listen(
+                each.blocks, [self.decoder], max_segment=max_segment, on_progress=heard
+            )
+            best = parts.joined()[self.decoder.name]
+            transcripts[index] = self.transcript(best, each.seconds, each)
         limits: dict[str, Any] = {"max_batch_duration": TOGETHER, "shuffle": False}
-        for batch in plan_epoch([given[p].seconds for p in short], seed=0, epoch=0, **limits):
-            places = [short[index] for index in batch]
-            found |= zip(places, self._together([given[p] for p in places]), strict=True)
-        return [found[place] for place in range(len(given))]
-
-    def _together(self, given: Sequence[Given]) -> list[Transcript]:
-        """What is said in each of several short recordings."""
-        waveforms = [each.waveform() for each in given]
-        heard = self.decoder(self.pipeline.emissions(Padded.stack(waveforms).to(self.device)))
-        return [
-            self.transcript(nbest[0], len(waveform) / self.sample_rate, each)
-            for each, waveform, nbest in zip(given, waveforms, heard, strict=True)
-        ]
+        for batch in plan_epoch([inputs[i].seconds for i in short], seed=0, epoch=0, **limits):
+            indices = [short[number] for number in batch]
+            waveforms = [inputs[index].waveform() for index in indices]
+            log_probs = self.pipeline.emissions(Padded.stack(waveforms).to(self.device))
+            for index, samples, nbest in zip(
+                indices, waveforms, self.decoder(log_probs), strict=True
+            ):
+                seconds = len(samples) / self.sample_rate
+                transcripts[index] = self.transcript(nbest[0], seconds, inputs[index])
+        return [transcripts[index] for index in range(len(inputs))]
 
     def transcript(
-        self, best: Hypothesis, seconds: float, given: Given | None = None
+        self, best: Hypothesis, seconds: float, source: AudioInput | None = None
     ) -> Transcript:
-        """A hypothesis of a recording of so many seconds, with its words."""
-        told = self.words(best)
-        path = None if given is None else given.path
+        """Make the transcript of a recording that lasts ``seconds`` from its best hypothesis."""
+        timed = self.words(best)
+        path = None if source is None else source.path
         return Transcript(
             text=best.text,
-            words=told,
-            confidence=self.confidence.utterance(best, told),
+            words=timed,
+            confidence=self.confidence.utterance(best, timed),
             duration=seconds,
             id="audio" if path is None else path.stem,
             audio=None if path is None else str(path),
-            error=None if given is None else given.fault,
+            error=None if source is None else source.fault,
         )
 
     def words(self, best: Hypothesis) -> tuple[Word, ...]:
-        """The words of a hypothesis with their times, and calibrated confidences if it has any."""
-        found = words(best, self.seconds_per_frame, text_encoder=self.text_encoder)
-        return self.confidence.words(found)
+        """Return the words of a hypothesis with times and confidences, calibrated if possible."""
+        return self.confidence.words(
+            words(best, self.seconds_per_frame, text_encoder=self.text_encoder)
+        )
 
     @torch.no_grad()
     def listen(
         self,
-        recording: Recording,
+        recording: Callable[[], Iterable[npt.NDArray[np.float32]]],
         decoders: Sequence[Decoder],
         *,
         max_segment: float = MAX_SEGMENT,
-        heard: Callable[[float], None] = nobody,
-        examine: Examine = pass_over,
-    ) -> dict[str, Hypothesis]:
-        """What each decoder makes of a recording of any length, by the decoder's name.
+        on_progress: Callable[[float], None] = no_progress,
+    ) -> DecodedParts:
+        """Decode a recording of any length with each of ``decoders``.
 
-        The arguments are those of :func:`deepspeech2.inference.long.listen`.
+        Args:
+            recording: gives the samples from the start, in blocks (S,); called twice.
+            max_segment: seconds that the network gets at once, at most; never more than ``PIECE``.
+            on_progress: called with the seconds of each batch after the network.
+
+        Raises:
+            AudioError: it cannot be read.
         """
-        return listen(
-            recording,
-            self.pipeline,
-            decoders,
-            space=self.text_encoder.space,
-            max_segment=max_segment,
-            heard=heard,
-            examine=examine,
+        rate = self.sample_rate
+        step = round(self.seconds_per_frame * rate)
+        log_probs = long_emissions(
+            recording(),
+            cut(recording(), Levels(rate, step), min(max_segment, PIECE)),
+            lambda waveforms: self.pipeline.emissions(waveforms.to(self.device)),
+            sample_rate=rate,
+            step=step,
+            on_progress=on_progress,
         )
+        return decode_parts(log_probs, decoders, self.text_encoder.space, rate / step)
 
     def align(self, audio: str | Path, text: str, *, delay: float | None = None) -> Alignment:
-        """When each word and character of ``text`` is said in a file.
+        """Find when each word and character of ``text`` is said in a file.
 
         Args:
             delay: how much later than the sound the network marks it, in seconds; None measures
-                that once, in about a second, with
-                :func:`deepspeech2.inference.delay.emission_delay`.
+                it once, in about a second; see :mod:`deepspeech2.inference.delay`.
 
         Raises:
             AudioError: the file cannot be read, or is too short for the text.
-            ManifestError: the text holds no word, or a character outside the alphabet.
+            ManifestError: the text has no word, or a character outside the alphabet.
         """
         waveform = read_audio(audio, sample_rate=self.sample_rate)
         return align(
@@ -281,7 +296,7 @@ class Recognizer:
 
     @torch.no_grad()
     def emissions(self, waveform: Tensor) -> Padded:
-        """(1, T, V) of a waveform (S,)."""
+        """Return the log-probabilities (1, T, V) of a waveform (S,)."""
         return self.pipeline.emissions(Padded.stack([waveform]).to(self.device))
 
     @property

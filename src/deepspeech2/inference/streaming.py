@@ -1,11 +1,12 @@
-"""Recognition while somebody speaks."""
+"""Recognition of a stream while somebody speaks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,20 +17,101 @@ from deepspeech2.checkpoint.onnx_file import OnnxPipeline
 from deepspeech2.checkpoint.onnx_pieces import OnnxStream, OnnxStreamPipeline
 from deepspeech2.decoding import Decoder, Word
 from deepspeech2.errors import AudioError, ConfigError
-from deepspeech2.inference.best_path import BestPath, appended
-from deepspeech2.inference.long import MAX_SEGMENT, decoded
+from deepspeech2.inference.long import decode_parts
 from deepspeech2.inference.recognizer import Recognizer
 from deepspeech2.model.streaming_network import NetworkState, StreamingNetwork
+from deepspeech2.settings.recognition import MAX_SEGMENT
 from deepspeech2.text import TextEncoder
 from deepspeech2.transcripts import Transcript
 from deepspeech2.transforms.streaming_front_end import FeatureState, StreamingFrontEnd
 from deepspeech2.types import Hypothesis, Padded
 
+Piece = TypeVar("Piece")
+
+
+def appended(
+    pieces: tuple[Piece, ...],
+    piece: Piece,
+    size: Callable[[Piece], int],
+    join: Callable[[Sequence[Piece]], Piece],
+) -> tuple[Piece, ...]:
+    """Append to ``pieces`` and join the last ones, so that each is larger than the next.
+
+    However many are appended, the number of pieces, and how often each part of one has been
+    copied, grow with the logarithm of that.
+    """
+    found = [*pieces, piece]
+    while len(found) > 1 and size(found[-2]) <= size(found[-1]):
+        found[-2:] = [join(found[-2:])]
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class BestPath:
+    """The most likely token of each frame, without repetitions and blanks.
+
+    Attributes:
+        pieces: hypotheses whose labels follow each other; their texts keep all spaces.
+        previous: token of the last frame.
+        n_frames: frames so far.
+    """
+
+    pieces: tuple[Hypothesis, ...] = ()
+    previous: int = 0
+    n_frames: int = 0
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(piece.text for piece in self.pieces).split())
+
+    def extended(self, log_probs: Tensor, encoder: TextEncoder) -> BestPath:
+        """Return the path after (T, V) more log-probabilities."""
+        values, tokens = log_probs.max(dim=1)
+        before, labels, frames, confidences = self.previous, [], [], []
+        for place, (value, token) in enumerate(
+            zip(values.tolist(), tokens.tolist(), strict=True), self.n_frames
+        ):
+            if token not in (encoder.blank, before):
+                labels.append(token)
+                frames.append(place)
+                confidences.append(float(np.exp(value)))
+            before = token
+        piece = Hypothesis(
+            text=encoder.decode(labels),
+            score=float(values.sum()),
+            labels=tuple(labels),
+            frames=tuple(frames),
+            confidences=tuple(confidences),
+        )
+        pieces = appended(self.pieces, piece, lambda each: len(each.labels), _joined)
+        return BestPath(pieces, before, self.n_frames + len(log_probs))
+
+    def hypothesis(self, first: int = 0) -> Hypothesis:
+        """Return the labels of the frames from ``first`` on."""
+        chosen = [piece for piece in self.pieces if piece.frames and piece.frames[-1] >= first]
+        whole = _joined(chosen)
+        start = bisect_left(whole.frames, first)
+        return Hypothesis(
+            text=" ".join(whole.text[start:].split()),
+            score=whole.score,
+            labels=whole.labels[start:],
+            frames=whole.frames[start:],
+            confidences=whole.confidences[start:],
+        )
+
+
+def _joined(pieces: Sequence[Hypothesis]) -> Hypothesis:
+    return Hypothesis(
+        text="".join(piece.text for piece in pieces),
+        score=sum(piece.score for piece in pieces),
+        labels=tuple(label for piece in pieces for label in piece.labels),
+        frames=tuple(frame for piece in pieces for frame in piece.frames),
+        confidences=tuple(value for piece in pieces for value in piece.confidences),
+    )
+
 
 class _Stream:
-    """Features and network, piece by piece; as
-    :class:`deepspeech2.checkpoint.onnx_pieces.OnnxStream`.
-    """
+    """Features and network, piece by piece; the counterpart of ``OnnxStream``."""
 
     def __init__(self, front_end: StreamingFrontEnd, network: StreamingNetwork) -> None:
         self._front_end = front_end
@@ -49,14 +131,14 @@ class _Stream:
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """All that a stream is: a value that can be copied, put aside and taken up again.
+    """The whole state of a stream: a value that can be copied, stored and continued.
 
     Attributes:
         model: what features and network need from the past.
         emissions: (T, V) log-probabilities of the frames so far, in pieces.
         best: the best path of these frames.
-        n_samples: that were heard.
-        finished: nothing can come after it.
+        n_samples: samples so far.
+        finished: whether nothing can follow.
     """
 
     model: Any
@@ -71,15 +153,15 @@ class StreamState:
 
     @property
     def text(self) -> str:
-        """The best path so far, in which nothing changes any more."""
+        """The best path so far, which later chunks only extend."""
         return self.best.text
 
 
 class StreamingRecognizer:
-    """Hears a stream in chunks of any size, and gives the transcript of the whole recording.
+    """Recognise a stream in chunks of any size, then transcribe the whole recording.
 
-    The best path grows while somebody speaks, and nothing in it is ever taken back. The
-    checkpoint's decoder, which needs the end, gives the transcript when the stream is finished.
+    The best path grows while somebody speaks, and nothing in it ever changes. The checkpoint's
+    decoder, which needs the end, makes the transcript when the stream is finished.
 
     >>> recognizer = StreamingRecognizer.from_checkpoint("model_best.pth")  # doctest: +SKIP
     >>> state = recognizer.start()  # doctest: +SKIP
@@ -117,7 +199,7 @@ class StreamingRecognizer:
         decoder: Callable[[TextEncoder], Decoder] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> StreamingRecognizer:
-        """Read a checkpoint; see :meth:`Recognizer.from_checkpoint`."""
+        """Load a checkpoint; see :meth:`Recognizer.from_checkpoint`."""
         return cls(
             Recognizer.from_checkpoint(path, device=device, decoder=decoder, options=options)
         )
@@ -128,7 +210,7 @@ class StreamingRecognizer:
 
     @property
     def latency(self) -> float:
-        """Seconds between a sound and the frames that it decides, computing left aside.
+        """Seconds between a sound and the frames that it decides, without the computing time.
 
         Half a window of the spectrum, what the convolutions and the lookahead reach forward, and
         the wait for a whole frame.
@@ -139,31 +221,31 @@ class StreamingRecognizer:
         return reach + waits + self.recognizer.seconds_per_frame
 
     def start(self) -> StreamState:
-        """The state before the first sample."""
+        """Return the state before the first sample."""
         return StreamState(self._stream.start())
 
     def hear(
         self, state: StreamState, samples: npt.NDArray[np.floating[Any]] | Tensor
     ) -> StreamState:
-        """The state after more samples (S,) in [-1, 1], at the model's rate; none do no harm.
+        """Return the state after more samples (S,) in [-1, 1] at the model's rate, or after none.
 
         Raises:
             AudioError: they are not one channel of finite numbers, or the stream is finished.
         """
-        given = torch.as_tensor(samples)
-        if given.ndim != 1 or not given.dtype.is_floating_point:
+        chunk = torch.as_tensor(samples)
+        if chunk.ndim != 1 or not chunk.dtype.is_floating_point:
             raise AudioError(
-                f"samples must be floats (S,), but are {given.dtype} {tuple(given.shape)}"
+                f"samples must be floats (S,), but are {chunk.dtype} {tuple(chunk.shape)}"
             )
-        if not given.isfinite().all():
+        if not chunk.isfinite().all():
             raise AudioError("samples must be finite, but are not")
-        return self._advance(state, given.float().clamp(-1.0, 1.0), last=False)
+        return self._advance(state, chunk.float().clamp(-1.0, 1.0), last=False)
 
     def finish(self, state: StreamState) -> Transcript:
-        """What was said in the whole stream; ``state`` stays as it is.
+        """Transcribe the whole stream; ``state`` itself does not change.
 
         Raises:
-            AudioError: the stream is finished, or no sample was heard.
+            AudioError: the stream is finished, or has no sample.
         """
         if not state.n_samples and not state.finished:
             raise AudioError("the stream must have at least one sample, but has none")
@@ -171,7 +253,7 @@ class StreamingRecognizer:
         return self.recognizer.transcript(self._decoded(ended), ended.n_samples / self.sample_rate)
 
     def words(self, state: StreamState, *, start: float = 0.0) -> tuple[Word, ...]:
-        """The best path so far in words; the last one may still grow.
+        """Return the best path so far in words; the last one may still grow.
 
         Args:
             start: seconds; words that begin earlier are left out.
@@ -180,35 +262,30 @@ class StreamingRecognizer:
         return self._greedy.words(state.best.hypothesis(first))
 
     def emissions(self, state: StreamState) -> Tensor:
-        """(T, V) log-probabilities up to the end of the stream, as if nothing came after it."""
+        """Return (T, V) log-probabilities to the end of the stream, as if nothing followed."""
         return torch.cat(self._advance(state, torch.zeros(0), last=True).emissions)
 
     def _decoded(self, state: StreamState) -> Hypothesis:
-        """As the whole recording is decoded: in one, or in parts where it is long."""
+        """Decode as for a whole recording: at once, or in parts if it is long."""
         log_probs = torch.cat(state.emissions)
         decoder = self.recognizer.decoder
         if state.n_samples <= MAX_SEGMENT * self.sample_rate:
             return decoder(Padded.stack([log_probs]))[0][0]
         space = self.recognizer.text_encoder.space
         a_second = 1 / self.recognizer.seconds_per_frame
-        return decoded(log_probs, [decoder], space, a_second)[decoder.name]
+        return decode_parts(log_probs, [decoder], space, a_second).joined()[decoder.name]
 
     def _advance(self, state: StreamState, samples: Tensor, *, last: bool) -> StreamState:
         if state.finished:
             raise AudioError("the stream is finished: start another")
         model, log_probs = self._stream.step(state.model, samples, last=last)
-        state = replace(
-            state,
-            model=model,
-            n_samples=state.n_samples + len(samples),
-            finished=last,
-        )
+        n_samples = state.n_samples + len(samples)
+        state = replace(state, model=model, n_samples=n_samples, finished=last)
         if not len(log_probs):
             return state
         log_probs = log_probs.cpu()
-        encoder = self.recognizer.text_encoder
         return replace(
             state,
             emissions=appended(state.emissions, log_probs, len, lambda two: torch.cat([*two])),
-            best=state.best.extended(log_probs, encoder),
+            best=state.best.extended(log_probs, self.recognizer.text_encoder),
         )

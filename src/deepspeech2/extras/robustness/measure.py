@@ -1,25 +1,25 @@
-"""What noise does to recognition: the same speech in the same noise, at one level after another.
+"""Recognition of the same speech in the same noise, at one level after another.
 
-The noise of an utterance is a function of a seed and of the utterance's id: one clip, one place
-in it, which every checkpoint hears at every level. So neither the order nor the size of batches
-matters, and levels and checkpoints differ in nothing else. The signal-to-noise ratio is that of
-mean powers over the whole utterance, pauses included.
+The noise of an utterance, one clip and one place in it, is a function of a seed and of the
+utterance's id, and the same for every checkpoint at every level. So neither the order nor the size
+of batches matters, and levels and checkpoints differ in nothing else. The signal-to-noise ratio is
+that of mean powers over the whole utterance, pauses included.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from deepspeech2.datasets.loader import SpeechLoader
 from deepspeech2.inference.recognizer import Recognizer
 from deepspeech2.metrics.edits import word_edits
+from deepspeech2.progress import AudioBar
 from deepspeech2.seeding import generator
 from deepspeech2.transforms.noise_folder import Clips
 from deepspeech2.types import Batch, Failure, Padded
@@ -27,14 +27,14 @@ from deepspeech2.types import Batch, Failure, Padded
 CLEAN = "clean"
 
 # A stretch that is more than 20 dB below the mean of its clip is a pause of the noise: raised
-# to the level asked for, it would be the hiss behind it. Other places are tried before.
+# to the level asked for, it would be the hiss behind it. Other places are tried first.
 _PAUSE = 0.01
 _TRIALS = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """An utterance: its reference's words, its noise, and the word errors at each level."""
+class NoiseResult:
+    """An utterance: the words of its reference, its noise, and the word errors at each level."""
 
     id: str
     words: int
@@ -44,10 +44,10 @@ class Heard:
 
 @dataclass(slots=True)
 class Measured:
-    """What one checkpoint heard, utterance by utterance."""
+    """The results of one checkpoint, utterance by utterance."""
 
     decoder: str
-    heard: list[Heard] = field(default_factory=list)
+    results: list[NoiseResult] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
 
@@ -64,7 +64,7 @@ class FixedNoise:
         self.seed = seed
 
     def __call__(self, utterance_id: str, waveform: Tensor) -> tuple[Tensor, str]:
-        """(S,) noise of the power of ``waveform`` (S,), and the name of its clip."""
+        """Return (S,) noise with the power of ``waveform`` (S,), and the name of its clip."""
         random = generator("cpu", self.seed, "robustness", utterance_id)
         index = int(torch.randint(len(self.clips), (), generator=random))
         clip = self.clips[index].double()
@@ -83,7 +83,7 @@ class FixedNoise:
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class Candidate:
     """A recogniser with the corpus and the noise at its sample rate."""
 
     recognizer: Recognizer
@@ -93,7 +93,7 @@ class Listener:
 
 @torch.no_grad()
 def measure(
-    listeners: Mapping[str, Listener],
+    candidates: Mapping[str, Candidate],
     snrs_db: Sequence[float | None],
     *,
     progress: bool = True,
@@ -101,47 +101,33 @@ def measure(
     """Recognise a corpus at each level, each checkpoint with its own decoder.
 
     Args:
-        listeners: by the names of their checkpoints, of one corpus in one order, every utterance
+        candidates: by the names of their checkpoints, of one corpus in one order, every utterance
             of which has a reference.
         snrs_db: dB; None is speech without noise.
     """
-    found = {name: Measured(each.recognizer.decoder.name) for name, each in listeners.items()}
-    seconds = sum(float(each.loader.sampler.durations.sum()) for each in listeners.values())
+    found = {name: Measured(each.recognizer.decoder.name) for name, each in candidates.items()}
+    seconds = sum(float(each.loader.sampler.durations.sum()) for each in candidates.values())
     total = seconds * len(snrs_db)
-    layout = "{l_bar}{bar}| {n:.0f}/{total:.0f} s of audio [{elapsed}<{remaining}, {rate_fmt}]"
-    with tqdm(
-        total=total,
-        unit="s",
-        bar_format=layout,
-        leave=False,
-        dynamic_ncols=True,
-        disable=not progress,
-    ) as bar:
-
-        def done(audio: float) -> None:
-            bar.update(min(audio, total - bar.n))  # sums round
-
-        for name, listener in listeners.items():
+    with AudioBar(total, "noise" if progress else None) as bar:
+        for name, candidate in candidates.items():
             bar.set_description(name)
-            with closing(listener.loader.pass_once()) as batches:
+            with closing(candidate.loader.pass_once()) as batches:
                 for batch in batches:
                     found[name].failures.extend(batch.failures)
                     if len(batch):
-                        found[name].heard.extend(_listen(listener, batch, snrs_db, done))
-                    done(len(snrs_db) * sum(each.utterance.duration for each in batch.failures))
+                        found[name].results += _recognize(candidate, batch, snrs_db, bar)
+                    failed = sum(each.utterance.duration for each in batch.failures)
+                    bar.advance(len(snrs_db) * failed)
     return found
 
 
-def _listen(
-    listener: Listener,
-    batch: Batch,
-    snrs_db: Sequence[float | None],
-    done: Callable[[float], object],
-) -> list[Heard]:
-    """Recognise a batch at each level; ``done`` is told of the seconds of audio."""
-    recognizer = listener.recognizer
+def _recognize(
+    candidate: Candidate, batch: Batch, snrs_db: Sequence[float | None], bar: AudioBar
+) -> list[NoiseResult]:
+    """Recognise a batch at each level."""
+    recognizer = candidate.recognizer
     pairs = zip(batch.utterances, batch.waveforms.unpad(), strict=True)
-    noises, clips = zip(*(listener.noise(each.id, row) for each, row in pairs), strict=True)
+    noises, clips = zip(*(candidate.noise(each.id, row) for each, row in pairs), strict=True)
     speech = batch.waveforms.to(recognizer.device)
     noise = Padded.stack(noises).to(recognizer.device).data
     normalize = recognizer.text_encoder.normalize
@@ -153,14 +139,14 @@ def _listen(
         hypotheses = recognizer.decoder(recognizer.pipeline.emissions(mixed))
         texts = [best.text for best, *_ in hypotheses]
         errors.append([word_edits(a, b).errors for a, b in zip(references, texts, strict=True)])
-        done(batch.duration)
+        bar.advance(batch.duration)
     rows = zip(batch.utterances, references, clips, zip(*errors, strict=True), strict=True)
     return [
-        Heard(utterance.id, len(reference.split()), clip, counts)
+        NoiseResult(utterance.id, len(reference.split()), clip, counts)
         for utterance, reference, clip, counts in rows
     ]
 
 
 def level_name(snr: float | None) -> str:
-    """A level as people read it: "clean", "5 dB"."""
+    """Return a level as people read it: "clean", "5 dB"."""
     return CLEAN if snr is None else f"{snr:g} dB"

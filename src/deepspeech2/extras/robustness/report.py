@@ -1,19 +1,21 @@
-"""What was measured in noise, as numbers, as text and as files."""
+"""Error rates in noise: as numbers, as tables, as a picture, and as files."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.extras.robustness.measure import Measured, level_name
-from deepspeech2.extras.robustness.plot import error_over_noise
 from deepspeech2.files import whole_folder, write_whole
 from deepspeech2.metrics.interval import Interval, interval, resampled_rates
 from deepspeech2.paths import move_aside
@@ -21,6 +23,11 @@ from deepspeech2.tables import markdown_table
 from deepspeech2.writer.files import save_figure
 
 RESULTS = "robustness.json"
+# Okabe and Ito's palette, which colour-blind readers can tell apart
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d")
+
+Rate = tuple[float, float, float]
+"""An error rate and the bounds of its interval, as fractions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +35,13 @@ class Report:
     """Error rates of checkpoints over the same utterances.
 
     Attributes:
-        measured: by checkpoint, what they come from.
+        measured: by checkpoint.
         snrs_db: the levels; None is clean speech.
         rates: by checkpoint, the WER at each level.
         differences: by checkpoint but the first, its WER less that of the first at each level.
         classes: by class of noise, by checkpoint: the WER at ``class_snr`` and, where it was
             measured, the clean WER of the same utterances; empty without classes.
-        class_sizes: by class of noise, how many utterances heard it.
+        class_sizes: by class of noise, the number of utterances.
         class_snr: in dB.
     """
 
@@ -54,15 +61,15 @@ def report(
     class_snr: float | None,
     seed: int,
 ) -> Report:
-    """Error rates with 95 % intervals.
+    """Compute error rates with 95 % intervals.
 
     Raises:
-        ManifestError: no utterance was heard.
+        ManifestError: no utterance was recognised.
     """
     first, *others = measured
-    if not measured[first].heard:
+    if not measured[first].results:
         raise ManifestError("datasets has no utterance that could be read: run scripts/doctor.py")
-    rates, draws = _rates(measured, list(range(len(measured[first].heard))), snrs_db, seed)
+    rates, draws = _rates(measured, range(len(measured[first].results)), snrs_db, seed)
     differences = {
         name: [
             interval(ours.value - base.value, drawn - drawn_base)
@@ -73,7 +80,7 @@ def report(
         for name in others
     }
     members: dict[str, list[int]] = {}
-    for index, each in enumerate(measured[first].heard):
+    for index, each in enumerate(measured[first].results):
         if "/" in each.noise:
             members.setdefault(each.noise.split("/")[0], []).append(index)
     classes = {}
@@ -95,12 +102,12 @@ def _rates(
     snrs_db: Sequence[float | None],
     seed: int,
 ) -> tuple[dict[str, list[Interval]], dict[str, NDArray[np.float64]]]:
-    """By checkpoint: WER at each level over the ``chosen`` utterances, and its draws (C, n)."""
+    """Return by checkpoint WER at each level over ``chosen`` utterances, and its draws (C, n)."""
     errors = np.array(
-        [[each.heard[i].errors for i in chosen] for each in measured.values()], dtype=np.int64
+        [[each.results[i].errors for i in chosen] for each in measured.values()], dtype=np.int64
     ).transpose(0, 2, 1)
     words = np.array(
-        [[[each.heard[i].words for i in chosen]] * len(snrs_db) for each in measured.values()],
+        [[[each.results[i].words for i in chosen]] * len(snrs_db) for each in measured.values()],
         dtype=np.int64,
     )
     flat = (-1, len(chosen))
@@ -115,7 +122,7 @@ def _rates(
 
 
 def tables(found: Report) -> str:
-    """The report as Markdown that also reads well in a terminal."""
+    """Return the report as Markdown that also reads well in a terminal."""
     names, levels = list(found.rates), [level_name(snr) for snr in found.snrs_db]
     parts = [
         "WER, %, with 95 % intervals",
@@ -145,7 +152,7 @@ def tables(found: Report) -> str:
 
 
 def _cells(rates: Sequence[Interval], *, signed: bool = False) -> list[str]:
-    """Percent with bounds; without them where a single utterance leaves nothing to draw."""
+    """Return percent with bounds, unless a single utterance leaves nothing to draw."""
     sign = "+" if signed else ""
     return [
         f"{100 * rate.value:{sign}.1f}"
@@ -155,16 +162,15 @@ def _cells(rates: Sequence[Interval], *, signed: bool = False) -> list[str]:
 
 
 def _table(heads: Sequence[str], columns: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of columns of equal length; the first to the left."""
     rows = list(zip(*columns, strict=True))
     return markdown_table(heads, rows, right=range(1, len(heads)), padded=True)
 
 
 def claim(folder: Path, *, override: bool) -> None:
-    """See that results can go to ``folder``.
+    """Check that results can be written to ``folder``.
 
     Raises:
-        ConfigError: it holds files, and either ``override`` is not asked for or they are no
+        ConfigError: it contains files, and either ``override`` is not asked for or they are no
             earlier results.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
@@ -181,11 +187,11 @@ def claim(folder: Path, *, override: bool) -> None:
 
 
 def write(found: Report, folder: Path, title: str, described: Mapping[str, Any]) -> None:
-    """Write ``robustness.json``, ``.md`` and ``.png``, all or none; moves earlier results aside.
+    """Write ``robustness.json``, ``.md`` and ``.png``, all or none; move earlier results aside.
 
     Args:
-        title: one paragraph of the Markdown: what was measured.
-        described: goes into the JSON file beside the numbers.
+        title: a paragraph of the Markdown: what was measured.
+        described: more content of the JSON file.
     """
     curves = {
         name: [(rate.value, rate.low, rate.high) for rate in rates]
@@ -222,8 +228,56 @@ def _numbers(found: Report) -> dict[str, Any]:
                 "id": each.id,
                 "words": each.words,
                 "noise": each.noise,
-                "errors": {n: list(m.heard[i].errors) for n, m in found.measured.items()},
+                "errors": {n: list(m.results[i].errors) for n, m in found.measured.items()},
             }
-            for i, each in enumerate(first.heard)
+            for i, each in enumerate(first.results)
         ],
     }
+
+
+def error_over_noise(
+    snrs_db: Sequence[float | None], curves: Mapping[str, Sequence[Rate]]
+) -> Figure:
+    """Draw WER over the signal-to-noise ratio, a line for each curve in a band of its intervals.
+
+    Args:
+        snrs_db: dB; None is speech without noise, which is drawn apart, to the left.
+        curves: by name, the error rates at ``snrs_db``.
+    """
+    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    axes = figure.subplots()
+    places = _places(snrs_db)
+    order = np.argsort(places)
+    for number, (name, points) in enumerate(curves.items()):
+        colour = _COLOURS[number % len(_COLOURS)]
+        x = places[order]
+        rates, low, high = 100 * np.array(points)[order].T
+        axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+        axes.plot(x, rates, "o-", color=colour, label=name, linewidth=1.8, markersize=5)
+        if len(curves) == 1:
+            for place, rate in zip(x, rates, strict=True):
+                axes.annotate(
+                    f"{rate:.1f}", (place, rate), textcoords="offset points", xytext=(0, 7),
+                    ha="center", fontsize=9, color=colour,
+                )  # fmt: skip
+    labels = ["clean" if snr is None else f"{snr:g}" for snr in snrs_db]
+    axes.set_xticks(places, labels)
+    most = max(high for points in curves.values() for _, _, high in points)
+    axes.set_ylim(0, max(112 * most, 1.0))
+    axes.yaxis.set_major_formatter(PercentFormatter(decimals=0, symbol=" %"))
+    axes.set_title("Word error rate in noise", loc="left", fontweight="bold")
+    axes.set_xlabel("signal-to-noise ratio, dB (bands: 95 % intervals)")
+    axes.set_ylabel("WER")
+    axes.grid(alpha=0.35)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def _places(snrs_db: Sequence[float | None]) -> np.ndarray:
+    """Place the levels: noise grows to the right, in dB; clean is one step before."""
+    levels = sorted({snr for snr in snrs_db if snr is not None}, reverse=True)
+    steps = [before - after for before, after in pairwise(levels)]
+    step = float(np.median(steps)) if steps else 5.0
+    clean = -(levels[0] + step) if levels else 0.0
+    return np.array([clean if snr is None else -snr for snr in snrs_db])

@@ -1,4 +1,4 @@
-"""Fitting a calibration to what was heard of a development set."""
+"""Fit calibrations of confidences to what was recognised of a development set."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
+from deepspeech2.datasets.loader import SpeechLoader
 from deepspeech2.decoding import words
 from deepspeech2.errors import ManifestError
-from deepspeech2.evaluation import Recognized
+from deepspeech2.evaluation import Recognized, evaluate
 from deepspeech2.inference.calibration import Calibration, log_odds, surety
 from deepspeech2.inference.recognizer import Recognizer
 from deepspeech2.metrics.calibration import negative_log_likelihood, right_words
 from deepspeech2.metrics.edits import word_edits
+from deepspeech2.types import Failure
 
 _STEEPEST = 100.0  # inverse temperatures lie between this and its inverse
 _STEPS = 100
@@ -23,13 +25,13 @@ _CLOSE = 1e-10  # of a step
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """An utterance with a reference, as one decoder heard it.
+class Judgement:
+    """What one decoder made of an utterance that has a reference.
 
     Attributes:
-        group: its speaker, or itself where that is unknown.
-        errors, reference_words: what its WER is made of.
-        confidences: (N,) of its words, without a calibration.
+        group: its speaker, or its id if that is unknown.
+        errors, reference_words: of its WER.
+        confidences: (N,) of its words, uncalibrated.
         right: (N,) which of them are right.
     """
 
@@ -42,12 +44,12 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What came of a development set.
+    """A calibration and its cross-validation.
 
     Attributes:
-        chosen: the better of temperature alone and of temperature and bias.
-        losses: nats a word under cross-validation: ``raw``, ``temperature``, ``with bias``.
-        held_out: (N,) the confidence of each word from the folds that it is no part of.
+        chosen: temperature alone, or with a bias, whichever predicts held-out words better.
+        losses: nats a word of held-out words: ``raw``, ``temperature``, ``with bias``.
+        held_out: (N,) the confidence of each word as fitted on the other folds.
     """
 
     chosen: Calibration
@@ -55,27 +57,53 @@ class Fit:
     held_out: NDArray[np.float64]
 
 
-def judge(recognizer: Recognizer, result: Recognized, decoder: str) -> Judged:
-    """Align what ``decoder`` heard with the reference of ``result``, which must have one."""
-    best = result.hypotheses[decoder][0]
-    reference = result.reference or ""
-    timed = words(best, recognizer.seconds_per_frame, text_encoder=recognizer.text_encoder)
-    return Judged(
-        result.utterance.speaker or result.utterance.id,
-        word_edits(reference, best.text).errors,
-        len(reference.split()),
-        tuple(word.confidence for word in timed),
-        tuple(right_words(reference, best.text)),
+def judge(
+    recognizer: Recognizer, loader: SpeechLoader, title: str
+) -> tuple[dict[str, list[Judgement]], list[Failure]]:
+    """Recognise a corpus in which every utterance has a reference.
+
+    Args:
+        title: of the progress bar.
+
+    Returns:
+        By decoder, how each utterance compares with its reference; and what could not be read.
+    """
+    judged: dict[str, list[Judgement]] = {decoder.name: [] for decoder in recognizer.decoders}
+
+    def compare(result: Recognized) -> None:
+        reference = result.reference or ""
+        for name, judgements in judged.items():
+            best = result.hypotheses[name][0]
+            timed = words(best, recognizer.seconds_per_frame, text_encoder=recognizer.text_encoder)
+            judgements.append(
+                Judgement(
+                    result.utterance.speaker or result.utterance.id,
+                    word_edits(reference, best.text).errors,
+                    len(reference.split()),
+                    tuple(word.confidence for word in timed),
+                    tuple(right_words(reference, best.text)),
+                )
+            )
+
+    evaluation = evaluate(
+        recognizer.pipeline,
+        loader,
+        recognizer.decoders,
+        recognizer.text_encoder,
+        recognizer.device,
+        title=title,
+        on_result=compare,
     )
+    return judged, evaluation.failures
 
 
-def fit(heard: Sequence[Judged], folds: int = 5) -> Fit:
-    """Fit temperature, with and without bias, and keep what predicts other speakers better.
+def fit(judged: Sequence[Judgement], folds: int = 5) -> Fit:
+    """Fit temperature, with and without bias, and choose what predicts other speakers better.
 
     Raises:
         ManifestError: there are fewer utterances with words than ``folds``.
     """
-    spoken = [each for each in heard if each.confidences]
+    spoken = [each for each in judged if each.confidences]
     if len(spoken) < folds:
         raise ManifestError(
             f"{len(spoken)} utterances with words are too few to calibrate with"
@@ -91,7 +119,7 @@ def fit(heard: Sequence[Judged], folds: int = 5) -> Fit:
         for name, bias in (("temperature", False), ("with bias", True)):
             made = scale(values[~here], right[~here], bias=bias)
             held_out[name][here] = made(values[here])
-    losses = {name: negative_log_likelihood(told, right) for name, told in held_out.items()}
+    losses = {name: negative_log_likelihood(each, right) for name, each in held_out.items()}
     better = min(("temperature", "with bias"), key=losses.__getitem__)
     chosen = scale(values, right, bias=better == "with bias")
     sure = np.array([surety(chosen(each.confidences).tolist()) for each in spoken], np.float64)
@@ -100,7 +128,7 @@ def fit(heard: Sequence[Judged], folds: int = 5) -> Fit:
 
 
 def scale(confidences: NDArray[np.float64], right: NDArray[np.bool_], *, bias: bool) -> Calibration:
-    """The most likely temperature, and bias if asked for, of (N,) words.
+    """Return the most likely temperature, and bias if asked for, of (N,) words.
 
     Targets are drawn in from 0 and 1 as in Platt 1999, section 2.2, so that there is an answer
     even if all words are right.
@@ -125,7 +153,7 @@ def _newton(
     bias: bool,
     free_slope: bool,
 ) -> tuple[float, float]:
-    """Slope and offset with the least cross entropy, by damped Newton steps."""
+    """Return the slope and offset of least cross entropy, by damped Newton steps."""
     inputs = np.stack([odds, np.ones_like(odds)])
     free = np.array([free_slope, bias])
     weights = np.array([slope, 0.0])
@@ -135,9 +163,9 @@ def _newton(
         return float((np.logaddexp(0.0, scores) - targets * scores).mean())
 
     for _ in range(_STEPS if free.any() else 0):
-        told = 0.5 * (1 + np.tanh(0.5 * (weights @ inputs)))
-        gradient = inputs @ (told - targets) / len(odds)
-        curvature = (inputs * (told * (1 - told))) @ inputs.T / len(odds)
+        predicted = 0.5 * (1 + np.tanh(0.5 * (weights @ inputs)))
+        gradient = inputs @ (predicted - targets) / len(odds)
+        curvature = (inputs * (predicted * (1 - predicted))) @ inputs.T / len(odds)
         step = np.zeros(2)
         damped = curvature[np.ix_(free, free)] + 1e-12 * np.eye(int(free.sum()))
         step[free] = np.linalg.solve(damped, gradient[free])
@@ -150,11 +178,11 @@ def _newton(
     return float(weights[0]), float(weights[1])
 
 
-def _folds(heard: Sequence[Judged], folds: int) -> list[int]:
-    """The fold of each utterance: speakers stay together where there are enough of them."""
-    names = [each.group for each in heard]
+def _folds(judged: Sequence[Judgement], folds: int) -> list[int]:
+    """Return the fold of each utterance; speakers stay together if there are enough of them."""
+    names = [each.group for each in judged]
     if len(set(names)) < folds:
-        names = [f"{each.group}\n{index}" for index, each in enumerate(heard)]
+        names = [f"{each.group}\n{index}" for index, each in enumerate(judged)]
     ordered = sorted(set(names), key=lambda name: blake2b(name.encode()).digest())
     place = {name: index % folds for index, name in enumerate(ordered)}
     return [place[name] for name in names]
