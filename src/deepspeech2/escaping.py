@@ -61,3 +61,13 @@ def fenced(text: str) -> str:
 def html_text(text: str) -> str:
     """``text`` for an element or an attribute of HTML."""
     return html.escape(visible(text))
+
+
+def printable(text: str, most: int = 200) -> str:
+    """The beginning of a text with a question mark for each character that cannot be shown."""
+    return "".join(each if each.isprintable() else "?" for each in text[:most])
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, printable, or its kind where it has none."""
+    return printable(next(iter(str(error).strip().splitlines()), type(error).__name__))

@@ -19,14 +19,13 @@ import torch
 from omegaconf import OmegaConf
 
 from deepspeech2 import checkpoint
-from deepspeech2.checkpoint.placeholders import Inert, plain
-from deepspeech2.checkpoint.safe_unpickle import unpickle
+from deepspeech2.checkpoint.safe_unpickle import Placeholder, plain, unpickle
 from deepspeech2.checkpoint.torch_file import read as read_file
 from deepspeech2.errors import CheckpointError
 from deepspeech2.extras.interchange import convert
 
 TRAP = "sprung"
-read = partial(read_file, inert=True)
+read = partial(read_file, placeholders=True)
 
 
 class Calls:
@@ -123,8 +122,8 @@ def test_settings_are_unwrapped(tmp_path: Path) -> None:
 
 def test_pairs_that_are_no_items() -> None:
     """A file may put anything into anything."""
-    assert plain(Inert("x", items=[([], 1)])) == [[[], 1]]
-    assert plain(Inert("x", items=[("a", 1)])) == {"a": 1}
+    assert plain(Placeholder("x", items=[([], 1)])) == [[[], 1]]
+    assert plain(Placeholder("x", items=[("a", 1)])) == {"a": 1}
 
 
 def test_a_program_is_no_checkpoint(tmp_path: Path) -> None:
@@ -148,4 +147,4 @@ def test_an_odd_escape_is_no_warning_of_python_s() -> None:
     pickled = io.BytesIO(b"S'a\\\x05'\n.")
     warnings.simplefilter("error")  # until pytest puts its own filters back
     with pytest.raises(ValueError, match="its instruction STRING"):
-        unpickle(pickled, lambda _: torch.zeros(0), room=0, inert=False)
+        unpickle(pickled, lambda _: torch.zeros(0), room=0, placeholders=False)

@@ -22,8 +22,13 @@ from deepspeech2.checkpoint.file import (
     save,
 )
 from deepspeech2.checkpoint.recipe import COMPONENTS
-from deepspeech2.checkpoint.restore import Restored, restore
-from deepspeech2.checkpoint.weights import check_recipe, check_weights, load_weights
+from deepspeech2.checkpoint.restore import (
+    Restored,
+    check_recipe,
+    check_weights,
+    load_weights,
+    restore,
+)
 
 __all__ = [
     "COMPONENTS",

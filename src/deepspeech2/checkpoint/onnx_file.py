@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from deepspeech2.checkpoint.safetensors_file import parsed
-from deepspeech2.checkpoint.weights import first_line
 from deepspeech2.errors import CheckpointError, ConfigError
+from deepspeech2.escaping import first_line
 from deepspeech2.loss import LossValue
 from deepspeech2.model import DeepSpeech2
 from deepspeech2.pipeline import Pipeline

@@ -11,8 +11,8 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from deepspeech2 import decoding
-from deepspeech2.checkpoint.weights import first_line
 from deepspeech2.errors import CheckpointError, SpeechError
+from deepspeech2.escaping import first_line
 from deepspeech2.model import DeepSpeech2
 from deepspeech2.text import TextEncoder
 from deepspeech2.transforms import (

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from deepspeech2 import decoding
 from deepspeech2.checkpoint.onnx_file import (
@@ -22,8 +23,8 @@ from deepspeech2.checkpoint.onnx_file import (
 )
 from deepspeech2.checkpoint.onnx_pieces import OnnxStream, OnnxStreamPipeline
 from deepspeech2.checkpoint.recipe import COMPONENTS, create
-from deepspeech2.checkpoint.weights import check_weights, first_line, load_weights, printable
 from deepspeech2.errors import CheckpointError, ConfigError, SpeechError
+from deepspeech2.escaping import first_line, printable
 from deepspeech2.model import DeepSpeech2
 from deepspeech2.paths import resolve
 from deepspeech2.pipeline import Pipeline
@@ -141,3 +142,55 @@ def _decoder(
             " needs nothing else"
         ) from error
     return decoder
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Any], path: Path) -> None:
+    """Load every weight, strictly.
+
+    Raises:
+        CheckpointError: see :func:`check_weights`.
+    """
+    check_weights(module, weights, path)
+    module.load_state_dict(dict(weights))
+
+
+def check_weights(module: nn.Module, weights: Mapping[str, Any], path: Path) -> None:
+    """Hold weights against those of a module, which may be on the device "meta".
+
+    Raises:
+        CheckpointError: names the first key that is missing, too many, or of another shape.
+    """
+    own = module.state_dict()
+    for key, value in own.items():
+        if key not in weights:
+            raise CheckpointError(f"{path} belongs to another architecture: it lacks {key!r}")
+        given = weights[key]
+        # statistics of features are empty until they are fitted or loaded
+        fits = isinstance(given, torch.Tensor) and (given.shape == value.shape or not value.numel())
+        if fits and given.is_floating_point() != value.is_floating_point():
+            raise CheckpointError(f"{path} has {key!r} as {given.dtype}, not as {value.dtype}")
+        if not fits:
+            shape = tuple(given.shape) if isinstance(given, torch.Tensor) else type(given).__name__
+            raise CheckpointError(
+                f"{path} belongs to another architecture: {key!r} is {shape} there and"
+                f" {tuple(value.shape)} here"
+            )
+    for key in weights:
+        if key not in own:
+            raise CheckpointError(
+                f"{path} belongs to another architecture: {key!r} has no place here"
+            )
+
+
+def check_recipe(
+    content: Mapping[str, Any], recipe: Mapping[str, Mapping[str, Any]], path: Path
+) -> None:
+    """Raise CheckpointError if the checkpoint was made with other settings; names the first."""
+    for part in ("model", "features", "normalization", "text_encoder"):
+        theirs, ours = content["recipe"].get(part, {}), recipe[part]
+        for key in (*ours, *theirs):
+            if theirs.get(key) != ours.get(key):
+                raise CheckpointError(
+                    f"{path} was trained with {part}.{key}={theirs.get(key)!r}, but the config"
+                    f" says {ours.get(key)!r}"
+                )

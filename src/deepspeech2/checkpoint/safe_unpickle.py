@@ -1,9 +1,9 @@
-"""Pickles as data: a small machine follows their opcodes, and nothing that they name is run.
+"""Read pickles as data: a small machine follows their opcodes, and nothing that they name is run.
 
-A pickle is a program that names classes and functions and says what to call with what. Here
+A pickle is a program that names classes and functions, and which of them to call with what. Here
 containers, numbers and texts become what they are, tensors are views of bytes that were read
-already, and whatever else is named becomes a record of :mod:`deepspeech2.checkpoint.placeholders`.
-Nothing is imported. A name that no checkpoint needs, such as ``os.system``, ends the reading.
+already, and whatever else is named becomes a :class:`Placeholder`. Nothing is imported. A name
+that no checkpoint needs, such as ``os.system``, ends the reading.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ import pickletools
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-
-from deepspeech2.checkpoint.placeholders import KEYS, Inert, named
 
 MOST_OPCODES = 1_000_000  # a checkpoint of a training has some forty for each tensor
 MOST_VALUES = 4_000_000  # of all containers; one that several share counts for each of them
@@ -33,16 +32,53 @@ _VALUES = {
 }  # fmt: skip
 _N_ITEMS = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
+# What configs, optimisers and metrics are made of. All of it becomes placeholders.
+_PACKAGES = (
+    "omegaconf", "hydra", "argparse", "enum", "pathlib", "datetime", "collections", "numpy",
+    "torch", "torchaudio", "pytorch_lightning", "lightning", "deepspeech_pytorch", "src", "model",
+    "copyreg", "copy_reg",
+)  # fmt: skip
+_TYPES = {
+    "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "long",
+    "object", "range", "set", "slice", "str", "tuple", "unicode", "xrange",
+}  # fmt: skip
+_OBJECTS = {("typing", "Any"), ("typing", "Union"), ("typing", "Optional"), ("_codecs", "encode")}
+_KEYS = str | int | float | bytes | None  # of mappings, besides placeholders
+_VALUES_OF_OMEGACONF = ("_content", "_val")  # of a container, and of a single value
+
+
+@dataclass(eq=False, slots=True)
+class Placeholder:
+    """A class or function that a file named, or an object of it, without any behaviour.
+
+    Attributes:
+        name: module and name.
+        arguments: what it was to be made from.
+        state: its public attributes, as they were pickled.
+        items: what it contained as a list, or the pairs that it contained as a mapping.
+    """
+
+    name: str
+    arguments: tuple[Any, ...] = ()
+    state: Any = None
+    items: list[Any] = field(default_factory=list)
+
+    def build(self, state: Any) -> None:
+        """Take a state without private attributes, such as the parent of a value of omegaconf."""
+        if isinstance(state, dict):
+            state = {key: each for key, each in state.items() if not _is_private(key)}
+        self.state = state
+
 
 def unpickle(
-    stream: io.BytesIO, storage: Callable[[Any], Tensor], *, room: int, inert: bool
+    stream: io.BytesIO, storage: Callable[[Any], Tensor], *, room: int, placeholders: bool
 ) -> Any:
-    """The value of the pickle that begins where ``stream`` stands; leaves it behind its end.
+    """Read the pickle at the position of ``stream``, which is left behind the pickle's end.
 
     Args:
-        storage: (N,) what a persistent id names.
+        storage: returns the (N,) numbers that a persistent id names.
         room: bytes that all tensors may have together.
-        inert: whether there may be :class:`Inert` records.
+        placeholders: whether the value may contain :class:`Placeholder`.
 
     Raises:
         pickle.UnpicklingError: it names what is not allowed.
@@ -59,7 +95,7 @@ def unpickle(
             except IndexError as error:
                 raise ValueError(f"its {opcode.name} has nothing to work on") from error
     value = machine.pop()
-    if _size(value, {}, inert=inert) > MOST_VALUES:
+    if _size(value, {}, placeholders) > MOST_VALUES:
         raise ValueError(f"it unfolds to more than {MOST_VALUES:,} values")
     return value
 
@@ -134,9 +170,9 @@ class _Machine:
 
     def _extend(self, items: list[Any]) -> None:
         target = self._stack[-1]
-        if not isinstance(target, list | Inert):
+        if not isinstance(target, list | Placeholder):
             raise ValueError(f"it appends to a {type(target).__name__}")
-        (target.items if isinstance(target, Inert) else target).extend(items)
+        (target.items if isinstance(target, Placeholder) else target).extend(items)
 
     def _setitem(self) -> None:
         value, key = self.pop(), self.pop()
@@ -147,7 +183,7 @@ class _Machine:
 
     def _set(self, flat: list[Any]) -> None:
         target, pairs = self._stack[-1], list(zip(flat[::2], flat[1::2], strict=True))
-        if isinstance(target, Inert):
+        if isinstance(target, Placeholder):
             target.items.extend(pairs)
         elif isinstance(target, dict):
             target.update(_mapping(pairs))
@@ -155,15 +191,15 @@ class _Machine:
             raise ValueError(f"it sets items of a {type(target).__name__}")
 
     def _global(self, words: str) -> None:
-        self._stack.append(named(*words.split(" ", 1)))
+        self._stack.append(_named(*words.split(" ", 1)))
 
     def _stack_global(self) -> None:
         name, module = self.pop(), self.pop()
-        self._stack.append(named(module, name))
+        self._stack.append(_named(module, name))
 
     def _reduce(self) -> None:
         arguments, called = self.pop(), self.pop()
-        if not isinstance(called, Inert) or not isinstance(arguments, tuple):
+        if not isinstance(called, Placeholder) or not isinstance(arguments, tuple):
             raise ValueError(f"it calls a {type(called).__name__}")
         self._stack.append(self._made(called.name, arguments))
 
@@ -172,7 +208,7 @@ class _Machine:
     def _build(self) -> None:
         state = self.pop()
         target = self._stack[-1]
-        if isinstance(target, Inert):
+        if isinstance(target, Placeholder):
             target.build(state)
         elif not isinstance(target, dict):  # a state dict has versions of modules: not needed
             raise ValueError(f"it sets attributes of a {type(target).__name__}")
@@ -193,7 +229,7 @@ class _Machine:
             return self._tensor(*arguments[:4])
         if name == "torch._utils._rebuild_parameter" and isinstance(first, Tensor):
             return first
-        return Inert(name, arguments)
+        return Placeholder(name, arguments)
 
     def _tensor(
         self, storage: Any = None, offset: Any = None, size: Any = None, stride: Any = None
@@ -219,34 +255,82 @@ class _Machine:
 
 
 def _mapping(pairs: Any) -> dict[Any, Any]:
-    """A dict of pairs whose keys have quick hashes."""
-    if not isinstance(pairs, list) or not all(
-        isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[0], KEYS | Inert)
-        for pair in pairs
-    ):
+    if not isinstance(pairs, list) or not all(map(_is_item, pairs)):
         raise ValueError("it has a mapping with keys that are no names and no numbers")
     return {pair[0]: pair[1] for pair in pairs}
 
 
-def _size(value: Any, known: dict[int, int], depth: int = 0, *, inert: bool) -> int:
-    """Number of values that a walk through ``value`` meets; sixteen characters count as one.
+def _size(value: Any, known: dict[int, int], placeholders: bool, depth: int = 0) -> int:
+    """Count the values that a walk through ``value`` meets; sixteen characters count as one.
 
     Raises:
-        pickle.UnpicklingError: one is inert, where that is not allowed.
+        pickle.UnpicklingError: one is a placeholder, where that is not allowed.
         ValueError: it is nested too deeply, or contains itself.
     """
     if isinstance(value, str | bytes):
         return 1 + len(value) // 16
-    if isinstance(value, Inert) and not inert:
+    if isinstance(value, Placeholder) and not placeholders:
         raise pickle.UnpicklingError(value.name)
-    if not isinstance(value, dict | list | tuple | Inert):
+    if not isinstance(value, dict | list | tuple | Placeholder):
         return 1
     if depth > DEEPEST:
         raise ValueError(f"it is nested more than {DEEPEST} deep")
     if id(value) not in known:
-        if isinstance(value, Inert):
+        if isinstance(value, Placeholder):
             children: tuple[Any, ...] = (value.arguments, value.state, value.items)
         else:
             children = (*value.keys(), *value.values()) if isinstance(value, dict) else (*value,)
-        known[id(value)] = 1 + sum(_size(each, known, depth + 1, inert=inert) for each in children)
+        sizes = (_size(each, known, placeholders, depth + 1) for each in children)
+        known[id(value)] = 1 + sum(sizes)
     return known[id(value)]
+
+
+def _named(module: Any, name: Any = "") -> Placeholder:
+    """Return the placeholder of a class or function.
+
+    Raises:
+        pickle.UnpicklingError: no checkpoint needs it.
+    """
+    if isinstance(module, str) and isinstance(name, str):
+        of_python = module in ("builtins", "__builtin__") and name in _TYPES
+        if of_python or module.split(".")[0] in _PACKAGES or (module, name) in _OBJECTS:
+            return Placeholder(f"{module}.{name}")
+    raise pickle.UnpicklingError(f"{module}.{name}")
+
+
+def _is_private(key: Any) -> bool:
+    return isinstance(key, str) and key.startswith("_") and key not in _VALUES_OF_OMEGACONF
+
+
+def _is_item(pair: Any) -> bool:
+    """Whether it is a key with a quick hash, and a value."""
+    return (
+        isinstance(pair, tuple | list)
+        and len(pair) == 2
+        and isinstance(pair[0], _KEYS | Placeholder)
+    )
+
+
+def plain(value: Any) -> Any:
+    """Return settings as dicts, lists, numbers and texts, out of omegaconf, enums and the like."""
+    if isinstance(value, Placeholder):
+        return _unwrapped(value)
+    if isinstance(value, dict):
+        keys = (key.name if isinstance(key, Placeholder) else key for key in value)
+        return dict(zip(keys, map(plain, value.values()), strict=True))
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return value
+
+
+def _unwrapped(value: Placeholder) -> Any:
+    state = value.state
+    if isinstance(state, dict):
+        inner = next((key for key in _VALUES_OF_OMEGACONF if key in state), None)
+        return plain(state if inner is None else state[inner])
+    if value.items:
+        pairs = all(isinstance(item, tuple) and _is_item(item) for item in value.items)
+        return plain(dict(value.items) if pairs else value.items)
+    if len(value.arguments) == 1:  # an enum is made from its value
+        return plain(value.arguments[0])
+    return [plain(each) for each in value.arguments] or value.name

@@ -14,8 +14,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from deepspeech2.checkpoint.weights import first_line
 from deepspeech2.errors import CheckpointError
+from deepspeech2.escaping import first_line
 
 SUFFIX = ".safetensors"
 _KEY = "deepspeech2"  # of the header, where the rest of the checkpoint is

@@ -23,10 +23,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepspeech2.checkpoint.placeholders import Inert
-from deepspeech2.checkpoint.safe_unpickle import unpickle
-from deepspeech2.checkpoint.weights import first_line
+from deepspeech2.checkpoint.safe_unpickle import Placeholder, unpickle
 from deepspeech2.errors import CheckpointError
+from deepspeech2.escaping import first_line
 
 Bytes = NDArray[np.uint8]
 
@@ -47,12 +46,12 @@ _HAS_DESCRIPTOR, _UTF8 = 0x08, 0x800  # flags of an entry
 _SEQUENTIAL = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03."
 
 
-def read(path: Path, *, inert: bool = False) -> Any:
+def read(path: Path, *, placeholders: bool = False) -> Any:
     """The content of a file of ``torch.save``; its tensors are on the CPU.
 
     Args:
-        inert: whether it may name classes, whose objects become
-            :class:`deepspeech2.checkpoint.placeholders.Inert`.
+        placeholders: whether it may name classes, whose objects become
+            :class:`deepspeech2.checkpoint.safe_unpickle.Placeholder`.
 
     Raises:
         CheckpointError: missing, no file, damaged, no checkpoint, or it names what none needs.
@@ -62,8 +61,8 @@ def read(path: Path, *, inert: bool = False) -> Any:
         with path.open("rb") as file:
             content: Bytes = np.fromfile(file, np.uint8)
             if content[:4].tobytes() == _ENTRY:
-                return _from_zip(file, content, inert=inert)
-            return _from_sequence(content, inert=inert)
+                return _from_zip(file, content, placeholders=placeholders)
+            return _from_sequence(content, placeholders=placeholders)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} has objects other than tensors and plain containers, so nothing of it was"
@@ -91,7 +90,7 @@ def check_regular(path: Path) -> None:
     )
 
 
-def _from_zip(file: BinaryIO, content: Bytes, *, inert: bool) -> Any:
+def _from_zip(file: BinaryIO, content: Bytes, *, placeholders: bool) -> Any:
     entries = _entries(file, content)
     roots = [name for name in entries if re.fullmatch(r"[^/]+/data\.pkl", name)]
     if len(roots) != 1:
@@ -116,7 +115,7 @@ def _from_zip(file: BinaryIO, content: Bytes, *, inert: bool) -> Any:
     if len(pickled) > _LARGEST_PICKLE:
         raise ValueError(f"its data.pkl has {len(pickled):,} bytes")
     room = _SHARED * len(content)
-    return unpickle(io.BytesIO(pickled.tobytes()), storage, room=room, inert=inert)
+    return unpickle(io.BytesIO(pickled.tobytes()), storage, room=room, placeholders=placeholders)
 
 
 def _entries(file: BinaryIO, content: Bytes) -> Mapping[str, Callable[[], Bytes]]:
@@ -198,14 +197,14 @@ def _checked(part: Bytes, entry: zipfile.ZipInfo) -> Bytes:
 def _storage(name: Any) -> tuple[torch.dtype, str, int]:
     """Type, key and length of the storage that a persistent id names."""
     match name:
-        case ("storage", Inert(name=kind), str(key), str(), int(length), *more):
+        case ("storage", Placeholder(name=kind), str(key), str(), int(length), *more):
             if kind in _DTYPES and 0 <= length < 2**48 and more in ([], [None]):
                 return _DTYPES[kind], key, length
             raise ValueError(f"its tensor {key!r} is a part of another or of a kind {kind!r}")
     raise ValueError("it names something other than a tensor's numbers")
 
 
-def _from_sequence(content: Bytes, *, inert: bool) -> Any:
+def _from_sequence(content: Bytes, *, placeholders: bool) -> Any:
     """Pickles, one after the other, and then the numbers of each storage: before torch 1.6."""
     stream = io.BytesIO(content.tobytes())
     if stream.read(len(_SEQUENTIAL)) != _SEQUENTIAL:
@@ -231,11 +230,11 @@ def _from_sequence(content: Bytes, *, inert: bool) -> Any:
     def none(name: Any) -> Tensor:
         raise ValueError("it has a tensor where none belongs")
 
-    system = unpickle(stream, none, room=0, inert=False)
+    system = unpickle(stream, none, room=0, placeholders=False)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise ValueError("its byte order is another than this machine's")
-    value = unpickle(stream, storage, room=_SHARED * len(content), inert=inert)
-    keys = unpickle(stream, none, room=0, inert=False)
+    value = unpickle(stream, storage, room=_SHARED * len(content), placeholders=placeholders)
+    keys = unpickle(stream, none, room=0, placeholders=False)
     if not isinstance(keys, list) or sorted(map(repr, keys)) != sorted(map(repr, found)):
         raise ValueError("its list of tensors is not of those that it has")
     for key in keys:

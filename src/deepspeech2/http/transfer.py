@@ -14,6 +14,8 @@ import requests
 import urllib3
 from tqdm import tqdm
 
+from deepspeech2.escaping import printable
+
 _CHUNK = 1 << 18  # bytes
 LEAST_RATE = 1000  # bytes a second, over any stretch of the time that a read may take
 _MOST_BYTES = 16 << 30  # of a file whose length nobody says
@@ -112,11 +114,6 @@ def transfer(
     except requests.RequestException as error:
         raise Refused(f"cannot be requested ({_root(error)})") from error
     memo.unlink(missing_ok=True)
-
-
-def printable(text: str) -> str:
-    """What a remote computer says, as a terminal may show it."""
-    return "".join(each if each.isprintable() else "?" for each in text[:100])
 
 
 def _answer(

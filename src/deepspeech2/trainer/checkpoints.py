@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from deepspeech2 import checkpoint
-from deepspeech2.checkpoint.weights import printable
 from deepspeech2.datasets.loader import SpeechLoader
 from deepspeech2.errors import CheckpointError
+from deepspeech2.escaping import printable
 from deepspeech2.optim.state import has_names
 from deepspeech2.settings import TrainerSettings
 from deepspeech2.trainer.learner import Learner

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
 from deepspeech2 import checkpoint
-from deepspeech2.checkpoint.weights import first_line
 from deepspeech2.engine import Engine
 from deepspeech2.errors import CheckpointError
+from deepspeech2.escaping import first_line
 from deepspeech2.loss import BLANK
 from deepspeech2.optim.state import load_named_state, named_state
 from deepspeech2.pipeline import Pipeline

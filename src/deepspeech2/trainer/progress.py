@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from deepspeech2.checkpoint.weights import printable
 from deepspeech2.datasets.loader import Position
 from deepspeech2.errors import CheckpointError
+from deepspeech2.escaping import printable
 
 
 @dataclass(slots=True)

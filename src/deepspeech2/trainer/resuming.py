@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from deepspeech2.checkpoint.weights import first_line
 from deepspeech2.errors import CheckpointError, SpeechError
+from deepspeech2.escaping import first_line
 from deepspeech2.optim.state import OURS_OR_TORCHS
 
 _NUMBERS = (int, float, list, tuple)

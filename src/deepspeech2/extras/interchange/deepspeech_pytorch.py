@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from deepspeech2.checkpoint.placeholders import plain
+from deepspeech2.checkpoint.safe_unpickle import plain
 from deepspeech2.errors import CheckpointError
 from deepspeech2.extras.interchange.converted import Converted
 from deepspeech2.extras.interchange.mapping import Mapper, indices

@@ -8,8 +8,8 @@ from typing import Any
 
 from deepspeech2 import checkpoint
 from deepspeech2.checkpoint import torch_file
-from deepspeech2.checkpoint.weights import printable
 from deepspeech2.errors import CheckpointError
+from deepspeech2.escaping import printable
 from deepspeech2.extras.interchange import deepspeech_pytorch, predecessor
 from deepspeech2.extras.interchange.converted import Converted
 from deepspeech2.files import alone
@@ -28,7 +28,7 @@ def convert(path: Path) -> Converted:
         CheckpointError: it cannot be read safely, is of no known program, or its weights do not
             make a network; names the file and the reason.
     """
-    content = torch_file.read(path, inert=True)
+    content = torch_file.read(path, placeholders=True)
     weights = _weights(content, path)
     for fits, make in _KNOWN:
         if fits(weights):

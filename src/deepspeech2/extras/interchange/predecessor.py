@@ -12,7 +12,7 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
-from deepspeech2.checkpoint.placeholders import plain
+from deepspeech2.checkpoint.safe_unpickle import plain
 from deepspeech2.errors import CheckpointError
 from deepspeech2.extras.interchange.converted import Converted
 from deepspeech2.extras.interchange.mapping import Mapper, indices

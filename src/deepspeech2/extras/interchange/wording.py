@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepspeech2.checkpoint.weights import printable
+from deepspeech2.escaping import printable
 from deepspeech2.extras.interchange.converted import Converted
 from deepspeech2.extras.interchange.mapping import Move
 
