@@ -25,6 +25,7 @@ from deepspeech2.inference import PredictionFolder
 from deepspeech2.inference.calibration import RawConfidence
 from deepspeech2.inference.prediction_files import recall
 from deepspeech2.inference.prediction_folder import INDEX, MADE_WITH
+from deepspeech2.settings import InferencerSettings
 from deepspeech2.text import TextEncoder
 from deepspeech2.types import Hypothesis, Utterance
 from tests.disks import remains
@@ -53,8 +54,9 @@ def utterance(name: str, text: str | None = "one two", **more: Any) -> Utterance
 
 
 def opened(place: Path, name: str = "net", **options: Any) -> PredictionFolder:
-    more = options.pop("more", {})
-    return PredictionFolder(place, Parrot(name, **more), **options)  # type: ignore[arg-type]
+    parrot: Any = Parrot(name, **options.pop("more", {}))
+    output = options.pop("output", None)
+    return PredictionFolder(place, parrot, InferencerSettings("a.pth", "a", **options), output)
 
 
 def heard(folder: PredictionFolder, *utterances: Utterance, text: str = "one two") -> None:

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from praatio import textgrid
 
 from deepspeech2.decoding import Word
-from deepspeech2.transcripts import FORMATS, Transcript
-from deepspeech2.transcripts.formats import LINE, LINES, LONGEST, cues
+from deepspeech2.transcripts import FORMATS, LINE, LINES, LONGEST, Transcript, cues
 
 LETTERS = st.text("abcdefghijklmnopqrstuvwxyz'äß語<>&\"", min_size=1, max_size=60)
 
@@ -125,17 +124,3 @@ def test_nothing_heard(tmp_path: Path, name: str) -> None:
         assert len(webvtt.from_string(text)) == 0
     else:
         assert text.strip() == ("start\tend\tconfidence\tword" if name == "tsv" else "")
-
-
-def test_parts_of_a_recording_joined() -> None:
-    def part(text: str, start: float, confidence: float, duration: float) -> Transcript:
-        words = tuple(Word(w, start + i, start + i + 0.5, 1.0) for i, w in enumerate(text.split()))
-        return Transcript(text, words, confidence, duration, "talk", "talk.mp3")
-
-    parts = [part("a b", 0.0, 0.9, 9.0), part("", 4.0, 0.0, 9.0), part("c", 6.0, 0.3, 9.0)]
-    whole = Transcript.joined(parts)
-    assert whole.text == "a b c"
-    assert [word.start for word in whole.words] == [0.0, 1.0, 6.0]
-    assert whole.confidence == pytest.approx((0.9 * 0.9 * 0.3) ** (1 / 3))
-    assert (whole.id, whole.audio, whole.duration) == ("talk", "talk.mp3", 9.0)
-    assert Transcript.joined([parts[1]]).confidence == 0.0

@@ -61,16 +61,7 @@ def infer(config: DictConfig) -> int:
         output = None if settings.output is None else resolve(settings.output)
         if output is not None and len(parts) > 1:  # each part has its own folder below it
             output /= folders[name].name
-        folder = PredictionFolder(
-            folders[name],
-            recognizer,
-            formats=settings.formats,
-            output=output,
-            overwrite=settings.overwrite,
-            override=settings.override,
-            reject_below=settings.reject_below,
-            max_segment=settings.max_segment,
-        )
+        folder = PredictionFolder(folders[name], recognizer, settings, output)
         evaluations[folders[name].name], broken = transcribe(corpus, folder)
         failures += broken
         if unlike := recognizer.confidence.unlike(folder.surety):

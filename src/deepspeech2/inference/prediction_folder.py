@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from deepspeech2.console import announce
 from deepspeech2.errors import ConfigError, named_by
@@ -24,6 +24,7 @@ from deepspeech2.inference.recognizer import Recognizer
 from deepspeech2.inference.summary import Rejections
 from deepspeech2.metrics.predictions import MADE_WITH
 from deepspeech2.paths import move_aside
+from deepspeech2.settings import InferencerSettings
 from deepspeech2.types import Utterance
 
 log = logging.getLogger(__name__)
@@ -47,13 +48,8 @@ class PredictionFolder:
     Args:
         folder: made if missing.
         recognizer: makes the predictions; its decoder makes ``pred_text``.
-        formats: more files for each utterance, or for all of them.
-        output: the folder for these; None: ``folder``.
-        overwrite: make and write again what exists.
-        override: move earlier predictions aside; ``changed``: those of another checkpoint, decoder
-            or recording.
-        reject_below: predictions of less confidence are marked as rejected; None marks none.
-        max_segment: seconds of the pieces into which longer recordings are cut; None: never.
+        settings: which formats are written, and what happens to earlier predictions.
+        output: the folder for formats besides JSON; None: ``folder``.
 
     Attributes:
         rejections: counts the rejected ones.
@@ -73,27 +69,22 @@ class PredictionFolder:
         self,
         folder: Path,
         recognizer: Recognizer,
-        *,
-        formats: Sequence[str] = (),
+        settings: InferencerSettings,
         output: Path | None = None,
-        overwrite: bool = False,
-        override: bool | Literal["changed"] = False,
-        reject_below: float | None = None,
-        max_segment: float | None = None,
     ) -> None:
         self.folder = folder
         self.output = output or folder
         self.unreferenced: list[tuple[str, str]] = []
         self.surety: list[float] = []
         self.n_earlier = 0
-        self.rejections = Rejections(reject_below)
+        self.rejections = Rejections(settings.reject_below)
         self._recognizer = recognizer
-        self._overwrite = overwrite
-        self._sets_aside = override == "changed" and not overwrite
-        self._max_segment = max_segment
+        self._overwrite = settings.overwrite
+        self._sets_aside = settings.override == "changed" and not settings.overwrite
+        self._max_segment = settings.max_segment
         self._written: set[str] = set()
         self._index = _Index(folder)
-        self._others = OtherFormats(self.output, formats, overwrite=overwrite)
+        self._others = OtherFormats(self.output, settings.formats, overwrite=settings.overwrite)
         self.spared = self._others.spared
         with named_by(_OPTIONS):
             self._lock = lock(
@@ -101,7 +92,7 @@ class PredictionFolder:
                 f"another process writes predictions into {folder}: wait until it ends, or choose"
                 " another inferencer.save_path",
             )
-        if override is True:
+        if settings.override is True:
             move_aside(folder)
         self._claim()
 

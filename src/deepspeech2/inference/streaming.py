@@ -13,11 +13,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from deepspeech2.audio.silence import Span
 from deepspeech2.checkpoint.onnx_file import OnnxPipeline
 from deepspeech2.checkpoint.onnx_pieces import OnnxStream, OnnxStreamPipeline
-from deepspeech2.decoding import Decoder, Word
+from deepspeech2.decoding import Decoder, GreedyDecoder, Word
 from deepspeech2.errors import AudioError, ConfigError
-from deepspeech2.inference.long import decode_parts
+from deepspeech2.inference.long import decode_parts, joined
 from deepspeech2.inference.recognizer import Recognizer
 from deepspeech2.model.streaming_network import NetworkState, StreamingNetwork
 from deepspeech2.settings.recognition import MAX_SEGMENT
@@ -66,25 +67,19 @@ class BestPath:
 
     def extended(self, log_probs: Tensor, encoder: TextEncoder) -> BestPath:
         """Return the path after (T, V) more log-probabilities."""
-        values, tokens = log_probs.max(dim=1)
-        before, labels, frames, confidences = self.previous, [], [], []
-        for place, (value, token) in enumerate(
-            zip(values.tolist(), tokens.tolist(), strict=True), self.n_frames
-        ):
-            if token not in (encoder.blank, before):
-                labels.append(token)
-                frames.append(place)
-                confidences.append(float(np.exp(value)))
-            before = token
+        [[best]] = GreedyDecoder(encoder)(Padded.stack([log_probs]))
+        # the first label is none if its token goes on from the last frame
+        goes_on = best.frames[:1] == (0,) and best.labels[0] == self.previous
+        new = slice(int(goes_on), None)
         piece = Hypothesis(
-            text=encoder.decode(labels),
-            score=float(values.sum()),
-            labels=tuple(labels),
-            frames=tuple(frames),
-            confidences=tuple(confidences),
+            text=encoder.decode(best.labels[new]),
+            score=best.score,
+            labels=best.labels[new],
+            frames=tuple(self.n_frames + frame for frame in best.frames[new]),
+            confidences=best.confidences[new],
         )
         pieces = appended(self.pieces, piece, lambda each: len(each.labels), _joined)
-        return BestPath(pieces, before, self.n_frames + len(log_probs))
+        return BestPath(pieces, int(log_probs[-1].argmax()), self.n_frames + len(log_probs))
 
     def hypothesis(self, first: int = 0) -> Hypothesis:
         """Return the labels of the frames from ``first`` on."""
@@ -101,13 +96,7 @@ class BestPath:
 
 
 def _joined(pieces: Sequence[Hypothesis]) -> Hypothesis:
-    return Hypothesis(
-        text="".join(piece.text for piece in pieces),
-        score=sum(piece.score for piece in pieces),
-        labels=tuple(label for piece in pieces for label in piece.labels),
-        frames=tuple(frame for piece in pieces for frame in piece.frames),
-        confidences=tuple(value for piece in pieces for value in piece.confidences),
-    )
+    return joined([(Span(0, 0), piece) for piece in pieces], None)
 
 
 class _Stream:

@@ -69,7 +69,7 @@ def report(
     first, *others = measured
     if not measured[first].results:
         raise ManifestError("datasets has no utterance that could be read: run scripts/doctor.py")
-    rates, draws = _rates(measured, range(len(measured[first].results)), snrs_db, seed)
+    rates, draws = _rates(measured, range(len(measured[first].results)), seed)
     differences = {
         name: [
             interval(ours.value - base.value, drawn - drawn_base)
@@ -87,7 +87,7 @@ def report(
     if class_snr is not None and len(members) > 1:
         levels = [snr for snr in (class_snr, None) if snr in snrs_db]
         for group in sorted(members):
-            found, _ = _rates(measured, members[group], snrs_db, seed)
+            found, _ = _rates(measured, members[group], seed)
             classes[group] = {
                 name: [row[list(snrs_db).index(snr)] for snr in levels]
                 for name, row in found.items()
@@ -97,28 +97,18 @@ def report(
 
 
 def _rates(
-    measured: Mapping[str, Measured],
-    chosen: Sequence[int],
-    snrs_db: Sequence[float | None],
-    seed: int,
+    measured: Mapping[str, Measured], chosen: Sequence[int], seed: int
 ) -> tuple[dict[str, list[Interval]], dict[str, NDArray[np.float64]]]:
     """Return by checkpoint WER at each level over ``chosen`` utterances, and its draws (C, n)."""
-    errors = np.array(
-        [[each.results[i].errors for i in chosen] for each in measured.values()], dtype=np.int64
-    ).transpose(0, 2, 1)
-    words = np.array(
-        [[[each.results[i].words for i in chosen]] * len(snrs_db) for each in measured.values()],
-        dtype=np.int64,
-    )
-    flat = (-1, len(chosen))
-    draws = resampled_rates(errors.reshape(flat), words.reshape(flat), seed=seed)
-    draws = draws.reshape(*errors.shape[:2], -1)
-    values = errors.sum(2) / np.maximum(words.sum(2), 1)
-    rates = {
-        name: [interval(float(v), d) for v, d in zip(values[i], draws[i], strict=True)]
-        for i, name in enumerate(measured)
-    }
-    return rates, dict(zip(measured, draws, strict=True))
+    rates, draws = {}, {}
+    for name, each in measured.items():
+        results = [each.results[index] for index in chosen]
+        errors = np.array([result.errors for result in results], np.int64).T
+        words = np.array([result.words for result in results], np.int64)
+        draws[name] = resampled_rates(errors, words[None], seed=seed)
+        values = errors.sum(axis=1) / max(words.sum(), 1)
+        rates[name] = [interval(float(v), d) for v, d in zip(values, draws[name], strict=True)]
+    return rates, draws
 
 
 def tables(found: Report) -> str:

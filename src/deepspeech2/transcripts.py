@@ -1,4 +1,4 @@
-"""Transcripts as text: plain, tables (TSV, CTM), subtitles (SRT, WebVTT) and Praat's TextGrid."""
+"""Transcripts, and their formats: text, tables, subtitles and Praat's TextGrid."""
 
 from __future__ import annotations
 
@@ -9,13 +9,39 @@ from dataclasses import dataclass
 
 from deepspeech2.decoding import Word
 from deepspeech2.escaping import sheet_cell
-from deepspeech2.transcripts.transcript import Transcript
 
 LINE = 42  # characters that subtitles usually have in a line
 LINES = 2
 LONGEST = 7.0  # seconds that a cue stays
 SHORTEST = 1.0  # seconds that it stays unless the next one comes earlier
 PAUSE = 0.8  # seconds of silence that end a cue
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """The text of a recording and its words.
+
+    Attributes:
+        text: normalised; empty if nothing was recognised.
+        words: of ``text``, with seconds from the start of the recording.
+        confidence: from 0 to 1; 0 without words.
+        duration: seconds of the recording.
+        id: the stem of its files' names.
+        audio: path of the recording; None for samples.
+        reference: what was said, normalised; None if unknown.
+        channel: the only one that was recognised, counted from 1; None: the mix of all.
+        error: why a part of the recording could not be read; None if all was.
+    """
+
+    text: str
+    words: tuple[Word, ...]
+    confidence: float
+    duration: float
+    id: str = "audio"
+    audio: str | None = None
+    reference: str | None = None
+    channel: int | None = None
+    error: str | None = None
 
 
 def txt(transcript: Transcript) -> str:
