@@ -29,7 +29,7 @@ PLACES = {  # where it happens; the first four have readers
     "tune_decoder": "deepspeech2.extras.tuning._add",
     "calibrate": "deepspeech2.evaluation.evaluate._recognized",
     "robustness": "deepspeech2.extras.robustness.measure._recognize",
-    "preview": "deepspeech2.extras.checks.preview.examples._show",
+    "preview": "deepspeech2.extras.checks.preview.examples._panel",
     "doctor": "deepspeech2.extras.checks.audio_check._check",
     "export onnx": "deepspeech2.extras.interchange.onnx_export.write",
     "train_lm": "deepspeech2.commands.train_lm.estimate",

@@ -1,27 +1,24 @@
-"""Training data, seen and heard before training starts."""
+"""A preview of training data: numbers, charts and examples on one page."""
 
-from deepspeech2.extras.checks.preview.examples import read, tell
-from deepspeech2.extras.checks.preview.folder import PAGE, Story, claim, write
-from deepspeech2.extras.checks.preview.page import render
+from deepspeech2.extras.checks.preview.examples import draw_examples, read_samples, steps
+from deepspeech2.extras.checks.preview.page import PAGE, check_folder, render, write
 from deepspeech2.extras.checks.preview.statistics import (
-    Examined,
+    CorpusStatistics,
+    charts,
     examine,
-    padding_at_random,
     unknown_characters,
 )
-from deepspeech2.extras.checks.preview.steps import steps
 
 __all__ = [
     "PAGE",
-    "Examined",
-    "Story",
-    "claim",
+    "CorpusStatistics",
+    "charts",
+    "check_folder",
+    "draw_examples",
     "examine",
-    "padding_at_random",
-    "read",
+    "read_samples",
     "render",
     "steps",
-    "tell",
     "unknown_characters",
     "write",
 ]
