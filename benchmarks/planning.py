@@ -66,7 +66,7 @@ def make(root: Path) -> dict[str, object]:
         # Files are listed in the order of their names, which does not matter to durations.
         infos = [AudioInfo(duration, 16000, 1) for duration in durations]
         with mock.patch(
-            "deepspeech2.datasets.index.probe_all", lambda *_, infos=infos, **__: infos
+            "deepspeech2.datasets.folders.probe_all", lambda *_, infos=infos, **__: infos
         ):
             open_index(root / split, root / "index", split)
     return {"hours": total / 3600}

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import Path
 
-from deepspeech2.audio.reading import AudioInfo, probe_all
-from deepspeech2.datasets.corpus import Corpus, Exclusion, audio_fault, plain_ids
-from deepspeech2.datasets.folders import Folder, hidden, read_transcripts, walk
+from deepspeech2.datasets.corpus import Corpus, Exclusion
+from deepspeech2.datasets.folders import (
+    Folder,
+    Recording,
+    as_utterances,
+    hidden,
+    read_transcripts,
+    walk,
+)
 from deepspeech2.datasets.subsets import select
 from deepspeech2.errors import ManifestError
 from deepspeech2.paths import resolve
-from deepspeech2.types import Utterance
-
-
-@dataclass(frozen=True, slots=True)
-class _Recording:
-    """``relative`` is its path below the folder searched, ``text`` None without a transcript."""
-
-    path: Path
-    relative: str
-    text: str | None
 
 
 class DirectoryCorpus(Corpus):
@@ -63,38 +59,32 @@ class DirectoryCorpus(Corpus):
         if texts is not None and not texts.is_dir():
             raise ManifestError(f"{texts} is no folder: check transcripts")
         recordings, faults = _find(place, texts)
-        utterances, unreadable = _utterances(recordings)
-        kept, filtered = select(
-            utterances,
-            hours=hours,
-            limit=limit,
-            max_audio_length=max_audio_length,
-            max_text_length=max_text_length,
-        )
+        utterances, unreadable = as_utterances(recordings)
+        kept, filtered = select(utterances, hours, limit, max_audio_length, max_text_length)
         if name is None:
             name = place.stem if place.is_file() else place.resolve().name
         super().__init__(name, kept, (*faults, *unreadable, *filtered), place=place)
 
 
 def recordings_corpus(paths: Sequence[Path], *, name: str) -> Corpus:
-    """The recordings ``paths`` in their order, each with the transcript that lies beside it.
+    """Make a corpus of ``paths`` in their order, each with the transcript beside it.
 
     What does not exist or cannot be read is left out, with its reason.
 
     Raises:
         ManifestError: none of them can be used.
     """
-    found: list[_Recording] = []
+    recordings: list[Recording] = []
     faults: list[Exclusion] = []
     for path in paths:
-        recordings, exclusions = _recordings(Folder(path.parent, "", (path.name,), (), ""), None)
-        found += [replace(each, relative=str(path)) for each in recordings]
+        inside, exclusions = _recordings(Folder(path.parent, "", (path.name,), (), ""), None)
+        recordings += [replace(each, relative=str(path)) for each in inside]
         faults += exclusions
-    utterances, unreadable = _utterances(found)
+    utterances, unreadable = as_utterances(recordings)
     return Corpus(name, utterances, (*faults, *unreadable))
 
 
-def _find(place: Path, texts: Path | None) -> tuple[list[_Recording], list[Exclusion]]:
+def _find(place: Path, texts: Path | None) -> tuple[list[Recording], list[Exclusion]]:
     if place.is_file():
         folder = Folder(place.parent, "", (place.name,), (), "")
         return _recordings(folder, texts)
@@ -102,19 +92,19 @@ def _find(place: Path, texts: Path | None) -> tuple[list[_Recording], list[Exclu
         raise ManifestError(f"{place} does not exist: give a recording or a folder of recordings")
     if texts is None and (place / "audio").is_dir() and (place / "transcriptions").is_dir():
         place, texts = place / "audio", place / "transcriptions"
-    recordings: list[_Recording] = []
+    recordings: list[Recording] = []
     exclusions: list[Exclusion] = []
     folders = list(walk(place))
     for folder in folders:
-        found, faults = _recordings(folder, texts)
-        recordings.extend(found)
+        inside, faults = _recordings(folder, texts)
+        recordings.extend(inside)
         exclusions.extend(faults)
     return recordings, [*exclusions, *hidden(folders)]
 
 
-def _recordings(folder: Folder, texts: Path | None) -> tuple[list[_Recording], list[Exclusion]]:
+def _recordings(folder: Folder, texts: Path | None) -> tuple[list[Recording], list[Exclusion]]:
     known, exclusions = read_transcripts(folder)
-    recordings: list[_Recording] = []
+    recordings: list[Recording] = []
     for name in folder.audio:
         stem = os.path.splitext(name)[0]
         relative = folder.relative + name
@@ -135,26 +125,10 @@ def _recordings(folder: Folder, texts: Path | None) -> tuple[list[_Recording], l
                 reason = f"its transcript {path} cannot be read: {error.strerror}"
                 exclusions.append(Exclusion(relative, reason))
                 continue
-        recordings.append(_Recording(folder.path / name, relative, text))
+        recordings.append(Recording(folder.path / name, relative, text))
     return recordings, exclusions
 
 
 def _read(path: Path) -> str:
     """The words of a transcript, on one line."""
     return " ".join(path.read_text(encoding="utf-8-sig").split())
-
-
-def _utterances(recordings: list[_Recording]) -> tuple[list[Utterance], list[Exclusion]]:
-    paths = [PurePosixPath(recording.relative) for recording in recordings]
-    ids = plain_ids([(path.stem, path) for path in paths])
-    infos = probe_all([recording.path for recording in recordings])
-    utterances: list[Utterance] = []
-    exclusions: list[Exclusion] = []
-    for id_, recording, info in zip(ids, recordings, infos, strict=True):
-        if isinstance(info, AudioInfo):
-            utterances.append(Utterance(id_, recording.path, info.duration, recording.text))
-        else:
-            broken = Utterance(id_, recording.path, info.seconds, recording.text)
-            reason = audio_fault(info, recording.path)
-            exclusions.append(Exclusion(recording.relative, reason, broken))
-    return utterances, exclusions

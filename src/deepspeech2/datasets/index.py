@@ -12,15 +12,22 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, islice
-from pathlib import Path, PurePosixPath
+from itertools import islice
+from pathlib import Path
 from typing import Any, TextIO
 
-from deepspeech2.audio.reading import AudioInfo, probe_all
-from deepspeech2.datasets.corpus import Exclusion, audio_fault, plain_ids
-from deepspeech2.datasets.folders import TRANSCRIPT_SUFFIX, Folder, hidden, read_transcripts, walk
+from deepspeech2.datasets.corpus import Exclusion
+from deepspeech2.datasets.folders import (
+    TRANSCRIPT_SUFFIX,
+    Folder,
+    Recording,
+    as_utterances,
+    hidden,
+    read_transcripts,
+    walk,
+)
 from deepspeech2.errors import ManifestError
 from deepspeech2.files import safe_name
 from deepspeech2.types import Utterance
@@ -81,54 +88,52 @@ def open_index(root: Path, index_dir: Path, name: str, *, n_workers: int | None 
     file = index_dir / f"{safe_name(name.replace('/', '-'))}-{digest}.jsonl"
     contents = _load(file, mark, root)
     if contents is None:
-        rows = _scan(folders, n_workers)
-        _save(file, {"version": VERSION, "fingerprint": mark, "root": str(root)}, rows)
-        contents = _contents([rows], root)
+        contents = _scan(folders, n_workers)
+        _save(file, mark, root, contents)
     utterances, exclusions = contents
     return utterances, [*exclusions, *hidden(folders)]
 
 
-def _scan(folders: Sequence[Folder], n_workers: int | None) -> list[Row]:
+def _scan(folders: Sequence[Folder], n_workers: int | None) -> Contents:
     exclusions: list[Exclusion] = []
-    found: list[tuple[Path, str, str]] = []  # where it lies, the same below the root, transcript
+    recordings: list[Recording] = []
     for folder in folders:
         texts, faults = read_transcripts(folder)
         exclusions.extend(faults)
+        parts = folder.relative.split("/")
+        speaker = parts[-3] if len(parts) >= 3 else None
         for name in folder.audio:
             text = texts.pop(os.path.splitext(name)[0], None)
+            relative = folder.relative + name
             if text is None:
-                exclusions.append(Exclusion(folder.relative + name, "no transcript of its own"))
+                exclusions.append(Exclusion(relative, "no transcript of its own"))
             else:
-                found.append((folder.path / name, folder.relative + name, text))
+                recordings.append(Recording(folder.path / name, relative, text, speaker))
         exclusions.extend(Exclusion(name, "no audio beside its transcript") for name in texts)
-    paths = [PurePosixPath(relative) for _, relative, _ in found]
-    ids = plain_ids([(path.stem, path) for path in paths])
-    infos = probe_all([path for path, _, _ in found], n_workers=n_workers, description="indexing")
-    rows: list[Row] = []
-    broken: list[Row] = []
-    for id_, (path, relative, text), info in zip(ids, found, infos, strict=True):
-        parts = relative.split("/")
-        row: Row = {
-            "id": id_,
-            "audio": relative,
-            "duration": 0.0,
-            "text": text,
-            "speaker": parts[-3] if len(parts) >= 3 else None,
+    utterances, broken = as_utterances(recordings, n_workers=n_workers, description="indexing")
+    return utterances, [*broken, *exclusions]
+
+
+def _save(file: Path, mark: str, root: Path, contents: Contents) -> None:
+    prefix = f"{root}{os.sep}"
+
+    def row(utterance: Utterance) -> Row:
+        return {
+            "id": utterance.id,
+            "audio": str(utterance.audio).removeprefix(prefix).replace(os.sep, "/"),
+            "duration": utterance.duration,
+            "text": utterance.text,
+            "speaker": utterance.speaker,
         }
-        if isinstance(info, AudioInfo):
-            rows.append({**row, "duration": info.duration})
-        else:
-            reason = audio_fault(info, path)
-            utterance = {**row, "duration": info.seconds}
-            broken.append({"excluded": relative, "reason": reason, "utterance": utterance})
-    rows.extend(broken)
-    rows.extend({"excluded": item.name, "reason": item.reason} for item in exclusions)
-    return rows
 
-
-def _save(file: Path, header: Row, rows: Sequence[Row]) -> None:
+    utterances, exclusions = contents
+    rows: list[Row] = [{"version": VERSION, "fingerprint": mark, "root": str(root)}]
+    rows.extend(map(row, utterances))
+    for item in exclusions:
+        broken = {} if item.utterance is None else {"utterance": row(item.utterance)}
+        rows.append({"excluded": item.name, "reason": item.reason, **broken})
     try:
-        write_sealed(file, "".join(json.dumps(row) + "\n" for row in (header, *rows)).encode())
+        write_sealed(file, "".join(json.dumps(row) + "\n" for row in rows).encode())
     except OSError as error:
         raise ManifestError(
             f"the index {file} cannot be written ({error.strerror}): set index_dir to a folder "
@@ -137,36 +142,35 @@ def _save(file: Path, header: Row, rows: Sequence[Row]) -> None:
 
 
 def _load(file: Path, mark: str, root: Path) -> Contents | None:
-    """What ``file`` holds; None if it is absent, not genuine, or describes an earlier state."""
+    """Read ``file``; None if it is absent, not genuine, or describes an earlier state."""
     content = read_sealed(file)
     if content is None:
         return None
     with io.TextIOWrapper(io.BytesIO(content), encoding="ascii") as stream, uncollected():
         header = json.loads(stream.readline())
         fits = (header["version"], header["fingerprint"]) == (VERSION, mark)
-        return _contents(_rows(stream), root) if fits else None
+        if not fits:
+            return None
+        utterances: list[Utterance] = []
+        exclusions: list[Exclusion] = []
+        folders: dict[str, Path] = {}
+        for row in _rows(stream):
+            if "excluded" in row:
+                broken = _utterance(row["utterance"], root, folders) if "utterance" in row else None
+                exclusions.append(Exclusion(row["excluded"], row["reason"], broken))
+            else:
+                utterances.append(_utterance(row, root, folders))
+        return utterances, exclusions
 
 
-def _rows(stream: TextIO) -> Iterator[list[Row]]:
-    """Some lines at a time: one call for many is twice as fast, and all would fill memory."""
+def _rows(stream: TextIO) -> Iterator[Row]:
+    """Parse many lines at a time, which is twice as fast; all at once would fill memory."""
     while lines := list(islice(stream, _LINES)):
-        yield json.loads(f"[{','.join(lines)}]")
-
-
-def _contents(chunks: Iterable[Sequence[Row]], root: Path) -> Contents:
-    utterances: list[Utterance] = []
-    exclusions: list[Exclusion] = []
-    folders: dict[str, Path] = {}  # a path below a folder is made faster than one below the root
-    for row in chain.from_iterable(chunks):
-        if "excluded" in row:
-            broken = _utterance(row["utterance"], root, folders) if "utterance" in row else None
-            exclusions.append(Exclusion(row["excluded"], row["reason"], broken))
-        else:
-            utterances.append(_utterance(row, root, folders))
-    return utterances, exclusions
+        yield from json.loads(f"[{','.join(lines)}]")
 
 
 def _utterance(row: Row, root: Path, folders: dict[str, Path]) -> Utterance:
+    """``folders`` are those made before: a path below one is made faster than below the root."""
     relative, _, name = row["audio"].rpartition("/")
     folder = folders.get(relative)
     if folder is None:

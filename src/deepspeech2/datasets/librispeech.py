@@ -79,13 +79,7 @@ class LibriSpeechCorpus(Corpus):
                     index = take_share(split, *index, folder)
                 utterances.extend(index[0])
                 exclusions.extend(index[1])
-            kept, filtered = select(
-                utterances,
-                hours=hours,
-                limit=limit,
-                max_audio_length=max_audio_length,
-                max_text_length=max_text_length,
-            )
+            kept, filtered = select(utterances, hours, limit, max_audio_length, max_text_length)
         super().__init__(
             "+".join(names), kept, (*exclusions, *filtered), place=f"{root} ({'+'.join(names)})"
         )

@@ -81,13 +81,7 @@ class ManifestCorpus(Corpus):
         found, faults = _read(path)
         lines = _by_speaker(found, path, speakers, exclude_speakers)
         utterances, exclusions = _utterances(lines, path.parent)
-        kept, filtered = select(
-            utterances,
-            hours=hours,
-            limit=limit,
-            max_audio_length=max_audio_length,
-            max_text_length=max_text_length,
-        )
+        kept, filtered = select(utterances, hours, limit, max_audio_length, max_text_length)
         super().__init__(
             path.stem if name is None else name, kept, (*faults, *exclusions, *filtered), place=path
         )

@@ -28,7 +28,6 @@ _TOLERANCE = 1e-6  # seconds; sums of the same durations in two orders differ by
 
 def select(
     utterances: Iterable[Utterance],
-    *,
     hours: float | None = None,
     limit: int | None = None,
     max_audio_length: float | None = None,
