@@ -1,4 +1,4 @@
-"""What other programs call the same things, in manifests, tables and lists of predictions."""
+"""Names that other programs use in manifests, tables and lists of predictions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ID = ("id", "utt_id", "utterance_id", "name")
 
 
 def find(keys: Collection[str], known: Sequence[str]) -> str | None:
-    """The one of ``keys`` that means ``known[0]``: that itself, or else the only other; or None.
+    """Return the one of ``keys`` that means ``known[0]``: itself, else the only other, or None.
 
     Case makes no difference.
 
@@ -28,17 +28,17 @@ def find(keys: Collection[str], known: Sequence[str]) -> str | None:
     if known[0] in keys:  # as in nearly all of many lines
         return known[0]
     own = {key.lower(): key for key in keys}
-    found = [own[name] for name in known if name in own]
-    if len(found) > 1 and found[0].lower() != known[0]:
+    matches = [own[name] for name in known if name in own]
+    if len(matches) > 1 and matches[0].lower() != known[0]:
         raise ValueError(
-            f"{', '.join(found[:-1])} and {found[-1]} may each be the {known[0]}: call the one"
+            f"{', '.join(matches[:-1])} and {matches[-1]} may each be the {known[0]}: call the one"
             f" that is meant {known[0]}"
         )
-    return found[0] if found else None
+    return matches[0] if matches else None
 
 
 def listed(keys: Iterable[str]) -> str:
-    """Names for a message.
+    """Join names for a message.
 
     >>> listed(["a", "b"]), listed([])
     ('a, b', 'nothing')

@@ -1,4 +1,4 @@
-"""Files and folders that others may see, share or have named: whole, locked, in their place."""
+"""Write files and folders completely or not at all, lock them, and give them safe names."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
-from deepspeech2.errors import ConfigError
+from deepspeech2.errors import ConfigError, DownloadError, SpeechError
 
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 180
-"""Of a file name, so that an ending and a temporary prefix fit into the 255 of most systems."""
+"""The longest file name, so that an ending and a temporary prefix fit into most systems' 255."""
 
 # Names that Windows keeps for devices, whatever ending follows.
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[\d¹²³]|lpt[\d¹²³])(\.|$)", re.IGNORECASE)
@@ -35,11 +35,10 @@ _SWEPT: set[str] = set()
 
 
 def safe_name(name: str) -> str:
-    """One path component for a name from outside, on every system; plain names stay as they are.
+    """Make a name from outside a file name on every system; plain names stay as they are.
 
-    Names that had to be changed carry a digest of the original, so that two different names never
-    become the same file. (Names that differ in the case of letters alone do where the file system
-    says so.)
+    A name that has to be changed gets a digest of the original, so that two different names never
+    become the same file. (Names that differ only in the case of letters do on some file systems.)
 
     >>> safe_name("1089-134686-0000")
     '1089-134686-0000'
@@ -60,7 +59,7 @@ def safe_name(name: str) -> str:
 
 
 def plain_name(name: str, key: str) -> str:
-    """``name`` if it is a file name on every system; see :func:`safe_name`.
+    """Return ``name`` if it is a file name on every system; see :func:`safe_name`.
 
     Raises:
         ConfigError: it is not; names ``key``.
@@ -74,17 +73,17 @@ def plain_name(name: str, key: str) -> str:
 def whole_file(
     path: Path, mode: str = "wb", *, durable: bool = True, **options: Any
 ) -> Iterator[IO[Any]]:
-    """A file that appears at ``path`` when the context ends well, and not at all otherwise.
+    """Open a file that appears at ``path`` when the context ends well, and not at all otherwise.
 
-    What was there before stays until then. A symbolic link is followed and stays one; the mode of
-    an earlier file is kept, and its owner where the system lets us. What writers that were killed
-    left in its folder is swept. A device or a pipe is written as it is.
+    An earlier file stays until then. A symbolic link is followed and stays one; the mode of an
+    earlier file is kept, and its owner where the system allows that. What writers that were killed
+    left in its folder is removed. A device or a pipe is written directly.
 
     Args:
         path: its folder is made if missing.
-        mode: "wb" or "w", which writes UTF-8 unless ``options`` say otherwise.
-        durable: wait until the disk has it, which a loss of power then cannot undo; costs
-            milliseconds, which thousands of small files would feel.
+        mode: "wb" or "w", which writes UTF-8 unless ``options`` name another encoding.
+        durable: wait until the disk has it, so that a loss of power cannot undo it; costs
+            milliseconds, too many for thousands of small files.
         options: of :func:`open`.
 
     Raises:
@@ -124,10 +123,10 @@ def whole_file(
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A new folder that takes its place at ``folder`` when the context ends well, or is removed.
+    """Make a new folder that is renamed to ``folder`` when the context ends well, or removed.
 
-    By then ``folder`` must be absent or empty: what stood there is to be moved at the end of the
-    context, when nothing can fail any more.
+    By then ``folder`` must be absent or empty: the caller moves an earlier one away at the end of
+    the context, when nothing can fail any more.
 
     Raises:
         OSError: it could not be written; nothing is left behind.
@@ -146,13 +145,13 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def _temporary(path: Path) -> Path:
-    """Where ``path`` is written; a part of its name, since a long one leaves no room for more."""
+    """Name the temporary sibling of ``path``; of a long name only a part fits."""
     number = f"{_HOST}-{os.getpid()}-{next(_NUMBERS)}"
     return path.with_name(f".{path.name[:40]}.{number}.tmp")
 
 
 def _take_over(target: Path, temporary: Path) -> None:
-    """Give a new file the mode of the old one, and its owner, before anything stands in it."""
+    """Give a new file the mode of the old one, and its owner, before anything is written to it."""
     old, new = target.stat(), temporary.stat()
     if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid) and hasattr(os, "chown"):
         with suppress(PermissionError):  # only the administrator gives files away
@@ -206,13 +205,13 @@ def _alive(pid: int) -> bool:
 
 
 def lock(path: Path, busy: str | None) -> FileLock:
-    """The lock file ``path``, held by this process until it is released or the process ends.
+    """Take the lock file ``path``, which is freed by its release or the end of this process.
 
-    Where the file system has no locks, that is warned of, and work goes on.
+    Where the file system has no locks, a warning is logged, and work goes on.
 
     Args:
         path: of the lock file itself; its folder is made if missing.
-        busy: what to say if another process holds it: one sentence with the remedy. None waits
+        busy: the error if another process has it: one sentence with the remedy. None waits
             until that one ends.
 
     Raises:
@@ -236,7 +235,7 @@ def lock(path: Path, busy: str | None) -> FileLock:
 
 @contextmanager
 def locked(path: Path, busy: str | None = None) -> Iterator[None]:
-    """Within, this process holds the lock file ``path``; see :func:`lock`."""
+    """Within, this process has the lock file ``path``; see :func:`lock`."""
     held = lock(path, busy)
     try:
         yield
@@ -258,3 +257,36 @@ def alone(output: Path) -> Iterator[None]:
         finally:
             with suppress(OSError):  # Windows does not remove what is open
                 place.unlink()
+
+
+def require_space(
+    folder: Path,
+    n_bytes: int,
+    purpose: str,
+    *,
+    remedy: str = "choose another folder",
+    kind: type[SpeechError] = DownloadError,
+) -> None:
+    """Raise ``kind`` unless ``folder`` has room for ``n_bytes``."""
+    free = shutil.disk_usage(folder).free
+    if free < n_bytes:
+        raise kind(
+            f"{purpose} needs {n_bytes / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are "
+            f"free: make room or {remedy}"
+        )
+
+
+def disk_error(
+    error: OSError,
+    place: Path,
+    *,
+    remedy: str = "check its permissions or choose another folder",
+    kind: type[SpeechError] = DownloadError,
+) -> SpeechError:
+    """Explain what the file system refused at ``place``, where a later call goes on."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return kind(
+            f"the disk is full: make room for {place} and start again (what is there is kept), or"
+            f" {remedy}"
+        )
+    return kind(f"{place} cannot be written ({error.strerror or error}): {remedy}")

@@ -1,4 +1,4 @@
-"""A seed for every step and item: derived from what it belongs to, never stored."""
+"""Derive a seed for every step and item from its place, so that none is stored."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 def derive_seed(seed: int, *parts: object) -> int:
-    """A 63-bit seed that depends on ``seed`` and on every part, in order.
+    """Derive a 63-bit seed that depends on ``seed`` and on every part, in order.
 
     >>> derive_seed(1, "augment", 2) == derive_seed(1, "augment", 2)
     True
@@ -21,7 +21,5 @@ def derive_seed(seed: int, *parts: object) -> int:
 
 
 def generator(device: torch.device | str, seed: int, *parts: object) -> torch.Generator:
-    """A generator on ``device``, seeded by :func:`derive_seed`."""
-    made = torch.Generator(device=device)
-    made.manual_seed(derive_seed(seed, *parts))
-    return made
+    """Make a generator on ``device``, seeded by :func:`derive_seed`."""
+    return torch.Generator(device=device).manual_seed(derive_seed(seed, *parts))

@@ -1,17 +1,17 @@
-"""What one user's programs keep for their next run, and how they know it again.
+"""Caches of one user, sealed so that nothing else is read from them.
 
-The threat: a folder that others can write to, a checkout or a disk that came from somebody, and
-bytes that rot. What lies there may be anything, a pipe or a link included, and change at any
-time. It may neither run, nor be waited for, nor be learnt from; to be deleted is all that it can
-suffer. So everything kept is read behind a seal, a digest under a key of this user (M.-J. Saarinen,
-J.-P. Aumasson, RFC 7693, keyed BLAKE2b), and made anew where that does not fit:
+The threat: a folder that others can write to, a checkout or a disk from somebody else, and damaged
+bytes. The files there may be anything, a pipe or a link included, and change at any time. They
+must not be executed, waited for or learnt from; at worst they are deleted. So everything in a
+cache is read behind a seal, a digest under a key of this user (M.-J. Saarinen, J.-P. Aumasson,
+RFC 7693, keyed BLAKE2b), and made anew where the seal does not fit:
 
 - machine code, language models, emissions and the indexes of corpora whole, when they are opened;
 - decoded audio, of which there is too much, by an utterance's digest each time it is read, the
   digests being sealed.
 
 Who can write as this user, or read the key, can do worse elsewhere. Corpora and checkpoints are
-what the user says they are.
+trusted as the user names them.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _log = logging.getLogger(__name__)
 
 @cache
 def user_folder() -> Path:
-    """``$XDG_CACHE_HOME/deepspeech2`` or ``~/.cache/deepspeech2``, made for this user alone.
+    """Return ``$XDG_CACHE_HOME/deepspeech2`` or ``~/.cache/deepspeech2``, made for this user alone.
 
-    Where that cannot be, or others may write there: a folder that is gone when the process ends.
+    Where that is impossible, or others may write there: a folder that ends with the process.
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
@@ -69,22 +69,18 @@ def private(folder: Path) -> bool:
     if not hasattr(os, "geteuid"):  # Windows keeps a user's folders apart by itself
         return folder.is_dir()
     folder = folder.resolve()
-    found = folder.stat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+    status = folder.stat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
         return False
-    for parent in folder.parents:
-        mode = parent.stat().st_mode
-        if mode & 0o002 and not mode & stat.S_ISVTX:
-            return False
-    return True
+    modes = [parent.stat().st_mode for parent in folder.parents]
+    return all(mode & stat.S_ISVTX or not mode & 0o002 for mode in modes)
 
 
 def seal(name: str, content: bytes | memoryview) -> bytes:
-    """The digest of ``content``, kept under ``name``, that this user alone can make.
+    """Digest ``content``, on all processors, with the key of this user.
 
     Args:
-        name: so that one file cannot stand in for another.
-        content: its parts are digested by all processors beside each other.
+        name: of the file, so that one cannot replace another.
     """
     view = memoryview(content).cast("B")
     parts = [view[start : start + _CHUNK] for start in range(0, len(view), _CHUNK)]
@@ -114,13 +110,13 @@ def write_sealed(path: Path, content: bytes) -> None:
 
 
 def make_way(path: Path) -> None:
-    """Remove a link, pipe or device from where a cache goes: it would be followed or written to."""
+    """Remove a link, pipe or device at ``path``, which would be followed or written to."""
     if path.is_symlink() or not (path.is_file() or path.is_dir()):
         path.unlink(missing_ok=True)
 
 
 def read_sealed(path: Path) -> bytes | None:
-    """What :func:`write_sealed` wrote; None if nothing is there, and, with a warning, if it is
+    """Read what :func:`write_sealed` wrote; None if nothing is there, and, with a warning, if it is
     damaged or another user's."""
     try:
         with open(path, "rb", opener=without_waiting) as file:
@@ -138,18 +134,18 @@ def read_sealed(path: Path) -> bytes | None:
 
 
 def without_waiting(path: str, flags: int) -> int:
-    """Opens a file for :func:`open`; a pipe in its place is not waited for."""
+    """Open a file for :func:`open` without waiting for the other end of a pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def genuine(name: str, found: bytes, content: bytes | memoryview) -> bool:
-    """Whether ``found`` is the seal of ``content``."""
-    return len(found) == SEAL and hmac.compare_digest(found, seal(name, content))
+def genuine(name: str, digest: bytes, content: bytes | memoryview) -> bool:
+    """Whether ``digest`` is the seal of ``content``."""
+    return len(digest) == SEAL and hmac.compare_digest(digest, seal(name, content))
 
 
 @cache
 def _key() -> bytes:
-    """This user's key, which is made when first needed; where it cannot be kept, of this run."""
+    """Return this user's key, made when first needed; where it cannot be kept, one of this run."""
     path = user_folder() / "key"
     try:
         if path.exists() and path.stat().st_size != SEAL:  # a full disk cut it off

@@ -197,7 +197,7 @@ def test_a_path_longer_than_the_system_takes_stays_inside(tmp_path: Path) -> Non
     with pytest.raises(DownloadError, match="is neither a file nor a folder"):
         unpack(archive, archive.parent / "out")
     archive.write_bytes(tar_of({f"{deep}/" * 20 + "file": b"x"}))
-    with pytest.raises(DownloadError, match="cannot be written: File name too long"):
+    with pytest.raises(DownloadError, match=r"cannot be written \(File name too long"):
         unpack(archive, archive.parent / "out")
     assert {path.name for path in archive.parent.iterdir()} <= {"x.tar.gz", "out.lock"}
 

@@ -11,7 +11,7 @@ import soundfile
 
 import deepspeech2.datasets.librispeech as librispeech
 from deepspeech2.datasets.librispeech import GROUPS, SPLITS, LibriSpeechCorpus
-from deepspeech2.datasets.subsets import SHARES, listed
+from deepspeech2.datasets.subsets import SHARES, share_ids
 from deepspeech2.errors import ConfigError, ManifestError
 
 
@@ -141,7 +141,9 @@ def test_a_share_is_picked_from_its_split(
     make_split(tmp_path / "LibriSpeech/train-clean-100", 1, count=4)
     (tmp_path / "LibriSpeech/train-clean-100/1/7/1-7-0002.flac").write_bytes(b"")
     wanted = {"train-clean-8h": {"1-7-0001", "1-7-0002"}, "dev-clean-70m": {"1-7-0003"}}
-    monkeypatch.setattr("deepspeech2.datasets.subsets.listed", lambda name: frozenset(wanted[name]))
+    monkeypatch.setattr(
+        "deepspeech2.datasets.subsets.share_ids", lambda name: frozenset(wanted[name])
+    )
     train = LibriSpeechCorpus("train-clean-8h", tmp_path, index_dir=index_dir)
     assert train.name == "train-clean-8h"
     assert [item.id for item in train] == ["1-7-0001"]
@@ -166,7 +168,7 @@ def test_a_missing_share_downloads_its_split(
         return make_split(data_dir / "LibriSpeech" / split, 1)
 
     monkeypatch.setattr(librispeech, "download_split", fake)
-    monkeypatch.setattr("deepspeech2.datasets.subsets.listed", lambda _: frozenset({"1-7-0001"}))
+    monkeypatch.setattr("deepspeech2.datasets.subsets.share_ids", lambda _: frozenset({"1-7-0001"}))
     corpus = LibriSpeechCorpus("test-clean-35m", tmp_path, index_dir=index_dir)
     assert [item.id for item in corpus] == ["1-7-0001"]
 
@@ -178,11 +180,11 @@ def test_the_lists_of_shares_are_those_of_their_folders(
     corpus = LibriSpeechCorpus(
         share, speech_data / "LibriSpeech", index_dir=index_dir, download=False
     )
-    assert {item.id for item in corpus} == listed(share)
+    assert {item.id for item in corpus} == share_ids(share)
 
 
 def test_shares_have_no_speaker_in_common() -> None:
-    speakers = [{name.split("-")[0] for name in listed(share)} for share in SHARES]
+    speakers = [{name.split("-")[0] for name in share_ids(share)} for share in SHARES]
     assert [len(each) for each in speakers] == [231, 20, 8]
     assert len(set.union(*speakers)) == 231 + 20 + 8
     assert set(SHARES.values()) <= set(SPLITS)

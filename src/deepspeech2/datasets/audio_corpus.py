@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
 from deepspeech2.audio.containers import begins_like_a_recording
 from deepspeech2.datasets.corpus import Corpus
@@ -31,16 +32,16 @@ _BLOCK = 1 << 16  # bytes that are read at a time
 
 
 class AudioCorpus(Corpus):
-    """Recordings to transcribe, with references where these lie beside them.
+    """Recordings to transcribe, with the references beside them, if there are any.
 
     Args:
         audio: a recording; a folder of recordings; a list of paths, one a line, relative to the
-            list (``.txt``, ``.lst``; ``#`` begins a comment where no file is called so); a
+            list (``.txt``, ``.lst``; ``#`` begins a comment unless a file has that name); a
             manifest (``.jsonl``, ``.json``); several recordings; ``-`` for standard input, with a
             recording or raw 16-bit samples; ``microphone``.
             A relative path counts from the repository's root.
         rate: of raw samples and of the microphone, in Hz.
-        seconds: how long the microphone is listened to; None: until Ctrl-C.
+        seconds: to record from the microphone; None: until Ctrl-C.
 
     Raises:
         AudioError: nothing can be recorded.
@@ -77,32 +78,30 @@ def _listed(path: Path) -> list[Path]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ManifestError(f"{path} is no list of recordings: it is not UTF-8") from error
-    found = [named for line in lines if (named := _named(line, path.parent))]
-    if not found:
+    recordings = [named for line in lines if (named := _named(line, path.parent))]
+    if not recordings:
         raise ManifestError(f"{path} lists no recording")
-    return found
+    return recordings
 
 
 def _named(line: str, folder: Path) -> Path | None:
-    """The recording that a line names; None for a comment and an empty line."""
+    """Return the recording that a line names; None for a comment and an empty line."""
     whole = line.strip()
     if not whole or (whole.startswith("#") and not (folder / whole).exists()):
         return None
-    found = folder / at_home(whole)
-    return found if found.exists() else folder / at_home(whole.partition(" #")[0].strip())
+    path = folder / at_home(whole)
+    return path if path.exists() else folder / at_home(whole.partition(" #")[0].strip())
 
 
 def record_stdin(rate: int, stream: BinaryIO | None = None) -> Path:
-    """Write a stream to a file: a recording with a header as it is, anything else as samples.
+    """Write a stream to a new file below ``data/recordings`` and return its path.
 
-    Samples are of 16 bits, little-endian, of one channel.
+    A recording with a header stays as it is; anything else is taken for samples of 16 bits,
+    little-endian, of one channel.
 
     Args:
         rate: of samples without a header, in Hz.
         stream: None: standard input.
-
-    Returns:
-        A new file below ``data/recordings``.
 
     Raises:
         AudioError: the stream is a terminal, or ends before the first sample.
@@ -125,10 +124,7 @@ def record_stdin(rate: int, stream: BinaryIO | None = None) -> Path:
 
 
 def record_microphone(rate: int, seconds: float | None = None) -> Path:
-    """Record from the default microphone until Ctrl-C, or for ``seconds``.
-
-    Returns:
-        A new file below ``data/recordings``.
+    """Record from the default microphone until Ctrl-C, or for ``seconds``, to a new file.
 
     Raises:
         AudioError: ``sounddevice`` is not installed, or there is no microphone.
@@ -144,7 +140,7 @@ def record_microphone(rate: int, seconds: float | None = None) -> Path:
     return _save("microphone", rate, _listen(sounddevice, rate, seconds))
 
 
-def _samples(block: bytes, source: BinaryIO) -> Iterator[np.ndarray[Any, np.dtype[np.int16]]]:
+def _samples(block: bytes, source: BinaryIO) -> Iterator[NDArray[np.int16]]:
     while block:
         whole = len(block) - len(block) % 2
         yield np.frombuffer(block[:whole], "<i2")
@@ -152,9 +148,7 @@ def _samples(block: bytes, source: BinaryIO) -> Iterator[np.ndarray[Any, np.dtyp
         block = block[whole:] + more if more else b""
 
 
-def _listen(
-    device: Any, rate: int, seconds: float | None
-) -> Iterator[np.ndarray[Any, np.dtype[np.int16]]]:
+def _listen(device: Any, rate: int, seconds: float | None) -> Iterator[NDArray[np.int16]]:
     blocks: queue.Queue[bytes] = queue.Queue()
     end = None if seconds is None else time.monotonic() + seconds
     print("listening; Ctrl-C ends", file=sys.stderr)
@@ -176,8 +170,8 @@ def _new(name: str, ending: str) -> Path:
     return folder / f"{name}-{datetime.now():%Y%m%d-%H%M%S-%f}.{ending}"
 
 
-def _save(name: str, rate: int, blocks: Iterator[np.ndarray[Any, np.dtype[np.int16]]]) -> Path:
-    """Write blocks as they come, so that nothing but one of them is in memory."""
+def _save(name: str, rate: int, blocks: Iterator[NDArray[np.int16]]) -> Path:
+    """Write blocks as they come, so that only one of them is in memory."""
     if rate <= 0:
         raise ConfigError(f"rate must be positive, but is {rate}")
     path = _new(name, "wav")

@@ -1,4 +1,4 @@
-"""Where samples come from: decoded anew every time, or kept as 16-bit integers."""
+"""Samples of utterances: decoded each time, or kept in memory as 16-bit integers."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Samples = Pcm | NDArray[np.float32]
 
 
 class AudioStore(Protocol):
-    """The audio of utterances by their number; the arrays are not to be written to."""
+    """The audio of utterances by their number."""
 
     def __getitem__(self, index: int, /) -> Samples:
-        """Samples (S,); AudioError if there are none."""
+        """Return samples (S,) that must not be written to, or raise AudioError."""
 
 
 class FileStore:
-    """Decodes a recording whenever it is asked for: float32."""
+    """Decodes a recording each time, to float32."""
 
     def __init__(self, utterances: Sequence[Utterance], sample_rate: int) -> None:
         self._utterances = utterances
@@ -39,21 +39,21 @@ class FileStore:
 
 
 class MemoryStore:
-    """Keeps what was read once; the first reading delivers no more than the later ones."""
+    """Keeps recordings as 16-bit integers; the first reading returns the same as later ones."""
 
     def __init__(self, utterances: Sequence[Utterance], sample_rate: int) -> None:
         self._utterances = utterances
         self._sample_rate = sample_rate
-        self._kept: dict[int, Pcm] = {}
+        self._samples: dict[int, Pcm] = {}
 
     def __getitem__(self, index: int) -> Pcm:
-        if index not in self._kept:
-            self._kept[index] = to_pcm(read(self._utterances[index], self._sample_rate))
-        return self._kept[index]
+        if index not in self._samples:
+            self._samples[index] = to_pcm(read(self._utterances[index], self._sample_rate))
+        return self._samples[index]
 
 
 def read(utterance: Utterance, sample_rate: int) -> Tensor:
-    """(S,) float32 in [-1, 1] at ``sample_rate`` Hz.
+    """Decode an utterance to (S,) float32 in [-1, 1] at ``sample_rate`` Hz.
 
     Raises:
         AudioError: the recording cannot be read.
@@ -68,7 +68,7 @@ def read(utterance: Utterance, sample_rate: int) -> Tensor:
 
 
 def to_pcm(waveform: Tensor) -> Pcm:
-    """Waveform (S,) float32 in [-1, 1] as 16-bit integers: the nearest, of two the even one."""
+    """Round a waveform (S,) float32 in [-1, 1] to 16-bit integers, halves to the even one."""
     # Not with torch, whose threads would get in the way of those that decode.
     scaled = np.rint(waveform.numpy() * np.float32(FULL_SCALE))
     return scaled.clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)

@@ -1,4 +1,4 @@
-"""What every corpus is: a sequence of utterances, and a list of what was left out."""
+"""A corpus: a sequence of utterances, and a list of what was left out."""
 
 from __future__ import annotations
 
@@ -26,12 +26,10 @@ class Exclusion:
     """Something that was left out of a corpus.
 
     Attributes:
-        name: an utterance's id, or a file; for what is beyond ``hours`` or ``limit``, only how
-            many.
+        name: an utterance's id, or a file; beyond ``hours`` or ``limit`` only a number.
         reason: why; word for word the same for all that one filter left out.
-        utterance: where its recording could not be read, what it would have been, with the
-            duration of what can be read all the same, often 0, and an id that no other utterance
-            of the corpus has; otherwise None.
+        utterance: of a recording that could not be read, with an id that no other utterance of
+            the corpus has and the duration of the part that can be read, often 0; otherwise None.
     """
 
     name: str
@@ -43,9 +41,9 @@ class Corpus(Sequence[Utterance]):
     """Utterances in a fixed order.
 
     Attributes:
-        name: what the corpus is called in tables and in the paths of predictions.
+        name: in tables and in the paths of predictions.
         utterances: those that can be used; ids are unique.
-        exclusions: what was found but left out, and why.
+        exclusions: what was left out, and why.
 
     Raises:
         ManifestError: no utterance is left, or two have the same id; names ``place``. A corpus
@@ -78,10 +76,10 @@ class Corpus(Sequence[Utterance]):
 
     def _reasons(self) -> str:
         counts = Counter(exclusion.reason for exclusion in self.exclusions)
-        listed = [f"{reason}: {count}" for reason, count in counts.most_common(3)]
-        if len(counts) > len(listed):
-            listed.append(f"{len(counts) - len(listed)} other reasons")
-        return f" ({'; '.join(listed)})" if listed else ""
+        parts = [f"{reason}: {count}" for reason, count in counts.most_common(3)]
+        if len(counts) > len(parts):
+            parts.append(f"{len(counts) - len(parts)} other reasons")
+        return f" ({'; '.join(parts)})" if parts else ""
 
     @cached_property
     def duration(self) -> float:
@@ -103,17 +101,17 @@ class Corpus(Sequence[Utterance]):
 
 
 def audio_fault(error: AudioError, path: Path) -> str:
-    """The reason in ``error`` without the path that its message starts with."""
+    """Return the message of ``error`` without the path that it starts with."""
     return str(error).removeprefix(f"{path} ")
 
 
 def plain_ids(candidates: Sequence[tuple[str, PurePath]]) -> list[str]:
-    """Ids that are unique and plain file names, from (preferred name, relative path) pairs.
+    """Make unique ids that are plain file names from (preferred name, relative path) pairs.
 
-    The preferred name is taken where no other has it. Names that collide are preceded by their
-    folders, joined by "-", from the first on that is not common to all of them: where the corpus
-    lies makes no difference. Those that still collide get a number. The result depends on the
-    order of ``candidates`` and on nothing else.
+    A name that occurs once is taken as it is. Names that collide are preceded by their folders,
+    joined by "-", from the first on that is not common to all of them: the place of the corpus
+    makes no difference. Those that still collide get a number. The result depends only on the
+    order of ``candidates``.
 
     >>> plain_ids([("a", PurePath("x/a.wav")), ("a", PurePath("y/a.wav")), ("b", PurePath("b"))])
     ['x-a', 'y-a', 'b']
@@ -141,11 +139,11 @@ def plain_ids(candidates: Sequence[tuple[str, PurePath]]) -> list[str]:
 
 
 def _n_common(folders: Iterable[PurePath]) -> int:
-    """How many parts, from the first on, all ``folders`` share."""
+    """Count the parts, from the first on, that all ``folders`` share."""
     columns = zip(*(folder.parts for folder in folders), strict=False)
     return sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, columns))
 
 
 def _plain(name: str) -> str:
-    """One path component without what file systems refuse; never hidden, never empty."""
+    """Make ``name`` one path component for every file system, not hidden and not empty."""
     return safe_name(_NOT_PLAIN.sub("-", name).strip().lstrip(".") or "utterance")

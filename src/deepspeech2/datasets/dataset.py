@@ -1,4 +1,4 @@
-"""Utterances as waveforms and labels, one by one or a batch at once."""
+"""Read utterances as waveforms and labels, one by one or a padded batch at once."""
 
 from __future__ import annotations
 
@@ -24,21 +24,19 @@ class SpeechDataset(Dataset[Sample | Failure]):
     """Waveforms and labels of utterances.
 
     Args:
-        utterances: what to read.
         encode: from a transcript to token indices.
-        sample_rate: of the waveforms delivered, in Hz.
+        sample_rate: of the waveforms, in Hz.
         cache: what is kept of decoded audio, which takes 115 MB an hour at 16 kHz.
-            "none": nothing, files are decoded whenever they are asked for.
-            "memory": what was read once, as 16-bit integers. Sensible for small corpora without
-            workers: every worker keeps its own.
-            "disk": all of it, decoded here and now unless ``cache_dir`` holds it already; see
+            "none": nothing, files are decoded each time.
+            "memory": what was read once, as 16-bit integers, for small corpora without workers,
+            since every worker keeps its own.
+            "disk": all of it, decoded at once unless ``cache_dir`` has it already; see
             :func:`~deepspeech2.datasets.corpus_cache.open_cache`. Workers share it.
-            Both caches deliver the same, to the bit, whoever reads it and however often.
-        cache_dir: where the cache on the disk lies.
+            Both caches return the same samples, to the bit.
+        cache_dir: the folder of the cache on the disk.
 
     An item is a :class:`Failure` where the audio cannot be read, so that one bad file does not
-    end a run; anything else that goes wrong is raised. An utterance without a transcript has no
-    labels.
+    end a run; any other error is raised. An utterance without a transcript has no labels.
 
     Raises:
         ConfigError: ``sample_rate`` is not positive, or ``cache`` is none of these.
@@ -69,38 +67,40 @@ class SpeechDataset(Dataset[Sample | Failure]):
 
     def __getitem__(self, index: int) -> Sample | Failure:
         utterance = self.utterances[index]
-        try:
-            samples = self._audio[index]
-        except AudioError as error:
-            return Failure(utterance, str(error), error.seconds)
+        samples = self._samples(index)
+        if isinstance(samples, Failure):
+            return samples
         waveform = torch.empty(len(samples))
         fill(waveform.numpy(), samples)
         return Sample(utterance, waveform, self._labels(utterance))
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """The items ``indices`` as :func:`collate` would put them
-        together.
+        """Read the items ``indices`` into the batch that :func:`collate` would make of them.
 
-        PyTorch's workers ask for this in place of the items. Samples go from where they lie
-        straight to their place in the batch.
+        PyTorch's workers call this. Samples are written directly to their place in the batch.
         """
         rows: list[Samples] = []
         readable: list[Utterance] = []
         failures: list[Failure] = []
         for index in indices:
-            utterance = self.utterances[index]
-            try:
-                rows.append(self._audio[index])
-            except AudioError as error:
-                failures.append(Failure(utterance, str(error), error.seconds))
+            samples = self._samples(index)
+            if isinstance(samples, Failure):
+                failures.append(samples)
             else:
-                readable.append(utterance)
+                rows.append(samples)
+                readable.append(self.utterances[index])
         return Batch(
             waveforms=pad_waveforms(rows),
             labels=pad_labels([self._labels(utterance) for utterance in readable]),
             utterances=tuple(readable),
             failures=tuple(failures),
         )
+
+    def _samples(self, index: int) -> Samples | Failure:
+        try:
+            return self._audio[index]
+        except AudioError as error:
+            return Failure(self.utterances[index], str(error), error.seconds)
 
     def _labels(self, utterance: Utterance) -> Tensor:
         """(L,) int64."""
@@ -121,7 +121,7 @@ def _store(
 
 
 def collate(items: Sequence[Sample | Failure]) -> Batch:
-    """Pad the samples with zeros to (B, S) and (B, L) and set the failures aside.
+    """Pad the samples with zeros to (B, S) and (B, L), and list the failures.
 
     B is the number of samples, which is 0 when every item is a failure.
     """
@@ -135,10 +135,9 @@ def collate(items: Sequence[Sample | Failure]) -> Batch:
 
 
 def pad_waveforms(rows: Sequence[Samples]) -> Padded:
-    """Float32 waveforms (B, S), padded with zeros, from samples of either kind.
+    """Pad samples of either kind with zeros to float32 waveforms (B, S).
 
-    A worker of a DataLoader writes them where the main process reads them; otherwise they would
-    be copied on their way.
+    A worker of a DataLoader writes them to memory that the main process reads without a copy.
     """
     lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
     data = _empty(len(rows), max(map(len, rows), default=0))
@@ -148,7 +147,7 @@ def pad_waveforms(rows: Sequence[Samples]) -> Padded:
 
 
 def pad_labels(rows: Sequence[Tensor]) -> Padded:
-    """Labels (B, L) int64, padded with zeros, from (L_i,)."""
+    """Pad labels (L_i,) with zeros to (B, L) int64."""
     if rows:
         return Padded.stack(rows)
     return Padded(torch.zeros(0, 0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))

@@ -35,7 +35,7 @@ class DirectoryCorpus(Corpus):
         limit: how many utterances to keep, counted after the other filters.
         max_audio_length: seconds; longer utterances are left out.
         max_text_length: characters; utterances with longer transcripts are left out.
-        name: what the corpus is called; by default the name of ``directory``.
+        name: of the corpus; by default the name of ``directory``.
         transcripts: a folder of ``<stem>.txt``, flat or with the subfolders of ``directory``.
 
     Raises:

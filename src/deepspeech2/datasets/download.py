@@ -15,14 +15,14 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from deepspeech2.errors import ConfigError, DownloadError
-from deepspeech2.files import locked
-from deepspeech2.http.fetch import MIRRORS, disk_error, fetch, require_space
+from deepspeech2.files import disk_error, locked, require_space
+from deepspeech2.http.fetch import MIRRORS, fetch
 
 MARKER = ".complete"
-"""Stands in the folder of a split that was downloaded and unpacked to the end."""
+"""A file in the folder of a split that was downloaded and unpacked completely."""
 
 _MOST_BYTES, _MOST_GROWTH = 1 << 30, 20
-"""Of what is unpacked: so many bytes, and so many for each packed byte. Audio hardly packs."""
+"""Limits of what is unpacked: bytes, and bytes for each packed byte. Audio hardly packs."""
 
 _MOST_AT_ONCE = 1 << 24  # bytes of a header
 _BLOCK = 4096  # bytes that even an empty file takes from a disk
@@ -61,23 +61,19 @@ def download_split(
     timeout: float = 30.0,
     retries: int = 3,
 ) -> Path:
-    """Make sure that ``data_dir/<split>`` holds the split, downloading and unpacking it if needed.
+    """Download and unpack a split to ``data_dir/<split>`` if that is missing, and return it.
 
-    The archive is deleted once it is unpacked; at the peak the disk holds it twice. A folder of
-    that name that lies there already is the user's and is left as it is.
+    The archive is deleted once it is unpacked; for a while the disk needs room for it twice. A
+    folder of that name that is there already is the user's and is left as it is.
 
     Args:
         split: one of :data:`SPLITS`.
-        data_dir: where splits lie side by side.
         mirrors: base addresses to try in order.
         timeout, retries: as for :func:`fetch`.
 
-    Returns:
-        The folder of the split.
-
     Raises:
         ConfigError: there is no such split.
-        DownloadError: it cannot be had; what has arrived is kept and resumed next time.
+        DownloadError: the download failed; what has arrived is kept and resumed next time.
     """
     if split not in SPLITS:
         raise ConfigError(f"part must be one of {', '.join(SPLITS)}, but is {split!r}")

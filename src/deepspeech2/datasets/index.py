@@ -1,4 +1,4 @@
-"""The index of a folder in LibriSpeech's layout: built once, and reused while it still fits.
+"""Index a folder in LibriSpeech's layout once, and reuse the index while it still fits.
 
 JSON lines behind a seal (:mod:`deepspeech2.user_cache`). The first is a header: version,
 fingerprint of the folder, and its path. Then come one object for each utterance and one for each
@@ -41,7 +41,7 @@ Contents = tuple[list[Utterance], list[Exclusion]]
 
 
 def fingerprint(folders: Sequence[Folder]) -> str:
-    """A digest of the names, sizes and times of change of all transcripts and recordings."""
+    """Digest the names, sizes and times of change of all transcripts and recordings."""
     digest = hashlib.blake2b(digest_size=16)
     for folder in folders:
         if folder.signature:
@@ -51,8 +51,8 @@ def fingerprint(folders: Sequence[Folder]) -> str:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Within, Python's cyclic garbage collector rests. It would walk a million new objects, none
-    of them garbage, over and over: a third of the time."""
+    """Within, Python's cyclic garbage collector rests: to walk a million new objects, none of them
+    garbage, again and again would take a third of the time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -63,7 +63,7 @@ def uncollected() -> Iterator[None]:
 
 
 def open_index(root: Path, index_dir: Path, name: str, *, n_workers: int | None = None) -> Contents:
-    """Utterances and exclusions of ``root``, from its index if that still fits.
+    """Return utterances and exclusions of ``root``, from its index if that still fits.
 
     Several processes may call this at once: each sees no index or a whole one.
 

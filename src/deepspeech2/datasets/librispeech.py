@@ -1,4 +1,4 @@
-"""LibriSpeech (OpenSLR 12), mini LibriSpeech (OpenSLR 31) and whatever has their layout."""
+"""LibriSpeech (OpenSLR 12), mini LibriSpeech (OpenSLR 31) and corpora in their layout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GROUPS = {
     "train_mini": ("train-clean-5",),
     "dev_mini": ("dev-clean-2",),
 }
-"""Names for several splits, or for one that is known by another name."""
+"""Names of several splits, or other names of one."""
 
 
 class LibriSpeechCorpus(Corpus):
@@ -33,15 +33,15 @@ class LibriSpeechCorpus(Corpus):
     Args:
         part: a split, a key of ``GROUPS`` or of ``SHARES``, a folder below ``data_dir``, or a
             list of these.
-        data_dir: where splits lie, themselves or below ``LibriSpeech``; a relative path counts
-            from the repository's root.
+        data_dir: the folder of the splits, or of their folder ``LibriSpeech``; a relative path
+            counts from the repository's root.
         hours: how many hours to keep over all parts, by a hash of the ids: a subset of more hours.
         limit: how many utterances to keep, counted over all parts after the other filters.
         max_audio_length: seconds; longer utterances are left out.
         max_text_length: characters; utterances with longer transcripts are left out.
-        index_dir: where indexes of the parts are kept; None: the user's cache folder.
-        download: whether a split that is missing is downloaded to ``data_dir``.
-        n_workers: threads that read headers for an index; None for a number that suits.
+        index_dir: for the indexes of the parts; None: the user's cache folder.
+        download: whether a missing split is downloaded to ``data_dir``.
+        n_workers: threads that read headers for an index; None for a default.
 
     Raises:
         ConfigError: an option is out of range, or a part lies outside ``data_dir``.
@@ -86,9 +86,9 @@ class LibriSpeechCorpus(Corpus):
 
 
 def find_part(part: str, data_dir: Path, *, download: bool) -> Path:
-    """The folder of ``part``, downloaded first if it is a known split that is missing.
+    """Return the folder of ``part``, after downloading it if it is a known split that is missing.
 
-    For a share without a folder of its own it is that of the split which the share is part of.
+    A share without a folder of its own has that of its split.
 
     Raises:
         ConfigError: ``part`` is absolute or leads out of ``data_dir``.

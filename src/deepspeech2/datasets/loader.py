@@ -1,4 +1,4 @@
-"""Batches in an order that a seed, an epoch and a count describe completely."""
+"""Load batches in an order that depends only on a seed, an epoch and a number."""
 
 from __future__ import annotations
 
@@ -30,19 +30,18 @@ class Position:
 class SpeechLoader:
     """Batches of a dataset, bucketed by duration.
 
-    There is no state: what comes is a function of the arguments and of the position at which a
-    stream starts. Neither the plan nor the workers draw from or touch the global generators.
+    There is no state: the batches are a function of the arguments and of the position at which a
+    stream starts. Neither the plan nor the workers use the global generators.
 
     Args:
-        dataset: what to read.
         max_batch_duration: seconds of audio in a batch, padding counted.
         max_batch_size: utterances in a batch; None for no limit.
         num_workers: processes that read ahead; 0 reads in this one.
         shuffle: for training; without it the longest utterances come first.
         seed: of the order.
-        rank, world_size: which share of the batches is delivered; see
+        rank, world_size: the share of the batches that this process gets; see
             :class:`~deepspeech2.datasets.bucketing.BucketBatchSampler`.
-        pin_memory: page-locked batches, for transfers to a GPU; without one it has no effect.
+        pin_memory: page-locked batches, for transfers to a GPU; without a GPU it has no effect.
         sorted_epochs: how many epochs begin with the shortest batches.
 
     Raises:
@@ -86,11 +85,11 @@ class SpeechLoader:
     def stream(
         self, start: Position = Position(0, 0)
     ) -> Generator[tuple[Position, Batch], None, None]:
-        """Endless batches over epochs, each with its own position.
+        """Yield batches without end, epoch after epoch, each with its position.
 
         From ``start`` on they are those of an uninterrupted stream; a ``start`` past the end of
-        its epoch means the next epoch. Workers live as long as the generator: they read ahead
-        over the ends of epochs and stop when it is closed, which is up to the caller.
+        its epoch means the next epoch. Workers read ahead over the ends of epochs and stop when
+        the generator is closed, which is up to the caller.
 
         Raises:
             ConfigError: ``start`` is negative, or there are fewer utterances than ranks.
@@ -102,11 +101,7 @@ class SpeechLoader:
         return self._stream(start)
 
     def check_ranks(self, epoch: int = 0) -> None:
-        """Whether each rank has something to do.
-
-        Raises:
-            ConfigError: there are fewer utterances than ranks.
-        """
+        """Raise ConfigError if there are fewer utterances than ranks."""
         if not self.n_batches(epoch):
             raise ConfigError(
                 f"world_size must be at most {len(self.dataset)}, the number of utterances, "
@@ -129,9 +124,9 @@ class SpeechLoader:
                 yield positions.popleft(), batch
 
     def pass_once(self) -> Generator[Batch, None, None]:
-        """One pass over epoch 0: without ``shuffle``, and over all ranks, each utterance once.
+        """Yield the batches of epoch 0: without ``shuffle``, over all ranks, each utterance once.
 
-        Workers live as long as the generator; who leaves it before its end closes it.
+        Workers stop with the generator, which a caller that leaves it early has to close.
 
         Raises:
             ReaderError: a worker cannot be started, or has ended.
@@ -143,7 +138,7 @@ class SpeechLoader:
             self.dataset,
             batch_sampler=batches,
             num_workers=self.num_workers,
-            collate_fn=_batch,  # the dataset delivers batches: nothing is left to do
+            collate_fn=_unchanged,  # the dataset returns batches
             pin_memory=self.pin_memory,
             worker_init_fn=start_reader,
             # Without one, every DataLoader draws a seed for its workers from the global one.
@@ -156,22 +151,22 @@ class SpeechLoader:
             yield from readers
 
     def n_batches(self, epoch: int) -> int:
-        """Batches of this rank in ``epoch``."""
+        """Return the number of batches of this rank in ``epoch``."""
         if epoch not in self._counts:
             self._counts[epoch] = self.sampler.n_batches(epoch)
         return self._counts[epoch]
 
     def total_steps(self, n_epochs: int) -> int:
-        """Batches of this rank in the first ``n_epochs`` epochs, which differ in length."""
+        """Sum the batches of this rank in the first ``n_epochs`` epochs, which differ in length."""
         return sum(self.n_batches(epoch) for epoch in range(n_epochs))
 
     def padding(self, epoch: int = 0) -> float:
-        """Share of padding in all audio of ``epoch``, over all ranks, from 0 to 1."""
+        """Return the share of padding in the audio of ``epoch``, over all ranks, from 0 to 1."""
         return padding_share(self.sampler.durations, self.sampler.plan(epoch))
 
     def __len__(self) -> int:
         return self.n_batches(0)
 
 
-def _batch(batch: Any) -> Any:
+def _unchanged(batch: Any) -> Any:
     return batch

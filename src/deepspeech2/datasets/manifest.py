@@ -42,9 +42,9 @@ class ManifestCorpus(Corpus):
 
     Each line has ``audio_filepath`` (relative to the manifest) and may have ``duration`` and
     ``offset`` (seconds), ``text``, ``speaker`` and ``id``. Other names of the recording, the text
-    and the speaker count where there is only one of them, see :mod:`deepspeech2.fields`. A missing
-    duration is read from the recording; recordings are not looked at otherwise. Further keys are
-    ignored. A line that is wrong is left out, and is one of ``exclusions``.
+    and the speaker are accepted, see :mod:`deepspeech2.fields`. A missing duration is read from the
+    recording, which is not opened otherwise. Further keys are ignored. A line that is wrong is
+    left out, and is one of ``exclusions``.
 
     Args:
         manifest: the file; a relative path counts from ``data_dir`` if that is given,
@@ -54,8 +54,8 @@ class ManifestCorpus(Corpus):
         limit: how many utterances to keep, counted after the other filters.
         max_audio_length: seconds; longer utterances are left out.
         max_text_length: characters; utterances with longer transcripts are left out.
-        name: what the corpus is called; by default the manifest's name without its ending.
-        speakers: take these alone.
+        name: of the corpus; by default the manifest's name without its ending.
+        speakers: take only these.
         exclude_speakers: take all but these.
 
     Raises:
@@ -78,8 +78,8 @@ class ManifestCorpus(Corpus):
         exclude_speakers: Sequence[str] | None = None,
     ) -> None:
         path = resolve(manifest) if data_dir is None else resolve(data_dir) / manifest
-        found, faults = _read(path)
-        lines = _by_speaker(found, path, speakers, exclude_speakers)
+        lines, faults = _read(path)
+        lines = _by_speaker(lines, path, speakers, exclude_speakers)
         utterances, exclusions = _utterances(lines, path.parent)
         kept, filtered = select(utterances, hours, limit, max_audio_length, max_text_length)
         super().__init__(
@@ -134,7 +134,7 @@ def _by_speaker(
     speakers: Sequence[str] | None,
     exclude_speakers: Sequence[str] | None,
 ) -> list[_Line]:
-    """The lines of the speakers that are asked for; the rest belongs to another part."""
+    """Keep the lines of the speakers that are wanted; the rest belongs to another part."""
     known = {line.speaker for line in lines}
     for name in (*(speakers or ()), *(exclude_speakers or ())):
         if name not in known:
@@ -151,34 +151,32 @@ def _parse(line: str, folder: Path) -> _Line:
         raise ValueError(f"not JSON ({error.msg} at column {error.colno})") from error
     if not isinstance(row, dict):
         raise ValueError(f"must be an object, but is {line.strip()[:40]}")
-    # of a data set of Hugging Face, audio may be decoded sound beside its file
-    told = {
-        key: each for key, each in row.items() if not (key == "audio" and isinstance(each, dict))
-    }
-    named = find(told, AUDIO)
-    if named is None:
+    # in a data set of Hugging Face, audio may be decoded sound beside its file
+    keys = [key for key in row if not (key == "audio" and isinstance(row[key], dict))]
+    key = find(keys, AUDIO)
+    if key is None:
         raise ValueError(
             f"has no audio_filepath, nor {', '.join(AUDIO[1:])}: its keys are {listed(row)}"
         )
-    audio = row[named]
+    audio = row[key]
     if not isinstance(audio, str) or not audio:
-        raise ValueError(f"{named} must be a path, but is {json.dumps(audio)}")
+        raise ValueError(f"{key} must be a path, but is {json.dumps(audio)}")
     duration = _seconds(row, "duration")
     if duration is not None and duration <= 0:
         raise ValueError(f"duration must be positive, but is {duration:g}")
     offset = _seconds(row, "offset") or 0.0
     if offset < 0:
         raise ValueError(f"offset must not be negative, but is {offset:g}")
-    written = find(row, TEXT) or "text"
-    text = row.get(written)
+    key = find(row, TEXT) or "text"
+    text = row.get(key)
     if text is not None and not isinstance(text, str):
-        raise ValueError(f"{written} must be a string, but is {json.dumps(text)}")
+        raise ValueError(f"{key} must be a string, but is {json.dumps(text)}")
     speaker = _label(row, find(row, SPEAKER) or "speaker")
     return _Line(_place(audio, folder), duration, text, offset, speaker, _label(row, "id"))
 
 
 def _place(audio: str, folder: Path) -> PurePath:
-    """The path as written, or as Windows means it if that is the one that exists."""
+    """Return the path as written, or with Windows' backslashes replaced if only that exists."""
     if "\\" not in audio:
         return PurePath(audio)
     for path in (PurePath(audio), PurePath(audio.replace("\\", "/"))):
@@ -200,7 +198,7 @@ def _seconds(row: dict[str, Any], key: str) -> float | None:
 
 
 def _label(row: dict[str, Any], key: str) -> str | None:
-    """A name, which people also write as a number."""
+    """Read a name, which may be written as a number."""
     value = row.get(key)
     if value is None:
         return None
@@ -210,7 +208,7 @@ def _label(row: dict[str, Any], key: str) -> str | None:
 
 
 def _utterances(lines: Sequence[_Line], folder: Path) -> tuple[list[Utterance], list[Exclusion]]:
-    """Ids and durations filled in; lines whose recording is missing or broken are left out."""
+    """Fill in ids and durations, and leave out lines whose recording is missing or broken."""
     ids = plain_ids([(line.id or line.audio.stem, line.audio) for line in lines])
     unknown = list(dict.fromkeys(folder / line.audio for line in lines if line.duration is None))
     infos = dict(zip(unknown, probe_all(unknown), strict=True)) if unknown else {}

@@ -1,4 +1,4 @@
-"""The processes that read batches ahead, from their start to their certain end."""
+"""Processes that read batches ahead: their start, their end, and why one of them ended."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from deepspeech2.errors import ReaderError
 from deepspeech2.processes import serve_parent, signals_held_back
 
 GRACE_SECONDS = 3.0
-"""For readers to finish the batch that they are reading, when they are told to end."""
+"""For readers to finish their batch when they have to end."""
 
 _CAUSES = {
     "SIGKILL": "memory is probably used up: free some",
@@ -34,7 +34,7 @@ _open: set[Readers] = set()
 
 
 class Readers(Iterator[Any]):
-    """Yields the batches of ``loader``, which has at least one worker, until :meth:`close`.
+    """The batches of ``loader``, which has at least one worker, until :meth:`close`.
 
     Raises:
         ReaderError: the processes cannot be started, or one of them has ended.
@@ -85,7 +85,7 @@ class Readers(Iterator[Any]):
             self._waiting = False
 
     def close(self) -> None:
-        """End the processes, within :data:`GRACE_SECONDS` and a little."""
+        """End the processes, in little more than :data:`GRACE_SECONDS`."""
         late = threading.Timer(GRACE_SECONDS, self._kill)
         late.daemon = True
         try:
@@ -99,7 +99,7 @@ class Readers(Iterator[Any]):
             self.abandon()
 
     def abandon(self) -> None:
-        """End the processes at once, in the middle of what they do."""
+        """End the processes at once, whatever they are doing."""
         if self._handler is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGCHLD, self._handler)
         self._handler = None
@@ -125,23 +125,23 @@ class Readers(Iterator[Any]):
     def _check(self) -> None:
         for process in self._processes:
             if process.exitcode:
-                raise ReaderError(_obituary(process.exitcode))
+                raise ReaderError(_explanation(process.exitcode))
 
     def _explain(self, error: Exception) -> None:
-        """Raise what caused ``error`` where the end of a reader or a limit of the system did."""
+        """Raise ReaderError if the end of a reader or a limit of the system caused ``error``."""
         if isinstance(error, ReaderError):
             return
         if any(each in str(error) for each in _LIMITS):
-            raise ReaderError(_obituary(errno.EMFILE)) from error
+            raise ReaderError(_explanation(errno.EMFILE)) from error
         for process in self._processes:
             if process.exitcode is not None:
-                raise ReaderError(_obituary(process.exitcode)) from error
+                raise ReaderError(_explanation(process.exitcode)) from error
 
 
 def start_reader(_: int) -> None:
-    """Prepare a process for reading; takes its number."""
+    """Prepare a process for reading; the argument is its number."""
     serve_parent()
-    # A batch that cannot be sent is otherwise dropped, and waited for without end.
+    # Otherwise a batch that cannot be sent is dropped, and the parent waits for it without end.
     queue: Any = multiprocessing.queues.Queue
     queue._on_queue_feeder_error = staticmethod(_give_up)
 
@@ -154,7 +154,7 @@ def _give_up(error: Exception, _: object) -> None:
     os._exit(1)
 
 
-def _obituary(status: int) -> str:
+def _explanation(status: int) -> str:
     if status == errno.EMFILE:
         return (
             "too many files are open: raise the limit (ulimit -n), or lower dataloader.num_workers"
@@ -169,6 +169,6 @@ def _obituary(status: int) -> str:
 
 @atexit.register
 def _abandon_all() -> None:
-    """Whoever leaves a stream open need not wait for its readers at the exit."""
+    """At the exit, do not wait for the readers of a stream that was left open."""
     for readers in tuple(_open):
         readers.abandon()

@@ -1,9 +1,9 @@
-"""Decoded audio in files: what they hold, how one is written, and how they are read.
+"""Write decoded audio to shards and read it again.
 
 A cache is a folder of shards. Shard 7 is ``00007.pcm``, the samples of consecutive utterances
 one after another as 16-bit little-endian integers, and ``00007.index``, sealed JSON
-(:mod:`deepspeech2.user_cache`), which says how many samples each utterance has, their digest, and
-why some have none. The second file is written last, so a shard without it is no shard.
+(:mod:`deepspeech2.user_cache`), with the number of samples of each utterance, their digest, and
+why some have none. The second file is written last, so a shard without it is incomplete.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ShardIndex:
-    """What stands in a shard.
+    """The contents of a shard.
 
     Attributes:
         lengths: (N,) int64, samples of each utterance.
@@ -54,7 +54,7 @@ class Stopped(Exception):
 
 
 def plan_shards(durations: Sequence[float], sample_rate: int) -> list[range]:
-    """Consecutive utterances for each shard, by their ``durations`` in seconds."""
+    """Choose consecutive utterances for each shard, by their ``durations`` in seconds."""
     sizes = [duration * sample_rate * BYTES_PER_SAMPLE for duration in durations]
     enough = min(max(sum(sizes) / _MANY, _SMALLEST), _LARGEST)
     plan: list[range] = []
@@ -75,21 +75,20 @@ def write_shard(
     utterances: Sequence[Utterance],
     sample_rate: int,
     *,
-    done: Callable[[], None] = lambda: None,
-    stopped: Callable[[], bool] = lambda: False,
+    done: Callable[[], None],
+    stopped: Callable[[], bool],
 ) -> ShardIndex:
     """Decode ``utterances`` into shard ``number`` of ``folder``.
 
-    Both files appear complete and on the disk, or not at all; a shard that was there before is
-    replaced.
+    Both files appear complete and on the disk, or not at all; an earlier shard is replaced.
 
     Args:
         done: called after each utterance.
-        stopped: asked before each utterance; when true, nothing is left behind.
+        stopped: called before each utterance; when true, nothing is left behind.
 
     Raises:
-        OSError: the disk is full or refuses.
-        Stopped: ``stopped`` said so.
+        OSError: it cannot be written.
+        Stopped: ``stopped`` returned true.
     """
     samples, index = _files(folder, number)
     lengths: list[int] = []
@@ -105,23 +104,23 @@ def write_shard(
             except AudioError as error:
                 failures[len(lengths)] = str(error)
                 pcm = np.zeros(0, np.int16)
-            content = pcm.astype(_SAMPLE, copy=False).tobytes()
+            packed = pcm.astype(_SAMPLE, copy=False).tobytes()
             lengths.append(len(pcm))
-            digests.append(_digest(content))
-            stream.write(content)
+            digests.append(_digest(packed))
+            stream.write(packed)
             done()
-    told = {
+    content = {
         "shard": f"{folder.name}/{number}",
         "lengths": lengths,
         "digests": [each.hex() for each in digests],
         "failures": failures,
     }
-    write_sealed(index, json.dumps(told).encode())
+    write_sealed(index, json.dumps(content).encode())
     return ShardIndex(np.array(lengths, np.int64), tuple(digests), failures)
 
 
 def read_index(folder: Path, number: int, n_utterances: int) -> ShardIndex | None:
-    """What shard ``number`` holds; None if it is absent, damaged, cut off or another's."""
+    """Read the index of shard ``number``; None if it is absent, damaged, cut off or another's."""
     samples, index = _files(folder, number)
     sealed = read_sealed(index)
     if sealed is None:
@@ -142,14 +141,14 @@ def read_index(folder: Path, number: int, n_utterances: int) -> ShardIndex | Non
 class Shards:
     """Utterances in shards, by their number.
 
-    Samples are copied from the file and compared with their digest each time, for a file that is
-    mapped can change between the two, and ends the process where it is cut off. What is not as it
-    was written is decoded from the recordings, and the shard is made anew at the next start.
+    Samples are copied from the file and compared with their digest each time, because a mapped
+    file can change between the two, and ends the process where it is cut off. Damaged samples are
+    decoded from the recordings, and the shard is made anew at the next start.
 
     Args:
-        folder: where the shards lie.
+        folder: of the shards.
         indices: of all shards, in order; see :func:`read_index`.
-        utterances: whose samples they have.
+        utterances: whose samples they contain.
         sample_rate: of the samples, in Hz.
     """
 
@@ -179,7 +178,7 @@ class Shards:
         return len(self._lengths)
 
     def __getitem__(self, index: int) -> Pcm:
-        """The samples (S,) of an utterance, read-only.
+        """Return the samples (S,) of an utterance, read-only.
 
         Raises:
             AudioError: its recording cannot be read.
@@ -220,7 +219,7 @@ def _has_size(path: Path, size: int) -> bool:
 
 
 def _read(path: Path, start: int, size: int) -> bytes:
-    """``size`` bytes of a file from ``start`` on; fewer where it has no more or cannot be read."""
+    """Read ``size`` bytes of a file from ``start`` on; fewer if it ends or cannot be read."""
     try:
         with open(path, "rb", buffering=0, opener=without_waiting) as file:
             file.seek(start)

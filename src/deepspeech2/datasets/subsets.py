@@ -33,13 +33,14 @@ def select(
     max_audio_length: float | None = None,
     max_text_length: int | None = None,
 ) -> tuple[tuple[Utterance, ...], tuple[Exclusion, ...]]:
-    """Keep what passes the filters, of that ``hours``, of that the first ``limit``.
+    """Apply the filters, then keep ``hours`` of the rest, then the first ``limit`` of these.
 
-    What is kept stays in the given order.
+    Returns:
+        The utterances kept, in the given order, and the others.
 
     Args:
-        hours: how many hours to keep, see :func:`nested_hours`.
-        limit: how many utterances to keep.
+        hours: to keep, see :func:`nested_hours`.
+        limit: the number of utterances to keep.
         max_audio_length: seconds; an utterance of just that length is kept.
         max_text_length: characters of the transcript as the corpus writes it; an utterance
             without one is kept.
@@ -80,17 +81,14 @@ def select(
 
 
 def nested_hours(utterances: Sequence[Utterance], hours: float) -> tuple[Utterance, ...]:
-    """Utterances of ``hours`` in all, in the given order.
+    """Return utterances of ``hours`` in all, in the given order.
 
     Utterances are taken in the order of a hash of their ids until the sum reaches ``hours``, so
-    that it exceeds ``hours`` by less than the last utterance. What is taken depends neither on
-    the order given nor on any seed, is spread over speakers, and is part of what more hours take.
-
-    Args:
-        hours: positive.
+    that it exceeds ``hours`` by less than the last utterance. The choice depends neither on the
+    order given nor on any seed, is spread over speakers, and more hours include what fewer do.
 
     Raises:
-        ConfigError: there are not as many.
+        ConfigError: there are fewer hours.
     """
     wanted = 3600 * hours
     seconds = 0.0
@@ -110,12 +108,12 @@ def nested_hours(utterances: Sequence[Utterance], hours: float) -> tuple[Utteran
 
 
 def _rank(utterance: Utterance) -> tuple[bytes, str]:
-    """Where an utterance stands; of equal hashes the id decides."""
+    """Sort by a hash of the id; of equal hashes the id decides."""
     return hashlib.blake2b(utterance.id.encode(), digest_size=8).digest(), utterance.id
 
 
-def listed(share: str) -> frozenset[str]:
-    """Ids of the utterances of ``share``, a key of ``SHARES``."""
+def share_ids(share: str) -> frozenset[str]:
+    """Return the ids of the utterances of ``share``, a key of ``SHARES``."""
     return frozenset((_LISTS / f"{share}.txt").read_text(encoding="ascii").split())
 
 
@@ -125,25 +123,22 @@ def take_share(
     exclusions: Sequence[Exclusion],
     place: Path,
 ) -> tuple[list[Utterance], list[Exclusion]]:
-    """What the split at ``place`` holds of ``share``: utterances, and recordings at fault.
+    """Take the utterances and the unreadable recordings of ``share`` from the split at ``place``.
 
     Raises:
         ManifestError: the split lacks some of it.
     """
-    ids = listed(share)
-    taken = [utterance for utterance in utterances if utterance.id in ids]
-    faults = [
-        exclusion
-        for exclusion in exclusions
-        if exclusion.utterance is not None and exclusion.utterance.id in ids
-    ]
-    lacking = ids.difference(
-        (utterance.id for utterance in taken),
-        (fault.utterance.id for fault in faults if fault.utterance is not None),
-    )
+    ids = share_ids(share)
+    taken = {item.id: item for item in utterances if item.id in ids}
+    faults = {
+        item.utterance.id: item
+        for item in exclusions
+        if item.utterance is not None and item.utterance.id in ids
+    }
+    lacking = ids - taken.keys() - faults.keys()
     if lacking:
         raise ManifestError(
             f"{place} lacks {len(lacking)} of the {len(ids)} utterances of {share}"
             f" ({min(lacking)} ...): unpack the whole of {SHARES[share]} there"
         )
-    return taken, faults
+    return list(taken.values()), list(faults.values())

@@ -1,14 +1,12 @@
-"""A file from the network: several mirrors, resumed where it broke off, never taken for whole.
+"""Download a file from several mirrors, resume it where it broke off, and check it.
 
 Resuming follows RFC 9110, section 14 (range requests) and 13.1.5 (If-Range).
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from pathlib import Path
 import requests
 
 from deepspeech2.errors import DownloadError
-from deepspeech2.files import locked
+from deepspeech2.files import disk_error, locked, require_space
 from deepspeech2.http.transfer import LEAST_RATE, Broken, Refused, SafeSession, Slow, transfer
 
 MIRRORS = (
@@ -33,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What is known of a file beforehand: checksums as hexadecimal digits, size in bytes."""
+    """Checksums that a file must have, as hexadecimal digits, and its size in bytes."""
 
     md5: str | None = None
     sha256: str | None = None
@@ -45,7 +43,7 @@ class Expected:
         return {name: value.strip().lower() for name, value in known.items() if value}
 
     def fault(self, path: Path) -> str | None:
-        """What is wrong with the file at ``path``, as half a sentence; None if nothing is."""
+        """Return what is wrong with the file at ``path`` in half a sentence, or None."""
         if self.size is not None and path.stat().st_size != self.size:
             return f"has {path.stat().st_size} bytes where {self.size} are due"
         for name, value in self.checksums.items():
@@ -56,7 +54,7 @@ class Expected:
 
 
 def checksum(path: Path, name: str = "sha256") -> str:
-    """The hexadecimal digest of a file by the algorithm ``name`` of hashlib."""
+    """Return the hexadecimal digest of a file by the algorithm ``name`` of hashlib."""
     with path.open("rb") as file:
         return hashlib.file_digest(
             file, lambda: hashlib.new(name, usedforsecurity=False)
@@ -77,17 +75,17 @@ def fetch(
     """Download to ``target`` from the first of ``urls`` that delivers.
 
     What has arrived is kept in ``<target>.part`` and resumed, by a later call as well; ``target``
-    appears only when it is complete. Several processes may ask for the same file: one
-    downloads, the others wait and find it done.
+    appears only when it is complete. Of several processes that want the same file one downloads
+    it while the others wait.
 
     Args:
         urls: mirrors of the same file, in order.
-        target: where the file goes; a file that lies there already is checked and kept.
+        target: where the file goes; a file that is there already is checked and kept.
         md5, sha256: checksums that it must have.
         size: bytes that it must have.
         timeout: seconds to wait for an answer, and for the next bytes.
         retries: how often each mirror is asked without any progress.
-        unchecked: take what comes where no checksum is known.
+        unchecked: accept a file whose checksum is not known.
 
     Raises:
         DownloadError: no mirror delivers, none delivers the right bytes, or the disk is full.
@@ -111,29 +109,10 @@ def fetch(
         raise disk_error(error, target) from error
 
 
-def require_space(folder: Path, n_bytes: int, purpose: str) -> None:
-    """Raise DownloadError unless ``folder`` has room for ``n_bytes``."""
-    free = shutil.disk_usage(folder).free
-    if free < n_bytes:
-        raise DownloadError(
-            f"{purpose} needs {n_bytes / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are "
-            "free: make room or choose another folder"
-        )
-
-
-def disk_error(error: OSError, target: Path) -> DownloadError:
-    """The sentence for a file system that does not do what it is asked."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DownloadError(
-            f"the disk is full: make room for {target} and start again, what has arrived is kept"
-        )
-    return DownloadError(f"{target} cannot be written: {error.strerror or error}")
-
-
 def _download(
     urls: Sequence[str], target: Path, expected: Expected, timeout: float, retries: int
 ) -> Path:
-    """Ask the mirrors in rounds, so that a network that is away for a moment does no harm."""
+    """Ask the mirrors in rounds, so that a short outage of the network does no harm."""
     part = target.with_name(f"{target.name}.part")
     reasons: dict[str, str] = {}
     waiting = list(dict.fromkeys(urls))

@@ -1,4 +1,4 @@
-"""A model's file: from Google Drive, the Hugging Face hub, any address, or another place."""
+"""Get a model's file from Google Drive, the Hugging Face hub, any address, or a local file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from deepspeech2.errors import DownloadError
-from deepspeech2.files import whole_file
-from deepspeech2.http.fetch import Expected, disk_error, fetch
+from deepspeech2.files import disk_error, whole_file
+from deepspeech2.http.fetch import Expected, fetch
 from deepspeech2.http.transfer import HTML, Broken, Refused, SafeSession, transfer
 
 DRIVE = "https://drive.google.com/uc"
@@ -27,26 +27,25 @@ def download_model(
     timeout: float = 30.0,
     unchecked: bool = False,
 ) -> bool:
-    """Make sure that ``output`` holds the file that ``sources`` have.
+    """Download ``output`` from the first of ``sources`` that delivers, unless it is there.
 
     Args:
-        output: where it goes. A file that lies there is kept.
+        output: where it goes. A file that is there already is checked and kept.
         sources: addresses of the same file, in order: any, a file shared on Google Drive, or
             ``hf://OWNER/REPOSITORY/FILE`` on the Hugging Face hub.
         sha256: its checksum as 64 hexadecimal digits.
         size: its bytes.
         timeout: seconds to wait for an answer, and for the next bytes.
-        unchecked: take what comes where no checksum is known.
+        unchecked: accept a file whose checksum is not known.
 
     Returns:
         Whether anything was downloaded: false if the file was there.
 
     Raises:
-        DownloadError: no source has it, or what lies at ``output`` has another checksum.
+        DownloadError: no source has it, or the file at ``output`` is another one.
     """
     expected = _expected(output, sha256, size)
-    if output.exists():
-        _check_kept(output, expected)
+    if _is_there(output, expected):
         return False
     if sha256 is None and not unchecked:
         raise DownloadError(
@@ -70,14 +69,13 @@ def download_model(
 def copy_model(
     file: Path, output: Path, *, sha256: str | None = None, size: int | None = None
 ) -> bool:
-    """The same from a file that was had in another way.
+    """As :func:`download_model`, from a local file.
 
     Raises:
         DownloadError: it cannot be read, or is not the file that it should be.
     """
     expected = _expected(output, sha256, size)
-    if output.exists():
-        _check_kept(output, expected)
+    if _is_there(output, expected):
         return False
     if not file.is_file():
         raise DownloadError(f"{file} does not exist: name the file that you have")
@@ -100,16 +98,17 @@ def _expected(output: Path, sha256: str | None, size: int | None) -> Expected:
     return Expected(sha256=sha256, size=size)
 
 
-def _check_kept(output: Path, expected: Expected) -> None:
-    fault = expected.fault(output)
+def _is_there(output: Path, expected: Expected) -> bool:
+    fault = expected.fault(output) if output.exists() else None
     if fault is not None:
         raise DownloadError(
             f"{output} is there already and {fault}: move it away or name another --output"
         )
+    return output.exists()
 
 
 def _address(source: str) -> str:
-    """``hf://OWNER/REPOSITORY/FILE`` as the address that the Hugging Face hub serves it at."""
+    """Expand ``hf://OWNER/REPOSITORY/FILE`` to its address at the Hugging Face hub."""
     if not source.startswith("hf://"):
         return source
     owner, _, rest = source.removeprefix("hf://").partition("/")
@@ -138,25 +137,19 @@ def _from_google_drive(
             "Google Drive does not hand out the file (its quota for the day is used up, or the "
             f"file is not public): {by_hand}"
         ) from error
+    sha256, size = expected.sha256, expected.size
     try:
-        fetch(
-            [address],
-            output,
-            sha256=expected.sha256,
-            size=expected.size,
-            timeout=timeout,
-            unchecked=unchecked,
-        )
+        fetch([address], output, sha256=sha256, size=size, timeout=timeout, unchecked=unchecked)
     except DownloadError as error:
         raise DownloadError(f"{error}; or {by_hand}") from error
 
 
 def _drive_address(address: str, timeout: float) -> str:
-    """Where a file shared on Drive is: there, or where the page leads that asks about viruses.
+    """Return the address of a file shared on Drive: itself, or the link on its warning page.
 
     Raises:
         Broken, Refused: Drive cannot be asked.
-        ValueError: the page leads nowhere.
+        ValueError: the page has no link.
     """
     from gdown.download import get_url_from_gdrive_confirmation
     from gdown.exceptions import DownloadError as DriveError
@@ -184,7 +177,7 @@ def _drive_address(address: str, timeout: float) -> str:
         return address
     try:
         found = get_url_from_gdrive_confirmation(content.decode("utf-8", "replace"))
-    except (DriveError, KeyError, AssertionError) as error:  # what it makes of other pages
+    except (DriveError, KeyError, AssertionError) as error:  # its errors for other pages
         raise ValueError("the page has no address") from error
     if urlsplit(found).scheme not in ("https", urlsplit(address).scheme):
         raise Refused("leads from https to an address where anybody can meddle")
@@ -192,7 +185,7 @@ def _drive_address(address: str, timeout: float) -> str:
 
 
 class _TooLarge(Exception):
-    """What comes is no page."""
+    """The answer is too large for a page."""
 
 
 def _only_a_page(n_bytes: int) -> None:

@@ -1,4 +1,4 @@
-"""One HTTP request that fills a partial file, or goes on where it ends."""
+"""Fill a partial file by one HTTP request, which goes on where the file ends."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from deepspeech2.escaping import printable
 
 _CHUNK = 1 << 18  # bytes
 LEAST_RATE = 1000  # bytes a second, over any stretch of the time that a read may take
-_MOST_BYTES = 16 << 30  # of a file whose length nobody says
+_MOST_BYTES = 16 << 30  # of a file of unknown length
 _PATIENCE = 4  # times the timeout, for redirects and the header together
 HTML = re.compile(rb"\s*<(!doctype html|html|head|body)", re.IGNORECASE)
-"""How a web page begins."""
+"""The beginning of a web page."""
 _TEMPORARY = {
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.TOO_MANY_REQUESTS,
@@ -37,7 +37,7 @@ class Broken(Exception):
 
 
 class Slow(Broken):
-    """Bytes come, but so few that the file would never be whole."""
+    """The server sends so few bytes that the file would never be complete."""
 
 
 class Refused(Exception):
@@ -74,16 +74,15 @@ def transfer(
 
     Args:
         session: keeps connections.
-        url: of the file.
-        part: the partial file; what it holds is taken for the beginning of the file.
+        part: the partial file; its content is taken for the beginning of the file.
         size: bytes of the whole file, if known.
-        validated: make sure with If-Range that the file at ``url`` is still the one that
-            ``part`` is the beginning of. Not for files whose checksum is known: the copies of
-            different mirrors have different validators.
+        validated: make sure with If-Range that ``part`` is still the beginning of the file at
+            ``url``. Not for files whose checksum is known: the copies of different mirrors have
+            different validators.
         timeout: seconds for the connection and for each read; a server that sends less than
             1 kB a second over as long, or a header for four times as long, counts as silent.
         before_writing: called with the number of bytes to come, if that is known.
-        most: bytes of a file whose length nobody says; None: 16 GiB.
+        most: the limit of a file of unknown length, in bytes; None: 16 GiB.
 
     Raises:
         Broken, Refused: ``part`` keeps what has arrived.
@@ -119,29 +118,29 @@ def transfer(
 def _answer(
     session: requests.Session, url: str, headers: Mapping[str, str], timeout: float
 ) -> requests.Response:
-    """The response with its header; a thread waits for it, for a header may come drop by drop."""
-    found: list[requests.Response | BaseException] = []
+    """Return the response; a thread waits for its header, which may arrive byte by byte."""
+    answers: list[requests.Response | BaseException] = []
     given_up = threading.Event()
 
     def ask() -> None:
         try:
             response = session.get(url, headers=headers, stream=True, timeout=timeout)
         except BaseException as error:
-            found.append(error)
+            answers.append(error)
         else:
-            found.append(response)
+            answers.append(response)
             if given_up.is_set():
                 response.close()
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(_PATIENCE * timeout)
-    if not found:
+    if not answers:
         given_up.set()
         raise requests.Timeout
-    if isinstance(found[0], BaseException):
-        raise found[0]
-    return found[0]
+    if isinstance(answers[0], BaseException):
+        raise answers[0]
+    return answers[0]
 
 
 def _check(response: requests.Response, part: Path) -> None:
@@ -211,7 +210,7 @@ def _receive(
 
 
 def _extent(response: requests.Response) -> tuple[int, int | None]:
-    """Where the body starts in the file, and how many bytes the file has, if that is said."""
+    """Return where the body starts in the file, and the size of the file, if that is known."""
     if response.status_code == HTTPStatus.PARTIAL_CONTENT:
         found = re.fullmatch(
             r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)", response.headers.get("Content-Range", "")
@@ -224,7 +223,7 @@ def _extent(response: requests.Response) -> tuple[int, int | None]:
 
 
 def _settle_unsatisfiable(response: requests.Response, part: Path, offset: int) -> None:
-    """Status 416: ``part`` is whole if the server's file has as many bytes, else it goes."""
+    """Status 416: ``part`` is complete if it has the size of the server's file, else remove it."""
     found = re.fullmatch(r"bytes \*/(\d{1,18})", response.headers.get("Content-Range", ""))
     if found is not None and int(found[1]) == offset:
         return
@@ -243,7 +242,7 @@ def _note_validator(response: requests.Response, memo: Path) -> None:
 
 
 def _root(error: BaseException) -> str:
-    """The name of the innermost reason: the outer messages are long and repeat each other."""
+    """Name the innermost reason: the outer messages are long and repeat each other."""
     while True:
         inner = getattr(error, "reason", None) or next(
             (one for one in error.args if isinstance(one, BaseException)), None

@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,22 +35,21 @@ _logger = logging.getLogger(__name__)
 
 
 class SpokenCorpus(LibriSpeechCorpus):
-    """A part of the built-in corpus, which is spoken once, when it is first asked for.
+    """A part of the built-in corpus, which is spoken once, when it is first used.
 
     About 43 minutes of training and 3.6 minutes each of validation and test, with 176 different
-    words. The parts share neither a sentence nor a voice. It lies in LibriSpeech's layout, as
+    words. The parts share neither a sentence nor a voice. The files have LibriSpeech's layout, as
     FLAC at 16 kHz, the same on every machine of the same kind.
 
     Args:
         part: "train", "val" or "test".
-        data_dir: where it lies or is written to; a relative path counts from the repository's
-            root.
+        data_dir: of the files; a relative path counts from the repository's root.
         n_workers: processes that speak; None for one for each core.
 
     The other arguments are those of :class:`LibriSpeechCorpus`.
 
     Raises:
-        ConfigError: ``part`` is unknown, ``data_dir`` holds something else, or an option is out
+        ConfigError: ``part`` is unknown, ``data_dir`` contains something else, or an option is out
             of range.
         SpeechError: eSpeak NG cannot be loaded, or the files cannot be written.
     """
@@ -82,13 +82,13 @@ class SpokenCorpus(LibriSpeechCorpus):
 
 
 def ensure_corpus(data_dir: Path, *, n_workers: int | None = None) -> None:
-    """Speak the corpus into ``data_dir`` unless it lies there already.
+    """Speak the corpus into ``data_dir`` unless it is there already.
 
-    It is written beside ``data_dir`` and renamed when it is whole. Where several processes want
-    it, one speaks and the others wait. A corpus of another version is moved aside.
+    It is written beside ``data_dir`` and renamed when it is complete. Of several processes one
+    speaks while the others wait. A corpus of another version is moved aside.
 
     Raises:
-        ConfigError: ``data_dir`` holds something else, or ``n_workers`` is not positive.
+        ConfigError: ``data_dir`` contains something else, or ``n_workers`` is not positive.
         SpeechError: eSpeak NG cannot be loaded, or the files cannot be written.
     """
     if n_workers is not None and n_workers < 1:
@@ -119,7 +119,7 @@ def record(lines: Iterable[Line], folder: Path, *, n_workers: int | None = None)
     """Speak ``lines`` into ``folder``: audio and transcripts, with a progress bar on a terminal.
 
     Args:
-        n_workers: processes; 1 speaks in this one, None takes one for each core up to 8.
+        n_workers: processes; 1 speaks in this one, None is one for each core up to 8.
     """
     lines = list(lines)
     transcripts: dict[Path, list[str]] = {}
@@ -137,10 +137,10 @@ def record(lines: Iterable[Line], folder: Path, *, n_workers: int | None = None)
 
 
 def render(line: Line) -> NDArray[np.int16]:
-    """(S,) at 16 kHz: the speech with silence around it and a faint noise below it.
+    """Speak ``line`` with silence around it and a faint noise; return (S,) at 16 kHz.
 
     Raises:
-        SpeechError: eSpeak NG cannot be loaded, or says nothing.
+        SpeechError: eSpeak NG cannot be loaded, or is silent.
     """
     spoken, sample_rate = Synthesizer().speak(line.text, line.voice)
     speech, audible = _audible(line, spoken, sample_rate)
@@ -154,7 +154,7 @@ def render(line: Line) -> NDArray[np.int16]:
 
 
 def word_times(line: Line) -> tuple[SpokenWord, ...]:
-    """When each word is said in what :func:`render` gives.
+    """Return when each word is said in the samples of :func:`render`.
 
     Raises: as :func:`render`.
     """
@@ -172,7 +172,7 @@ def word_times(line: Line) -> tuple[SpokenWord, ...]:
 def _audible(
     line: Line, spoken: NDArray[np.float32], sample_rate: int
 ) -> tuple[NDArray[np.float64], slice]:
-    """The speech (S,) at 16 kHz, and the part of it that is not cut off.
+    """Return the speech (S,) at 16 kHz, and the part of it without the silence at both ends.
 
     Raises:
         SpeechError: there is none.
@@ -206,21 +206,21 @@ def _make(data_dir: Path, n_workers: int | None) -> None:
 
 
 def _in_processes(chunks: Sequence[Sequence[Line]], folder: Path, n_workers: int) -> Iterator[int]:
-    """Numbers of utterances as they are done."""
-    folders = [folder] * len(chunks)
+    """Yield numbers of finished utterances."""
+    task = partial(_record_chunk, folder)
     if n_workers == 1:
-        yield from map(_record_chunk, chunks, folders)
+        yield from map(task, chunks)
         return
-    # Spawned, since a fork of a process with threads or a GPU may hang.
+    # Spawned, because a fork of a process with threads or a GPU may hang.
     context = multiprocessing.get_context("spawn")
     workers = ProcessPoolExecutor(n_workers, mp_context=context, initializer=serve_parent)
     with cancelling(workers) as pool:
         with signals_held_back():
-            numbers = pool.map(_record_chunk, chunks, folders)
+            numbers = pool.map(task, chunks)
         yield from numbers
 
 
-def _record_chunk(lines: Sequence[Line], folder: Path) -> int:
+def _record_chunk(folder: Path, lines: Sequence[Line]) -> int:
     for line in lines:
         path = folder / line.chapter / f"{line.id}.flac"
         soundfile.write(path, render(line), SAMPLE_RATE, subtype="PCM_16")

@@ -6,8 +6,6 @@ import random
 import re
 from collections.abc import Iterator
 
-START = "sentence"
-
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
@@ -15,8 +13,8 @@ def _words(text: str) -> tuple[str, ...]:
 
 # A rule is a list of alternatives, equally likely, in which {name} stands for another rule.
 # Words that sound alike (two, to) occur where their neighbours tell them apart. The lists are
-# short enough for the three quarters of an hour of training to hold every word a dozen times
-# and most of them far more often: a word that is rare is not learnt from so little speech.
+# short enough for the three quarters of an hour of training to contain every word a dozen times
+# and most of them far more often: a rare word is not learnt from so little speech.
 RULES: dict[str, tuple[str, ...]] = {
     "sentence": (
         # commands
@@ -119,27 +117,27 @@ _REFERENCE = re.compile(r"\{(\w+)\}")
 
 
 def sentences(seed: int) -> Iterator[str]:
-    """Endless sentences, no two of them equal."""
+    """Yield sentences without end, no two of them equal."""
     rng = random.Random(seed)
     decks: dict[str, list[str]] = {rule: [] for rule in RULES}
-    said: set[str] = set()
+    seen: set[str] = set()
     while True:
-        sentence = _expand(START, decks, rng)
-        if sentence not in said:
-            said.add(sentence)
+        sentence = _expand("sentence", decks, rng)
+        if sentence not in seen:
+            seen.add(sentence)
             yield sentence
 
 
 def _expand(rule: str, decks: dict[str, list[str]], rng: random.Random) -> str:
-    """One phrase of ``rule``, drawn without replacement, so that no alternative stays rare."""
+    """Draw a phrase of ``rule``, without replacement, so that no alternative stays rare."""
     if not decks[rule]:
-        # Of all that random offers, Python promises only for random() that it never changes.
+        # Python guarantees only of random() that its numbers never change.
         decks[rule] = sorted(RULES[rule], key=lambda _: rng.random())
     chosen = decks[rule].pop()
     return _REFERENCE.sub(lambda reference: _expand(reference[1], decks, rng), chosen)
 
 
 def vocabulary() -> frozenset[str]:
-    """Every word that a sentence can hold."""
+    """Return every word that a sentence can contain."""
     texts = (text for alternatives in RULES.values() for text in alternatives)
     return frozenset(word for text in texts for word in _REFERENCE.sub(" ", text).split())

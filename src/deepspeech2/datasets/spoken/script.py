@@ -1,4 +1,4 @@
-"""Who says what, and how: every utterance of the built-in corpus before it is spoken."""
+"""The utterances of the built-in corpus before they are spoken: text, speaker and recording."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deepspeech2.datasets.spoken.grammar import sentences
 from deepspeech2.seeding import derive_seed
 
 VERSION = 4
-"""To be raised whenever any sample or transcript changes."""
+"""Raise it whenever any sample or transcript changes."""
 
 SEED = 20
 PARTS = ("train", "val", "test")
@@ -37,7 +37,7 @@ class Line:
 
     Attributes:
         part: "train", "val" or "test".
-        speaker: its number; one number for each language and variant.
+        speaker: a number for each language and variant.
         number: of the utterance, within its speaker.
         text: lower case.
         peak_db: loudest sample, in dB of full scale.
@@ -61,7 +61,7 @@ class Line:
 
     @property
     def transcript(self) -> str:
-        """The file that holds the text, relative to the corpus."""
+        """The file of the text, relative to the corpus."""
         return f"{self.chapter}/{self.speaker}-{_CHAPTER}.trans.txt"
 
     @property
@@ -75,10 +75,10 @@ class Line:
 
 
 def speakers() -> dict[str, list[tuple[int, str, str]]]:
-    """For each part its speakers: number, language, variant.
+    """Return the speakers of each part: number, language, variant.
 
-    Training has every language and every variant, but no pair of them speaks in two parts: a
-    voice of val and test was never heard, yet has kin in training.
+    Training has every language and every variant, but no pair of them speaks in two parts: the
+    voices of val and test are new, but similar to those of training.
     """
     cast: dict[str, list[tuple[int, str, str]]] = {part: [] for part in PARTS}
     pairs = product(enumerate(LANGUAGES), enumerate(VARIANTS))
@@ -91,11 +91,11 @@ def speakers() -> dict[str, list[tuple[int, str, str]]]:
 
 
 def script() -> Iterator[Line]:
-    """All utterances: the same in every call, and no sentence twice."""
+    """Yield all utterances: the same in every call, and no sentence twice."""
     text = sentences(SEED)
     cast = speakers()
     for part in PARTS:
-        # In turns, so that what changes along the stream of sentences goes to all speakers.
+        # In turns, so that all speakers share what changes along the stream of sentences.
         for number in range(_UTTERANCES[part]):
             for speaker, language, variant in cast[part]:
                 yield _line(part, speaker, number, next(text), language, variant)
