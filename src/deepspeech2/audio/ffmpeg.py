@@ -1,4 +1,4 @@
-"""Sound in the files of phones, browsers and cameras, decoded by FFmpeg's libraries in PyAV."""
+"""Decode the files of phones, browsers and cameras with FFmpeg's libraries in PyAV."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SUFFIXES = (
     ".mka", ".mkv", ".mov", ".mp2", ".mp4", ".mpeg", ".mpg", ".tta", ".weba", ".webm", ".wma",
     ".wmv", ".wv",
 )  # fmt: skip
-"""Endings, in lower case, of what libsndfile does not read."""
+"""Endings, in lower case, of files that libsndfile does not read."""
 
 _KINDS = (
     "aac,ac3,aiff,amr,asf,au,avi,caf,eac3,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mp3,mpeg,"

@@ -1,4 +1,4 @@
-"""Recordings as samples: any file that libsndfile or FFmpeg reads, at the rate asked for."""
+"""Read recordings as samples: any file that libsndfile or FFmpeg decodes, at a given rate."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def read_audio(
 def from_samples(
     samples: npt.ArrayLike | Tensor, sample_rate: int, wanted_rate: int = 16000
 ) -> Tensor:
-    """Samples (S,) of ``sample_rate`` as :func:`read_audio` gives them, at ``wanted_rate``.
+    """Convert samples (S,) at ``sample_rate`` to those of :func:`read_audio` at ``wanted_rate``.
 
     Raises:
         AudioError: there are none, they are not one channel, or they are not finite.

@@ -1,4 +1,4 @@
-"""Where a long recording is cut: at its quietest places, in pieces of bounded length."""
+"""Cut a long recording at its quietest places, into pieces of limited length."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from deepspeech2.errors import ConfigError
 
-STEP = 0.04  # seconds between two places where a cut may fall
-_FLOOR = 1e-4  # amplitude of what counts as silence at all, 80 dB below full scale
+STEP = 0.04  # seconds between two possible cuts
+_FLOOR = 1e-4  # amplitude of silence, 80 dB below full scale
 _WINDOW = 0.32  # seconds around a cut that should be quiet
 _BACKGROUND = 5.0  # percentile of the levels that is taken for the background
 _FORBIDDEN = 1e6  # dB
-_PRICE = 6.0  # dB above the background that one cut less is worth
+_PRICE = 6.0  # dB above the background that each cut costs beside its level
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Span:
 
 
 class Levels:
-    """Levels of a recording, a number for each step, from blocks as they come.
+    """Measure the level of each step of a recording, block by block.
 
     Args:
         sample_rate: in Hz.
@@ -45,7 +45,7 @@ class Levels:
         self._powers: list[npt.NDArray[np.float32]] = []
 
     def add(self, samples: npt.NDArray[np.float32]) -> None:
-        """Take the next (S,)."""
+        """Add the next samples (S,)."""
         self.n_samples += len(samples)
         samples = np.concatenate((self._left, samples))
         whole = len(samples) // self.step * self.step
@@ -53,7 +53,7 @@ class Levels:
         self._left = samples[whole:]
 
     def decibels(self) -> npt.NDArray[np.float64]:
-        """(N,) level of each step, the last of which may be a part of one."""
+        """Return the level (N,) of each step, the last of which may be shorter."""
         powers = [*self._powers]
         if len(self._left):
             powers.append(np.square(self._left).mean(keepdims=True))
@@ -68,16 +68,16 @@ def plan(
     window: int,
     forbidden: npt.NDArray[np.bool_] | None = None,
 ) -> list[Span]:
-    """Spans that cover ``levels`` (N,) without gap or overlap, none longer than ``longest``.
+    """Plan spans that cover ``levels`` (N,) without gap or overlap, none longer than ``longest``.
 
     Of all such plans it is the one whose cuts cost least. A cut before step i costs the mean
-    level above the background in a window around it, and a constant that makes fewer cuts better
+    level above the background in a window around it, and a constant, so that few cuts are better
     than many.
 
     Args:
         longest: steps, at least one.
         window: steps around a cut, at least one.
-        forbidden: (N,) before which steps no cut may fall unless there is no other plan.
+        forbidden: (N,) steps before which a cut is only made if there is no other plan.
     """
     if longest < 1 or window < 1:
         raise ConfigError(f"longest and window must be at least 1, but are {longest}, {window}")
@@ -103,7 +103,7 @@ def plan(
 
 
 def _costs(levels: npt.NDArray[np.float64], window: int) -> npt.NDArray[np.float64]:
-    """(N,) what a cut before each step costs."""
+    """Return the cost (N,) of a cut before each step."""
     above = np.maximum(levels - np.percentile(levels, _BACKGROUND), 0.0)
     sums = np.concatenate(([0.0], np.cumsum(above)))
     places = np.arange(len(levels))

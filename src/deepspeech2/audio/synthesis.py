@@ -1,4 +1,4 @@
-"""Speech synthesised by eSpeak NG, through the wheel ``espeakng_loader`` and ctypes."""
+"""Synthesise speech with eSpeak NG, through the wheel ``espeakng_loader`` and ctypes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,8 @@ import espeakng_loader
 import numpy as np
 from numpy.typing import NDArray
 
-from deepspeech2.audio.synthesis_events import (
-    Event,
-    RawEvent,
-    SpokenWord,
-    read_events,
-    spoken_words,
-)
+from deepspeech2.audio import synthesis_events
+from deepspeech2.audio.synthesis_events import Event, RawEvent, SpokenWord
 from deepspeech2.errors import ConfigError, SpeechError
 
 # From speak_lib.h.
@@ -45,7 +40,7 @@ _library_lock = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """Who speaks, and how.
+    """A speaker and a way of speaking.
 
     Attributes:
         language: a voice file of eSpeak NG: "en" (British), "en-us", "en-gb-scotland", ...
@@ -81,12 +76,11 @@ class Voice:
 class Synthesizer:
     """eSpeak NG as a function from text and voice to samples.
 
-    The library keeps its state in global variables, and what it says depends on what it said
-    before (the phase of the flutter, the noise generator). So every call loads it anew, which
-    takes a millisecond, and unloads it again: equal calls give equal samples, in any order.
-    Calls from several threads wait for each other; for speed, use several processes. While
-    anything else in the process holds the same library loaded, outputs may vary from call
-    to call.
+    The library keeps its state in global variables, and its output depends on earlier calls (the
+    phase of the flutter, the noise generator). So every call loads it anew, which takes a
+    millisecond, and unloads it again: equal calls give equal samples, in any order. Calls from
+    several threads wait for each other; for speed, use several processes. While anything else in
+    the process has the same library loaded, outputs may vary from call to call.
 
     Args:
         library_path, data_path: the shared library and its folder ``espeak-ng-data``; None for
@@ -100,7 +94,7 @@ class Synthesizer:
         self.data_path = Path(data_path or espeakng_loader.get_data_path())
 
     def speak(self, text: str, voice: Voice) -> tuple[NDArray[np.float32], int]:
-        """Samples (S,) in [-1, 1] and their rate in Hz, which is 22050 for nearly all voices.
+        """Return samples (S,) in [-1, 1] and their rate in Hz, 22050 for nearly all voices.
 
         Raises:
             ConfigError: the voice's language or variant does not exist.
@@ -112,19 +106,21 @@ class Synthesizer:
     def speak_timed(
         self, text: str, voice: Voice
     ) -> tuple[NDArray[np.float32], int, tuple[SpokenWord, ...]]:
-        """The samples and rate of :meth:`speak`, and when each word is said.
+        """Return the samples and rate of :meth:`speak`, and when each word is said.
 
         Raises: as :meth:`speak`.
         """
         samples, sample_rate, events = self._speak(text, voice, phoneme_events=True)
-        words = spoken_words(text, events, sample_rate=sample_rate, n_samples=len(samples))
+        words = synthesis_events.spoken_words(
+            text, events, sample_rate=sample_rate, n_samples=len(samples)
+        )
         return samples, sample_rate, words
 
     def _speak(
         self, text: str, voice: Voice, *, phoneme_events: bool
     ) -> tuple[NDArray[np.float32], int, list[Event]]:
         variants = self.data_path / "voices" / "!v"
-        # eSpeak NG speaks with the plain voice, and says nothing, where the variant is unknown.
+        # eSpeak NG silently takes the plain voice where the variant is unknown.
         if voice.variant is not None and not (variants / voice.variant).is_file():
             raise ConfigError(f"variant must be a file of {variants}, but is {voice.variant!r}")
         with _library_lock, _short_path(self.data_path) as data_path:
@@ -141,7 +137,7 @@ class Synthesizer:
             count: int,
             event_list: ctypes._Pointer[RawEvent],
         ) -> int:
-            events.extend(read_events(event_list) if event_list else [])
+            events.extend(synthesis_events.read_events(event_list) if event_list else [])
             if samples and count > 0:
                 chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
             return 0
@@ -167,7 +163,7 @@ class Synthesizer:
 
     @contextmanager
     def _loaded(self, data_path: Path, phoneme_events: bool) -> Iterator[tuple[ctypes.CDLL, int]]:
-        """The library in its first state, and its sample rate in Hz."""
+        """Load the library in its first state; yield it and its sample rate in Hz."""
         try:
             library = ctypes.CDLL(os.fspath(self.library_path))
         except OSError as error:
@@ -195,7 +191,7 @@ class Synthesizer:
 
 @contextmanager
 def _short_path(path: Path) -> Iterator[Path]:
-    """``path``, or a link to it that is short enough for eSpeak NG."""
+    """Yield ``path``, or a link to it that is short enough for eSpeak NG."""
     if len(os.fsencode(path)) <= _LONGEST_DATA_PATH:
         yield path
         return

@@ -1,4 +1,4 @@
-"""When eSpeak NG says each word: its events, and what they tell."""
+"""Find when eSpeak NG says each word, from its events."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RawEvent(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A word or phoneme that begins.
+    """The beginning of a word or phoneme.
 
     Attributes:
         character: of a word, its place in the text, from 0; None for a phoneme.
@@ -57,7 +57,7 @@ class Event:
 class SpokenWord:
     """A word of a synthesised text; ``start`` and ``end`` in seconds.
 
-    ``text`` holds more than one word where eSpeak NG says them as one, like "on the".
+    ``text`` contains more than one word where eSpeak NG says them as one, like "on the".
     """
 
     text: str
@@ -66,33 +66,33 @@ class SpokenWord:
 
 
 def read_events(pointer: ctypes._Pointer[RawEvent]) -> list[Event]:
-    """The words and phonemes of a list that eSpeak NG hands to its callback."""
-    found: list[Event] = []
+    """Read the words and phonemes of a list that eSpeak NG passes to its callback."""
+    events: list[Event] = []
     index = 0
     while pointer[index].type != _LIST_END:
         raw = pointer[index]
         if raw.type == _WORD:
-            found.append(Event(raw.text_position - 1, False, raw.sample))
+            events.append(Event(raw.text_position - 1, False, raw.sample))
         elif raw.type == _PHONEME:
-            found.append(Event(None, raw.id.string.startswith(_PAUSE), raw.sample))
+            events.append(Event(None, raw.id.string.startswith(_PAUSE), raw.sample))
         index += 1
-    return found
+    return events
 
 
 def spoken_words(
     text: str, events: Sequence[Event], *, sample_rate: int, n_samples: int
 ) -> tuple[SpokenWord, ...]:
-    """Which words are said when, in ascending order and without overlap.
+    """Return when each word is said, in ascending order and without overlap.
 
     A word lasts from its event to that of the next word or the pause before it; the closure of
-    a first plosive is its own. For a first vowel after a nasal or liquid eSpeak NG announces the
-    word when it begins that consonant, of the word before: then the vowel's phoneme counts.
+    a first plosive belongs to it. Before a first vowel after a nasal or liquid eSpeak NG announces
+    the word when it begins that consonant of the word before: then the vowel's phoneme counts.
 
     Args:
-        text: what was said; words are separated by white space.
+        text: that was spoken; words are separated by white space.
         events: of words and phonemes.
         sample_rate: in Hz.
-        n_samples: of the whole speech.
+        n_samples: of all the speech.
     """
     token_ends = [match.end() for match in re.finditer(r"\S+", text)]
     spans: dict[int, tuple[int, int]] = {}  # token: first sample and the one after the last
