@@ -1,4 +1,8 @@
-"""On the device: waveform augmentations, features, normalisation, SpecAugment, the front end."""
+"""On the device: waveform augmentations, features, normalisation, SpecAugment, the front end.
+
+Constructors raise ConfigError for an argument out of range, with its name, its value and what is
+allowed.
+"""
 
 from deepspeech2.transforms.augmentations import Gain, SpecAugment, SpeedPerturbation
 from deepspeech2.transforms.compose import Compose, OneOf, RandomApply

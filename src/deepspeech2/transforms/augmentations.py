@@ -34,11 +34,8 @@ class SpeedPerturbation(Augmentation[Tensor]):
     """Resample each utterance so that it plays ``factor`` times as fast, pitch included.
 
     Ko et al., Audio augmentation for speech recognition, 2015. L samples become exactly
-    ceil(L / factor): factors are fractions of at most two decimals. The parameters are indices
-    (B,) into ``factors``.
-
-    Raises:
-        ConfigError: there is no factor, or one is not from 0.25 to 4 with at most two decimals.
+    ceil(L / factor): factors are from 0.25 to 4 with at most two decimals. The parameters are
+    indices (B,) into ``factors``.
     """
 
     def __init__(self, factors: Sequence[float] = (0.9, 1.0, 1.1)) -> None:
@@ -106,9 +103,6 @@ class Gain(Augmentation[Tensor]):
     """Multiply by 10^(gain_db / 20), without clipping what leaves [-1, 1].
 
     The parameters are ``gain_db`` (B,), uniform between the two bounds.
-
-    Raises:
-        ConfigError: the range is empty or not finite.
     """
 
     def __init__(self, min_gain_db: float, max_gain_db: float) -> None:
@@ -145,9 +139,6 @@ class SpecAugment(Augmentation[Masks]):
         n_frequency_masks: masks over frequency in an utterance.
         max_frequency_width: features.
         p: probability that an utterance is masked at all.
-
-    Raises:
-        ConfigError: an argument is out of range.
     """
 
     def __init__(

@@ -46,11 +46,7 @@ class Compose:
 
 
 class RandomApply:
-    """Applies ``transform`` to each utterance with probability ``p``.
-
-    Raises:
-        ConfigError: ``p`` is not a probability.
-    """
+    """Applies ``transform`` to each utterance with probability ``p``."""
 
     def __init__(self, transform: WaveformTransform, p: float) -> None:
         require_probability("p", p)
@@ -77,9 +73,6 @@ class OneOf:
         transforms: at least one.
         p: probability that an utterance is changed at all.
         weights: relative probability of each; None: all equal.
-
-    Raises:
-        ConfigError: an argument is out of range.
     """
 
     def __init__(

@@ -46,9 +46,6 @@ class UtteranceNormalization(nn.Module):
         level: dB of full scale to which :class:`~deepspeech2.transforms.FrontEnd` first scales
             waveforms, so that a quiet recording is not lost in the offset under the logarithm;
             LibriSpeech has -25. None leaves them as they are.
-
-    Raises:
-        ConfigError: ``eps`` is not positive, or ``level`` not between -100 and 0.
     """
 
     def __init__(

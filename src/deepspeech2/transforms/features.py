@@ -83,11 +83,7 @@ class Spectrogram(nn.Module):
 
 
 class LogSpectrogram(Spectrogram):
-    """log(power + log_offset) of each of the n_fft // 2 + 1 bins.
-
-    Raises:
-        ConfigError: an argument is out of range.
-    """
+    """log(power + log_offset) of each of the n_fft // 2 + 1 bins."""
 
     def __init__(
         self,
@@ -104,11 +100,7 @@ class LogSpectrogram(Spectrogram):
 
 
 class LogMagnitudeSpectrogram(Spectrogram):
-    """log(1 + magnitude) of each of the n_fft // 2 + 1 bins.
-
-    Raises:
-        ConfigError: an argument is out of range.
-    """
+    """log(1 + magnitude) of each of the n_fft // 2 + 1 bins."""
 
     def __init__(
         self,
@@ -128,9 +120,6 @@ class LogMelSpectrogram(Spectrogram):
     """log(mel power + log_offset), triangles on the HTK scale between ``f_min`` and ``f_max`` Hz.
 
     On one utterance it equals torchaudio's MelSpectrogram with that module's defaults.
-
-    Raises:
-        ConfigError: an argument is out of range.
     """
 
     bank: Tensor

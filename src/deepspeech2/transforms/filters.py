@@ -75,11 +75,7 @@ class ButterworthFilter(Augmentation[Tensor]):
 
 
 class _CutoffFilter(ButterworthFilter):
-    """A filter with one cutoff, drawn uniformly on the mel scale.
-
-    Raises:
-        ConfigError: a cutoff is not between 0 and half the sample rate.
-    """
+    """A filter with one cutoff below half the sample rate, drawn uniformly on the mel scale."""
 
     def __init__(
         self,
@@ -123,9 +119,6 @@ class BandPassFilter(ButterworthFilter):
     """Passes center * (1 - fraction / 2) to center * (1 + fraction / 2) Hz.
 
     The centre is drawn uniformly on the mel scale, the bandwidth's fraction of it uniformly.
-
-    Raises:
-        ConfigError: a band is not between 0 and half the sample rate.
     """
 
     def __init__(

@@ -67,9 +67,6 @@ class ColoredNoise(AdditiveNoise):
 
     The exponent is uniform between its bounds: 2 is brown noise, 1 pink, 0 white, -1 blue,
     -2 violet (Timmer and Koenig, 1995).
-
-    Raises:
-        ConfigError: a range is empty or not finite.
     """
 
     def __init__(

@@ -57,9 +57,6 @@ class Reverberation(Augmentation[Rooms]):
         min_rt60, max_rt60: seconds; a living room has about 0.4, a lecture hall 1.
         min_drr_db, max_drr_db: a talker close to the microphone has 15 or more, one across the
             room less than 0.
-
-    Raises:
-        ConfigError: a range is empty or not finite, or ``min_rt60`` not positive.
     """
 
     def __init__(
