@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deepspeech2.config.components import group
-from deepspeech2.config.held_out import refuse_training_data
+from deepspeech2.config.recognizer import refuse_training_data
 from deepspeech2.errors import ConfigError
 from tests.toy import config
 

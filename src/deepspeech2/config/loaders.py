@@ -55,11 +55,6 @@ def open_loader(
     )
 
 
-def no_labels(text: str) -> list[int]:
-    """Recognition needs no labels; a reference may hold characters that the alphabet lacks."""
-    return []
-
-
 def corpora(node: Mapping[str, Any]) -> dict[str, Corpus]:
     """The corpora of the group ``datasets`` by their names.
 

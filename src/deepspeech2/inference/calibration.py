@@ -14,7 +14,7 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Gt
@@ -38,39 +38,26 @@ _SCORING = (
 log = logging.getLogger(__name__)
 
 
-class Confidence(Protocol):
-    """Confidences of words and utterances."""
+class RawConfidence:
+    """Uncalibrated confidences: geometric means of posteriors over the labels."""
 
     def words(self, words: Sequence[Word]) -> tuple[Word, ...]:
         """Return the same words with the confidences to be reported."""
-        ...
+        return tuple(words)
 
     def utterance(self, hypothesis: Hypothesis, words: Sequence[Word]) -> float:
         """Return the confidence in all of ``hypothesis``; ``words`` come from :meth:`words`."""
-        ...
+        return utterance_confidence(hypothesis)
 
     def unlike(self, surety: Sequence[float]) -> str:
         """Return why the confidences may be off for utterances with these values of
         :func:`surety`; empty if they look like those of the fit."""
-        ...
-
-
-class RawConfidence:
-    """Posteriors as they are: geometric means over the labels."""
-
-    def words(self, words: Sequence[Word]) -> tuple[Word, ...]:
-        return tuple(words)
-
-    def utterance(self, hypothesis: Hypothesis, words: Sequence[Word]) -> float:
-        return utterance_confidence(hypothesis)
-
-    def unlike(self, surety: Sequence[float]) -> str:
         return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A word's log-odds become ``log-odds / temperature + bias``.
+    """Calibrated confidences: a word's log-odds become ``log-odds / temperature + bias``.
 
     An utterance's confidence is the mean of its words': the share of them that is expected to be
     right. Without words it is 0.
@@ -113,6 +100,9 @@ class Calibration:
             f" {mean:.2f} there), so that they may be off by several percent: fit them to such"
             " speech with scripts/calibrate.py"
         )
+
+
+Confidence = RawConfidence | Calibration
 
 
 def surety(confidences: Sequence[float]) -> float | None:

@@ -137,45 +137,40 @@ def scale(confidences: NDArray[np.float64], right: NDArray[np.bool_], *, bias: b
     high, low = (hits + 1) / (hits + 2), 1 / (len(right) - hits + 2)
     targets = np.where(right, high, low)
     odds = log_odds(confidences)
-    slope, offset = _newton(odds, targets, 1.0, bias=bias, free_slope=True)
+    ones = np.ones_like(odds)
+    inputs = np.stack([odds, ones] if bias else [odds])
+    weights = [*_regression(inputs, targets, odds), 0.0]
+    slope, offset = 1 + weights[0], weights[1]
     if not 1 / _STEEPEST <= slope <= _STEEPEST:
-        # the likelihood is concave: where its peak lies outside, the best is on the border
+        # the likelihood is concave: if its peak is outside, the best is on the border
         slope = float(np.clip(slope, 1 / _STEEPEST, _STEEPEST))
-        offset = _newton(odds, targets, slope, bias=bias, free_slope=False)[1]
+        offset = _regression(ones[None], targets, slope * odds)[0] if bias else 0.0
     return Calibration(1 / slope, offset)
 
 
-def _newton(
-    odds: NDArray[np.float64],
-    targets: NDArray[np.float64],
-    slope: float,
-    *,
-    bias: bool,
-    free_slope: bool,
-) -> tuple[float, float]:
-    """Return the slope and offset of least cross entropy, by damped Newton steps."""
-    inputs = np.stack([odds, np.ones_like(odds)])
-    free = np.array([free_slope, bias])
-    weights = np.array([slope, 0.0])
+def _regression(
+    inputs: NDArray[np.float64], targets: NDArray[np.float64], base: NDArray[np.float64]
+) -> list[float]:
+    """Return the weights of ``inputs`` (K, N) by which ``base + weights @ inputs``, as log-odds of
+    ``targets`` (N,), have the least cross entropy, by damped Newton steps."""
 
-    def loss(at: NDArray[np.float64]) -> float:
-        scores = at @ inputs
+    def loss(weights: NDArray[np.float64]) -> float:
+        scores = base + weights @ inputs
         return float((np.logaddexp(0.0, scores) - targets * scores).mean())
 
-    for _ in range(_STEPS if free.any() else 0):
-        predicted = 0.5 * (1 + np.tanh(0.5 * (weights @ inputs)))
-        gradient = inputs @ (predicted - targets) / len(odds)
-        curvature = (inputs * (predicted * (1 - predicted))) @ inputs.T / len(odds)
-        step = np.zeros(2)
-        damped = curvature[np.ix_(free, free)] + 1e-12 * np.eye(int(free.sum()))
-        step[free] = np.linalg.solve(damped, gradient[free])
+    weights = np.zeros(len(inputs))
+    for _ in range(_STEPS):
+        predicted = 0.5 * (1 + np.tanh(0.5 * (base + weights @ inputs)))
+        gradient = inputs @ (predicted - targets) / len(targets)
+        curvature = (inputs * (predicted * (1 - predicted))) @ inputs.T / len(targets)
+        step = np.linalg.solve(curvature + 1e-12 * np.eye(len(inputs)), gradient)
         length = 1.0
         while length > _CLOSE and loss(weights - length * step) > loss(weights):
             length /= 2
         weights = weights - length * step
         if np.abs(length * step).max() < _CLOSE:
             break
-    return float(weights[0]), float(weights[1])
+    return [float(weight) for weight in weights]
 
 
 def _folds(judged: Sequence[Judgement], folds: int) -> list[int]:
