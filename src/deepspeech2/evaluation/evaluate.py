@@ -6,18 +6,15 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 
 import torch
-from tqdm import tqdm
 
 from deepspeech2.datasets.loader import SpeechLoader
 from deepspeech2.decoding import Decoder, fired
 from deepspeech2.evaluation.budget import error_budgets
 from deepspeech2.evaluation.result import Evaluation, Recognized
 from deepspeech2.pipeline import Pipeline
+from deepspeech2.progress import AudioBar
 from deepspeech2.text import TextEncoder
 from deepspeech2.types import Batch, Hypothesis, Padded
-
-LAYOUT = "{l_bar}{bar}| {n:.0f}/{total:.0f} s of audio [{elapsed}<{remaining}, {rate_fmt}]"
-"""Of a progress bar that counts seconds of audio."""
 
 
 @torch.no_grad()
@@ -125,17 +122,8 @@ def _with_progress(loader: SpeechLoader, title: str | None) -> Generator[Batch, 
     """The batches under a bar that counts seconds of audio."""
     sampler = loader.sampler
     seconds = sum(float(sampler.durations[batch].sum()) for batch in sampler.batches(0))
-    bar = tqdm(
-        total=seconds,
-        desc=title,
-        unit="s",
-        bar_format=LAYOUT,
-        leave=False,
-        dynamic_ncols=True,
-        disable=title is None,
-    )
-    with bar, closing(loader.pass_once()) as batches:
+    with AudioBar(seconds, title) as bar, closing(loader.pass_once()) as batches:
         for batch in batches:
             yield batch
             failed = sum(failure.utterance.duration for failure in batch.failures)
-            bar.update(min(batch.duration + failed, seconds - bar.n))
+            bar.advance(batch.duration + failed)
