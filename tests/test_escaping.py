@@ -21,7 +21,7 @@ from deepspeech2.datasets.corpus import Exclusion
 from deepspeech2.errors import SpeechError, run_command
 from deepspeech2.escaping import fenced, html_text, markdown_cell, one_line, sheet_cell, visible
 from deepspeech2.extras import checks
-from deepspeech2.trainer.logs import logging_to
+from deepspeech2.trainer import logging_to
 from deepspeech2.writer import JsonlWriter
 
 CLEAR = "\x1b[2J"

@@ -21,10 +21,10 @@ from deepspeech2.errors import SpeechError
 from deepspeech2.extras.interchange import convert
 from deepspeech2.extras.interchange.exporting import export
 from deepspeech2.model import DeepSpeech2
-from deepspeech2.optim.state import load_named_state
+from deepspeech2.optim.state import load_optimizer
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.text import TextEncoder
-from deepspeech2.trainer import Keeper, Progress
+from deepspeech2.trainer import Checkpoints, Progress
 from deepspeech2.trainer.pretrained import start_from
 from tests.checkpoint import mutations as change
 from tests.checkpoint.hostile import Kind, load, recognize, take_over
@@ -54,13 +54,13 @@ class Resuming:
 
     def __init__(self) -> None:
         self.learner = make_learner(ema=0.9, steps=STEPS)
-        self.keeper = Keeper(self.learner, RECIPE, {"trainer": {}}, PLAN)
+        self.checkpoints = Checkpoints(Path(), self.learner, RECIPE, {"trainer": {}}, PLAN)
         self.batch = as_batch(noise(1, 1))
         self.before: Any = None
 
     def save(self, path: Path) -> bytes:
         self.learner.step([self.batch], 1)
-        self.keeper.save(path, Progress(step=1, epoch=0), {"val/loss": 1.0})
+        self.checkpoints.save(path, Progress(step=1, metrics={"val/loss": 1.0}), required=True)
         self.before = copy.deepcopy(self.learner.state())
         return path.read_bytes()
 
@@ -78,9 +78,9 @@ class Resuming:
     def _resume(self, content: dict[str, Any], path: Path) -> None:
         optimizer, schedule = self.learner.optimizer, self.learner.schedule
         named = self.before["optimizer"]  # a refused file may have left something of its own
-        load_named_state(optimizer, self.learner.pipeline, copy.deepcopy(named), path)
+        load_optimizer(optimizer, self.learner.pipeline, copy.deepcopy(named), path)
         schedule.load_state_dict(copy.deepcopy(self.before["lr_scheduler"]))
-        progress = self.keeper.resume(content, path)
+        progress = self.checkpoints.resume(content, path)
         if progress.step < STEPS:
             self.learner.step([self.batch], progress.step + 1)
 

@@ -13,7 +13,7 @@ import torch
 
 from deepspeech2 import checkpoint
 from deepspeech2.errors import CheckpointError
-from deepspeech2.trainer import Keeper, Progress
+from deepspeech2.trainer import Checkpoints, Progress
 from tests.checkpoint.test_checkpoint import content, refused
 from tests.trainer.small import make_learner
 
@@ -161,15 +161,15 @@ def test_states_of_a_training_that_cannot_be(
     recipe: dict[str, Any] = {
         part: {"name": part} for part in ("model", "features", "normalization", "text_encoder")
     }
-    keeper = Keeper(learner, recipe, {}, {"trainer.seed": 1})
+    checkpoints = Checkpoints(tmp_path, learner, recipe, {}, {"trainer.seed": 1})
     path = tmp_path / "x.pth"
-    keeper.save(path, Progress(step=1), {})
+    checkpoints.save(path, Progress(step=1))
     whole = checkpoint.load(path)
-    keeper.resume(whole, path)
+    checkpoints.resume(whole, path)
     change(whole["training"])
     if said is None:
-        keeper.resume(whole, path)
+        checkpoints.resume(whole, path)
         return
     with pytest.raises(CheckpointError) as caught:
-        keeper.resume(whole, path)
+        checkpoints.resume(whole, path)
     assert said in str(caught.value)

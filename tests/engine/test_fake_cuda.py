@@ -27,9 +27,8 @@ from deepspeech2.engine import Engine
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.text import TextEncoder
 from deepspeech2.trainer import Learner
-from deepspeech2.trainer.guards import NonfiniteGuard
 from deepspeech2.trainer.learner import count_labels
-from deepspeech2.trainer.meters import Meters
+from deepspeech2.trainer.reporter import Meters, NonfiniteGuard
 from deepspeech2.transforms import GlobalNormalization
 from tests.toy import ROOT, config
 from tests.trainer.small import as_batch, noise

@@ -12,12 +12,13 @@ import torch
 from deepspeech2 import checkpoint
 from deepspeech2.commands.train import train
 from deepspeech2.errors import CheckpointError, ConfigError, TrainingError
-from deepspeech2.trainer import EpochEnd, Learner, Progress
+from deepspeech2.settings.training import parse_interval
+from deepspeech2.trainer import Checkpoints, EpochEnd, Learner, Progress
 from deepspeech2.trainer.monitor import Monitor
-from deepspeech2.trainer.period import Interval
-from deepspeech2.trainer.run_folder import RunFolder
+from deepspeech2.trainer.trainer import Interval
 from deepspeech2.types import Batch
 from tests.toy import config, metrics, overrides, write_corpus
+from tests.trainer.small import make_learner
 
 SHORT = ("transforms=none", "trainer.n_epochs=2", "trainer.log_step=3")
 
@@ -153,14 +154,14 @@ def test_a_last_save_that_fails_is_an_error(
 def test_a_signal_while_the_last_epoch_is_closed(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = EpochEnd.close
+    original = EpochEnd.finish_epoch
 
-    def close(self: EpochEnd, progress: Progress, losses: dict[str, float]) -> None:
-        original(self, progress, losses)
+    def finish_epoch(self: EpochEnd, progress: Progress, *more: Any) -> None:
+        original(self, progress, *more)
         if progress.epoch == 2:
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(EpochEnd, "close", close)
+    monkeypatch.setattr(EpochEnd, "finish_epoch", finish_epoch)
     manifest = f"{{_target_: deepspeech2.datasets.ManifestCorpus, manifest: {data}/val.jsonl}}"
     test = f"+datasets.test={manifest}"
     assert run(data, tmp_path, test) == 128 + signal.SIGTERM
@@ -236,14 +237,14 @@ def test_an_early_end_is_scored_and_kept_like_the_last_epoch(data: Path, tmp_pat
 def test_the_best_checkpoints_are_those_of_the_lowest_metric(tmp_path: Path) -> None:
     """Without the metric a checkpoint is not among them; of equal ones the later counts."""
     losses = {8: 0.5, 9: 0.5, 10: 0.7, 11: None, 12: 0.1}
-    closing = EpochEnd.__new__(EpochEnd)
-    closing.folder, closing.monitor = RunFolder(tmp_path), Monitor.parse("min val_loss", None)
+    checkpoints = Checkpoints(tmp_path, make_learner(), {}, {}, {})
+    monitor = Monitor.parse("min val_loss", None)
     for epoch, loss in losses.items():
         metrics = {} if loss is None else {"val/loss": loss}
         content = {"recipe": {}, "state_dict": {}, "epoch": epoch, "metrics": metrics}
-        checkpoint.save(content, closing.folder.epoch(epoch))
+        checkpoint.save(content, checkpoints.epoch(epoch))
     chosen = {
-        which: [int(path.stem[16:]) for path in closing._candidates(which, 4)]
+        which: [int(path.stem[16:]) for path in checkpoints.candidates(which, 4, monitor)]
         for which in ("best", "last")
     }
     assert chosen == {"best": [12, 9, 8, 10], "last": [12, 11, 10, 9]}
@@ -252,15 +253,15 @@ def test_the_best_checkpoints_are_those_of_the_lowest_metric(tmp_path: Path) -> 
 @pytest.mark.parametrize("value", ["10 hours", 0, -5, "0 min"])
 def test_save_every_is_steps_or_minutes(value: int | str) -> None:
     with pytest.raises(ConfigError, match=r"trainer\.save_every must be a positive"):
-        Interval.parse(value, "trainer.save_every")
-    assert [Interval.parse(3, "x").due(step) for step in (2, 3, 6)] == [False, True, True]
-    assert not Interval.parse(None, "x").due(100)
+        parse_interval(value, "trainer.save_every")
+    assert [Interval(*parse_interval(3, "x")).due(n) for n in (2, 3, 6)] == [False, True, True]
+    assert not Interval(*parse_interval(None, "x")).due(100)
 
 
 def test_minutes_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("deepspeech2.trainer.period.time.monotonic", lambda: now[0])
-    interval = Interval.parse("2 min", "x")
+    monkeypatch.setattr("deepspeech2.trainer.trainer.time.monotonic", lambda: now[0])
+    interval = Interval(*parse_interval("2 min", "x"))
     interval.done()
     now[0] += 119
     assert not interval.due(1)

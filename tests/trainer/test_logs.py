@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deepspeech2.trainer.logs import IN_FILE, logging_to
+from deepspeech2.trainer.run_folder import IN_FILE, logging_to
 
 
 def test_ranks_do_not_repeat_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

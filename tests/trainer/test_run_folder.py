@@ -12,10 +12,12 @@ from hypothesis import given, settings
 
 from deepspeech2 import checkpoint
 from deepspeech2.errors import CheckpointError, ConfigError
-from deepspeech2.trainer.run_folder import RunFolder
+from deepspeech2.trainer import RunFolder, find_checkpoint, run_path
 from tests.disks import remains
 from tests.test_files import NAMES
 from tests.toy import ROOT
+
+LAST, EPOCH_1 = "checkpoint-last.pth", "checkpoint-epoch1.pth"
 
 
 def save(path: Path, step: int, **more: object) -> None:
@@ -23,95 +25,96 @@ def save(path: Path, step: int, **more: object) -> None:
 
 
 def test_an_earlier_run_is_refused_resumed_or_moved_aside(tmp_path: Path) -> None:
-    folder = RunFolder.open(str(tmp_path), "run", resume=None, override=False)
-    folder.last.write_bytes(b"weeks of work")
+    run = tmp_path / "run"
+    last = run / LAST
+    RunFolder.open(run, resume=False, override=False)
+    last.write_bytes(b"weeks of work")
     with pytest.raises(ConfigError, match="holds a run already"):
-        RunFolder.open(str(tmp_path), "run", resume=None, override=False)
-    RunFolder.open(str(tmp_path), "run", resume="auto", override=False)
-    assert folder.last.exists()
+        RunFolder.open(run, resume=False, override=False)
+    RunFolder.open(run, resume=True, override=False)
+    assert last.exists()
     for number in (1, 2):
-        RunFolder.open(str(tmp_path), "run", resume=None, override=True)
-        assert not folder.last.exists()
-        moved = tmp_path / f"run.old-{number}" / folder.last.name
+        RunFolder.open(run, resume=False, override=True)
+        assert not last.exists()
+        moved = tmp_path / f"run.old-{number}" / LAST
         assert moved.read_bytes() == b"weeks of work"
-        folder.last.write_bytes(b"weeks of work")
+        last.write_bytes(b"weeks of work")
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a\\b"])
 def test_run_name_stays_below_save_dir(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=r"writer\.run_name must be a plain folder name"):
-        RunFolder.open(str(tmp_path), name, resume=None, override=False)
+        run_path(str(tmp_path), name)
 
 
 def test_auto_takes_the_most_steps_and_passes_over_broken_files(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    assert folder.find("auto") is None
-    save(folder.epoch(1), 10)
-    save(folder.last, 15)
-    folder.epoch(2).write_bytes(folder.last.read_bytes()[:100])
-    assert folder.find("auto") == folder.last
+    last = tmp_path / LAST
+    assert find_checkpoint(tmp_path, "auto") is None
+    save(tmp_path / EPOCH_1, 10)
+    save(last, 15)
+    (tmp_path / "checkpoint-epoch2.pth").write_bytes(last.read_bytes()[:100])
+    assert find_checkpoint(tmp_path, "auto") == last
     with pytest.raises(CheckpointError, match=r"resume_from=other.pth is neither"):
-        folder.find("other.pth")
+        find_checkpoint(tmp_path, "other.pth")
 
 
 def test_a_run_of_broken_checkpoints_is_not_begun_anew(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    folder.last.write_bytes(b"half")
+    (tmp_path / LAST).write_bytes(b"half")
     with pytest.raises(CheckpointError, match=r"none of the 1 checkpoints in .* can be read"):
-        folder.find("auto")
+        find_checkpoint(tmp_path, "auto")
 
 
 def test_going_back_needs_a_run_of_its_own(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "run")
-    folder.path.mkdir()
-    save(folder.epoch(1), 10)
-    assert folder.find("checkpoint-epoch1.pth") == folder.epoch(1)
-    save(folder.last, 15)
-    assert folder.find("checkpoint-last.pth") == folder.last
-    for name in ("checkpoint-epoch1.pth", str(folder.epoch(1))):
+    run = tmp_path / "run"
+    run.mkdir()
+    save(run / EPOCH_1, 10)
+    assert find_checkpoint(run, EPOCH_1) == run / EPOCH_1
+    save(run / LAST, 15)
+    assert find_checkpoint(run, LAST) == run / LAST
+    for name in (EPOCH_1, str(run / EPOCH_1)):
         with pytest.raises(CheckpointError, match=r"last.pth at step 15 would be overwritten"):
-            folder.find(name)
-    assert RunFolder(tmp_path / "other").find(str(folder.epoch(1))) == folder.epoch(1)
+            find_checkpoint(run, name)
+    assert find_checkpoint(tmp_path / "other", str(run / EPOCH_1)) == run / EPOCH_1
 
 
 def test_another_run_is_not_overwritten_by_a_branch(tmp_path: Path) -> None:
-    here, there = RunFolder(tmp_path / "here"), RunFolder(tmp_path / "there")
+    here, there = tmp_path / "here", tmp_path / "there"
     for folder, step in ((here, 100), (there, 10)):
-        folder.path.mkdir()
-        save(folder.last, step)
+        folder.mkdir()
+        save(folder / LAST, step)
     with pytest.raises(CheckpointError, match=r"here holds another run than that of .*there"):
-        here.find(str(there.last))
-    assert RunFolder(tmp_path / "new").find(str(there.last)) == there.last
+        find_checkpoint(here, str(there / LAST))
+    assert find_checkpoint(tmp_path / "new", str(there / LAST)) == there / LAST
 
 
 def test_a_branch_that_was_killed_before_its_first_checkpoint_begins_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "old").mkdir()
-    old = RunFolder(tmp_path / "old")
-    save(old.last, 10)
+    old = tmp_path / "old" / LAST
+    save(old, 10)
     for _ in range(2):
-        branch = RunFolder.open(str(tmp_path), "new", resume=str(old.last), override=False)
-        assert branch.find(str(old.last)) == old.last
-        (branch.path / "metrics.jsonl").write_text('{"step": 11}\n')
+        branch = RunFolder.open(tmp_path / "new", resume=True, override=False)
+        assert find_checkpoint(branch.path, str(old)) == old
+        branch.metrics.write_text('{"step": 11}\n')
         branch.release()
     with caplog.at_level("INFO"):
-        assert branch.find("auto") is None
+        assert find_checkpoint(branch.path, "auto") is None
     assert f"No checkpoint in {branch.path} to resume from" in caplog.text
 
 
 def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
-    first = RunFolder.open(str(tmp_path), "run", resume="auto", override=False)
-    save(first.last, 3)
-    half_written = remains(first.last)
+    first = RunFolder.open(tmp_path / "run", resume=True, override=False)
+    save(first.path / LAST, 3)
+    half_written = remains(first.path / LAST)
     half_written.write_bytes(b"half")
     program = (
-        "import sys; from deepspeech2.trainer.run_folder import RunFolder as R;"
-        "R.open(sys.argv[1], 'run', resume=sys.argv[2] or None, override=not sys.argv[2])"
+        "import sys; from pathlib import Path; from deepspeech2.trainer import RunFolder as R;"
+        "R.open(Path(sys.argv[1]), resume=bool(sys.argv[2]), override=not sys.argv[2])"
     )
 
     def another(resume: str) -> str:
-        words = [sys.executable, "-c", program, str(tmp_path), resume]
+        words = [sys.executable, "-c", program, str(first.path), resume]
         return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False).stderr
 
     for resume in ("auto", ""):
@@ -125,14 +128,14 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"choose another trainer\.save_dir"):
-        RunFolder.open(str(tmp_path / "file"), "run", resume=None, override=False)
+        RunFolder.open(tmp_path / "file" / "run", resume=False, override=False)
 
 
 def test_a_failed_save_leaves_the_earlier_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = RunFolder(tmp_path)
-    save(folder.last, 3)
+    last = tmp_path / LAST
+    save(last, 3)
 
     def full(content: object, file: object) -> None:
         file.write(b"half")  # type: ignore[attr-defined]
@@ -140,9 +143,9 @@ def test_a_failed_save_leaves_the_earlier_checkpoint(
 
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(CheckpointError, match="No space left on device"):
-        save(folder.last, 4)
-    assert checkpoint.load(folder.last)["step"] == 3
-    assert [file.name for file in tmp_path.iterdir()] == [folder.last.name]
+        save(last, 4)
+    assert checkpoint.load(last)["step"] == 3
+    assert [file.name for file in tmp_path.iterdir()] == [LAST]
 
 
 @settings(max_examples=200, deadline=None)
@@ -152,10 +155,11 @@ def test_no_run_name_leads_out_of_save_dir(
 ) -> None:
     place = tmp_path_factory.mktemp("names")
     try:
-        folder = RunFolder.open(str(place / "saved"), name, resume=None, override=True)
+        path = run_path(str(place / "saved"), name)
     except ConfigError:
         assert not list(place.iterdir())
     else:
+        folder = RunFolder.open(path, resume=False, override=True)
         folder.release()
         assert folder.path == place / "saved" / name
         assert list(place.rglob("*/")) == [place / "saved", folder.path]

@@ -8,7 +8,7 @@ import pytest
 
 from deepspeech2.errors import ConfigError
 from deepspeech2.settings import TrainerSettings
-from deepspeech2.trainer.monitor import Monitor
+from deepspeech2.trainer.monitor import Monitor, Progress
 
 
 @pytest.mark.parametrize(
@@ -55,23 +55,23 @@ def test_bad_values_are_named(options: dict[str, object], message: str) -> None:
 
 
 def test_monitor_keeps_the_best_and_runs_out_of_patience() -> None:
-    monitor = Monitor.parse("min val_WER_(Argmax)", patience=2)
+    monitor, progress = Monitor.parse("min val_WER_(Argmax)", patience=2), Progress()
     values = [0.5, 0.6, 0.4, math.nan, 0.4]
-    verdicts = [monitor.update({"val/WER_(Argmax)": value}) for value in values]
+    verdicts = [monitor.update(progress, {"val/WER_(Argmax)": value}) for value in values]
     assert verdicts == [True, False, True, False, False]
-    assert monitor.best == 0.4
-    assert monitor.exhausted
+    assert progress.best == 0.4
+    assert monitor.exhausted(progress)
 
 
 def test_monitor_ignores_epochs_that_did_not_measure() -> None:
-    monitor = Monitor.parse("max val_accuracy", patience=1)
-    assert monitor.update({"val/accuracy": 1.0})
-    assert not monitor.update({"val/loss": 0.0})
-    assert not monitor.exhausted
+    monitor, progress = Monitor.parse("max val_accuracy", patience=1), Progress()
+    assert monitor.update(progress, {"val/accuracy": 1.0})
+    assert not monitor.update(progress, {"val/loss": 0.0})
+    assert not monitor.exhausted(progress)
 
 
 def test_monitor_switched_off_takes_every_epoch() -> None:
-    monitor = Monitor.parse("off", patience=1)
-    assert monitor.update({})
-    assert monitor.update({"val/loss": 9.0})
-    assert not monitor.exhausted
+    monitor, progress = Monitor.parse("off", patience=1), Progress()
+    assert monitor.update(progress, {})
+    assert monitor.update(progress, {"val/loss": 9.0})
+    assert not monitor.exhausted(progress)

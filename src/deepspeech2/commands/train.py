@@ -1,10 +1,10 @@
-"""A training run from its config."""
+"""Training, from a config to the exit status."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from deepspeech2.datasets.loader import SpeechLoader
 from deepspeech2.decoding import Decoder, GreedyDecoder
 from deepspeech2.engine import Engine
 from deepspeech2.errors import CheckpointError, ConfigError, SpeechError
-from deepspeech2.files import plain_name, write_whole
+from deepspeech2.files import write_whole
 from deepspeech2.hardware import cpus, processor
 from deepspeech2.paths import resolve
 from deepspeech2.pipeline import Pipeline
@@ -28,19 +28,21 @@ from deepspeech2.processes import start_tracker
 from deepspeech2.settings import TrainerSettings
 from deepspeech2.text import TextEncoder
 from deepspeech2.trainer import (
+    Checkpoints,
     EpochEnd,
-    Keeper,
+    Figures,
     Learner,
     Machine,
     Progress,
-    RunFacts,
     RunFolder,
-    Showroom,
+    RunSummary,
     Trainer,
     TrainingData,
     Validator,
+    find_checkpoint,
     freeze,
     logging_to,
+    run_path,
     start_from,
     training_plan,
 )
@@ -51,64 +53,69 @@ log = logging.getLogger(__name__)
 
 
 def train(config: DictConfig) -> int:
-    """Train as ``config`` says; returns the exit status."""
+    """Train with ``config``, return the exit status."""
     settings = settings_of(config, TrainerSettings)
     start_tracker()
     engine = Engine(settings.device, settings.precision, settings.threads)
-    run_name = plain_name(str(group(config, "writer").get("run_name") or ""), "writer.run_name")
-    folder = _open_folder(settings, run_name, engine)
+    folder = _open_folder(config, settings, engine)
     try:
-        with logging_to(folder.path / "info.log", engine.rank):
-            trainer = _assemble(config, settings, engine, folder)
-            try:
-                status = trainer.run()
-            finally:
-                trainer.closing.writer.close()
+        with logging_to(folder.path / "info.log", engine.rank), ExitStack() as stack:
+            status = _trainer(config, settings, engine, folder, stack).run()
     finally:
         folder.release()
     engine.close()
     return status
 
 
-def _open_folder(settings: TrainerSettings, run_name: str, engine: Engine) -> RunFolder:
-    folder: RunFolder | None = None
-    path = resolve(settings.save_dir) / run_name
+def _open_folder(config: DictConfig, settings: TrainerSettings, engine: Engine) -> RunFolder:
+    """Open the run's folder on the first rank; the others find it there."""
+    path = run_path(settings.save_dir, str(group(config, "writer").get("run_name") or ""))
     start = settings.from_pretrained and resolve(settings.from_pretrained)
     if settings.override and start and start.resolve().is_relative_to(path.resolve()):
         raise ConfigError(
             f"trainer.from_pretrained={settings.from_pretrained} lies in the run that"
             " trainer.override=true would move aside: choose another writer.run_name"
         )
+    folder = RunFolder(path)
     if engine.is_main:
-        folder = RunFolder.open(
-            settings.save_dir, run_name, resume=settings.resume_from, override=settings.override
-        )
+        folder = RunFolder.open(path, resume=bool(settings.resume_from), override=settings.override)
     engine.barrier()
-    return folder or RunFolder(path)
+    return folder
 
 
-def _assemble(
-    config: DictConfig, settings: TrainerSettings, engine: Engine, folder: RunFolder
+def _trainer(
+    config: DictConfig,
+    settings: TrainerSettings,
+    engine: Engine,
+    folder: RunFolder,
+    stack: ExitStack,
 ) -> Trainer:
+    """Make the trainer and all that it uses; ``stack`` closes the writer."""
+    # what is trained, and on what
     text_encoder: TextEncoder = create(group(config, "text_encoder"), "text_encoder")
     torch.manual_seed(settings.seed)
     pipeline, recipe = _pipeline(config, text_encoder)
     decoders = _decoders(config, text_encoder)
     recipe["decoder"] = {"name": type(decoders[-1]).__name__, **decoders[-1].settings}
     data = open_training_data(config, settings, engine, text_encoder, pipeline, folder.path)
-    resumed = folder.find(settings.resume_from) if settings.resume_from else None
+
+    # the weights to begin with: of this run, of another one, or new ones
+    resumed = find_checkpoint(folder.path, settings.resume_from) if settings.resume_from else None
     content = checkpoint.load(resumed) if resumed else None
-    if settings.from_pretrained and content is None:
-        start = resolve(settings.from_pretrained)
-        for line in start_from(pipeline, recipe, checkpoint.load(start), start):
-            log.info("%s", line)
     if content is not None and resumed is not None:
         _check_start(settings, content, resumed)
-    if content is None:
+    else:
+        if settings.from_pretrained:
+            start = resolve(settings.from_pretrained)
+            for line in start_from(pipeline, recipe, checkpoint.load(start), start):
+                log.info("%s", line)
         _fit(pipeline, data.train, engine)
     if settings.freeze:
         frozen = freeze(pipeline.network, settings.freeze)
         log.info("%d tensors of the network are frozen", len(frozen))
+
+    # optimiser and schedule, and their state in the checkpoint; one that does not fit is refused
+    # before anything in the folder changes
     optimizer, schedule = optimizer_and_schedule(config, pipeline, data.train, settings, engine)
     learner = Learner(
         engine,
@@ -120,35 +127,40 @@ def _assemble(
         ema=settings.ema,
     )
     plan = training_plan(data.train, settings, engine.world_size) | planned(config)
-    keeper = Keeper(learner, recipe, _as_trained(config, content), plan)
-    # a checkpoint that does not fit is refused before anything in the folder changes
+    saved_config = _saved_config(config, content)
+    checkpoints = Checkpoints(folder.path, learner, recipe, saved_config, plan)
     progress = Progress()
     if content is not None and resumed is not None:
-        progress = keeper.resume(content, resumed, planned_before(content, config))
+        progress = checkpoints.resume(content, resumed, planned_before(content, config))
         if resumed.resolve().parent != folder.path.resolve():
             progress.best, progress.waited = None, 0  # of files that are elsewhere
         log.info("Resumed from %s at step %d", resumed, progress.step)
+    _check_ranks(engine, progress, folder)
+
+    # what is written while it trains
+    if engine.is_main:
+        write_whole(folder.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+    resume_step = progress.step if settings.resume_from else None
+    writer = stack.enter_context(closing(_writer(config, folder.path, engine, resume_step)))
+    figures = Figures(writer, pipeline, text_encoder, folder.metrics, settings.seed)
+    validator = Validator(learner, decoders, text_encoder, figures)
+    summary = _summary(pipeline, data, engine)
+    epoch_end = EpochEnd(settings, learner, data, validator, checkpoints, figures, writer, summary)
+    return Trainer(settings, learner, data, epoch_end, checkpoints, writer, progress)
+
+
+def _check_ranks(engine: Engine, progress: Progress, folder: RunFolder) -> None:
+    """Raise CheckpointError if the ranks have resumed at different steps."""
     steps = engine.host.numbers(progress.step)
     if steps.min() != steps.max():
         raise CheckpointError(
             f"the ranks found different checkpoints in {folder.path} (steps"
             f" {int(steps.min())} to {int(steps.max())}): it must lie on a disk that all share"
         )
-    if engine.is_main:
-        write_whole(folder.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
-    resume_step = progress.step if settings.resume_from else None
-    writer = _writer(config, folder.path, engine, resume_step)
-    show = Showroom(writer, pipeline, text_encoder, folder.path / "metrics.jsonl", settings.seed)
-    validator = Validator(learner, decoders, text_encoder, show)
-    facts = _facts(pipeline, data, engine)
-    closing = EpochEnd(settings, learner, data, validator, keeper, show, folder, writer, facts)
-    trainer = Trainer(closing)
-    trainer.start_at(progress, {} if content is None else content.get("metrics", {}))
-    return trainer
 
 
 def _check_start(settings: TrainerSettings, content: Mapping[str, Any], path: Path) -> None:
-    """Raise CheckpointError if the run is to have begun with other weights than it has."""
+    """Raise CheckpointError if the run began with other weights than the settings name."""
     before, now = (content.get("config") or {}).get("trainer"), settings.from_pretrained
     if not now or not isinstance(before, Mapping):
         return
@@ -160,40 +172,39 @@ def _check_start(settings: TrainerSettings, content: Mapping[str, Any], path: Pa
         )
 
 
-def _as_trained(config: DictConfig, resumed: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The config for checkpoints; one that was resumed keeps what its first part started from."""
-    found: dict[str, Any] = plain(config)
-    before = ((resumed or {}).get("config") or {}).get("trainer")
-    found["trainer"]["from_pretrained"] = (
-        (before.get("from_pretrained") if isinstance(before, dict) else None)
-        if resumed
-        else found["trainer"].get("from_pretrained")
-    )
-    return found
+def _saved_config(config: DictConfig, resumed: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the config for checkpoints; one that was resumed keeps what its run started from."""
+    saved: dict[str, Any] = plain(config)
+    trainer = saved["trainer"]
+    if resumed:
+        before = (resumed.get("config") or {}).get("trainer")
+        trainer = before if isinstance(before, dict) else {}
+    saved["trainer"]["from_pretrained"] = trainer.get("from_pretrained")
+    return saved
 
 
 def _recipe_part(node: Mapping[str, Any] | None, key: str, **derived: Any) -> dict[str, Any]:
-    """The part of a checkpoint's recipe that a config node describes.
+    """Return the part of a checkpoint's recipe that a config node describes.
 
     Raises:
         ConfigError: its class is not one that checkpoints may name.
     """
     if node is None:
         return {"name": "NoNormalization"}
-    found = target(node, key)
-    if COMPONENTS.get(found.__name__) is not found:
+    component = target(node, key)
+    if COMPONENTS.get(component.__name__) is not component:
         raise ConfigError(
             f"{key}._target_={node[TARGET]} cannot be read back from a checkpoint: add the class"
             " to COMPONENTS in src/deepspeech2/checkpoint/recipe.py"
         )
     options = {name: value for name, value in node.items() if name != TARGET}
-    return {"name": found.__name__, **options, **derived}
+    return {"name": component.__name__, **options, **derived}
 
 
 def _pipeline(
     config: DictConfig, text_encoder: TextEncoder
 ) -> tuple[Pipeline, dict[str, dict[str, Any]]]:
-    """Front end, network and loss, and the recipe by which a checkpoint rebuilds them."""
+    """Make front end, network and loss, and the recipe by which a checkpoint rebuilds them."""
     transforms = group(config, "transforms")
     front_end = create(transforms, "transforms")
     derived = {"n_features": front_end.n_features, "n_tokens": text_encoder.n_tokens}
@@ -210,14 +221,14 @@ def _pipeline(
 
 
 def _decoders(config: DictConfig, text_encoder: TextEncoder) -> list[Decoder]:
-    """Greedy always, and the configured one where it is another."""
+    """Make the greedy decoder, and the configured one where it is another."""
     chosen: Decoder = create(group(config, "decoder"), "decoder", text_encoder)
     greedy = GreedyDecoder(text_encoder)
     return [greedy] if chosen.name == greedy.name else [greedy, chosen]
 
 
 def _fit(pipeline: Pipeline, loader: SpeechLoader, engine: Engine) -> None:
-    """Fit the features' normalisation on the first rank's share, for all ranks alike."""
+    """Fit the features' normalisation on the first rank's share of the data, for all ranks."""
     normalization = pipeline.front_end.normalization
     if not isinstance(normalization, GlobalNormalization) or normalization.fitted:
         return
@@ -239,13 +250,13 @@ def _writer(config: DictConfig, run_dir: Path, engine: Engine, resume_step: int 
         raise
 
 
-def _facts(pipeline: Pipeline, data: TrainingData, engine: Engine) -> RunFacts:
-    """What the run trains and where, which the log names as well."""
+def _summary(pipeline: Pipeline, data: TrainingData, engine: Engine) -> RunSummary:
+    """Return what the run trains and where, and log it."""
     gpu = torch.cuda.get_device_name(engine.device) if engine.device.type == "cuda" else None
     if gpu and engine.world_size > 1:
         gpu = f"{engine.world_size} x {gpu}"
     utterances = data.train.dataset.utterances
-    facts = RunFacts(
+    summary = RunSummary(
         parameters=sum(p.numel() for p in pipeline.parameters()),
         device=str(engine.device),
         utterances=len(utterances),
@@ -254,18 +265,18 @@ def _facts(pipeline: Pipeline, data: TrainingData, engine: Engine) -> RunFacts:
     )
     log.info(
         "%.2f M parameters on %s; %d utterances, %.2f h to train on, %.1f %% padding",
-        facts.parameters / 1e6,
-        facts.device,
-        facts.utterances,
-        facts.hours,
+        summary.parameters / 1e6,
+        summary.device,
+        summary.utterances,
+        summary.hours,
         100 * data.train.padding(),
     )
     log.info(
         "machine: %s, %d cores; %s; torch %s, %d threads",
-        facts.machine.processor,
-        facts.machine.cpus,
+        summary.machine.processor,
+        summary.machine.cpus,
         gpu or "no GPU",
         torch.__version__,
         torch.get_num_threads(),
     )
-    return facts
+    return summary

@@ -27,7 +27,7 @@ def evaluate(
     *,
     title: str | None,
     on_result: Callable[[Recognized], None] | None = None,
-    called_off: Callable[[], bool] | None = None,
+    should_stop: Callable[[], bool] | None = None,
     budget: bool = False,
 ) -> Evaluation:
     """Recognise every utterance of ``loader`` once and score those that have a reference.
@@ -35,7 +35,7 @@ def evaluate(
     Args:
         title: stands before the progress bar; None shows none.
         on_result: takes each result as it comes, instead of ``Evaluation.results``.
-        called_off: asked before each batch; once it is true the pass ends.
+        should_stop: asked before each batch; once it is true the pass ends.
         budget: also find what the errors are owed to.
     """
     evaluation = Evaluation.of(decoders, budget=budget)
@@ -46,7 +46,7 @@ def evaluate(
     pipeline.eval()
     with closing(_with_progress(loader, title)) as batches:
         for batch in batches:
-            if called_off is not None and called_off():
+            if should_stop is not None and should_stop():
                 evaluation.complete = False
                 break
             evaluation.failures.extend(batch.failures)

@@ -1,9 +1,9 @@
-"""What looks wrong in a run, in plain words, each said once."""
+"""Warnings about what looks wrong in a run, in plain words, each given once."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -64,18 +64,18 @@ class Alarms:
     """
 
     def __init__(self, *, num_workers: int, cached: bool) -> None:
-        watchers: list[Callable[[Reading], str | None]] = [
-            _Blanks().watch,
-            _Waiting(num_workers, cached).watch,
-            _RisenLoss().watch,
+        self._quiet: list[_Blanks | _Waiting | _RisenLoss] = [
+            _Blanks(),
+            _Waiting(num_workers, cached),
+            _RisenLoss(),
         ]
-        self._quiet = watchers
 
     def watch(self, reading: Reading) -> list[str]:
-        """Sentences about what is wrong now and was not said before."""
-        said = [(watcher, watcher(reading)) for watcher in self._quiet]
-        self._quiet = [watcher for watcher, sentence in said if sentence is None]
-        return [sentence for _, sentence in said if sentence is not None]
+        """Return sentences about what is wrong now and was not reported before."""
+        sentences = [watcher.watch(reading) for watcher in self._quiet]
+        reported = zip(self._quiet, sentences, strict=True)
+        self._quiet = [watcher for watcher, sentence in reported if sentence is None]
+        return [sentence for sentence in sentences if sentence is not None]
 
 
 @dataclass(slots=True)
@@ -101,10 +101,10 @@ class _Blanks:
 
 @dataclass(slots=True)
 class _Waiting:
-    """The share of the last minute or two that went by waiting.
+    """The share of the last minute or two that was spent waiting.
 
     Half of the readings must agree with the mean: one long one, with a start of workers in it,
-    says nothing.
+    is no fault.
     """
 
     num_workers: int
@@ -139,7 +139,7 @@ class _RisenLoss:
     """A smoothed loss that stays far above its lowest while the learning rate is as high.
 
     Smoothed by a median, so that a single spike, which optimisers recover from, does not count,
-    and over enough steps that the noise of batches stays below what is called a rise.
+    and over enough steps that the noise of batches is smaller than a rise.
     """
 
     recent: deque[Reading] = field(default_factory=deque)
@@ -168,7 +168,7 @@ class _RisenLoss:
         )
 
     def _smoothed(self, reading: Reading) -> float | None:
-        """The median of the latest losses; None before there are enough of them."""
+        """Return the median of the latest losses; None before there are enough of them."""
         if reading.loss is None:
             return None
         recent = self.recent
@@ -184,10 +184,10 @@ class _RisenLoss:
 def augmentation_idle(
     front_end: FrontEnd, waveforms: Padded, generator: torch.Generator
 ) -> list[str]:
-    """Sentences about configured augmentations that change none of ``waveforms`` (B, S).
+    """Return sentences about augmentations that change none of ``waveforms`` (B, S).
 
-    Each is tried alone, and what others are made of is tried as well. Those that stand among
-    augmentations of another kind are named too.
+    Each is tried alone, and so are the parts of those that are composed. Those in the list of the
+    other kind are named too.
 
     Args:
         generator: on the device of the waveforms; draws are repeated before one is blamed.
@@ -205,7 +205,7 @@ def augmentation_idle(
 def _about(
     transform: Any, key: str, inputs: Mapping[str, Padded], generator: torch.Generator
 ) -> list[str]:
-    """Sentences about ``transform``, which stands in ``transforms.<key>``, or its parts."""
+    """Return sentences about ``transform``, of ``transforms.<key>``, or its parts."""
     name = f"{type(transform).__name__} in transforms.{key}"
     changes = _changes(transform, inputs[key], generator)
     if changes is None:

@@ -1,27 +1,20 @@
-"""What happens between two epochs, and after the last: scoring, showing, keeping."""
+"""What happens after each epoch, and after the last: scoring, drawing, saving."""
 
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from pathlib import Path
 
-from deepspeech2 import checkpoint
-from deepspeech2.errors import CheckpointError
 from deepspeech2.settings import TrainerSettings
 from deepspeech2.settings.training import parse_average
-from deepspeech2.trainer.averaging import mean_weights
-from deepspeech2.trainer.checkpoints import Keeper
-from deepspeech2.trainer.figures import Showroom
+from deepspeech2.trainer.checkpoints import Checkpoints
+from deepspeech2.trainer.figures import Figures
 from deepspeech2.trainer.learner import Learner
 from deepspeech2.trainer.microbatches import TrainingData
-from deepspeech2.trainer.monitor import Monitor
-from deepspeech2.trainer.naming import EMA, MEAN, NAMES, plain_names, readable
-from deepspeech2.trainer.progress import Progress
-from deepspeech2.trainer.run_folder import RunFacts, RunFolder
+from deepspeech2.trainer.monitor import EMA, KINDS, MEAN, Monitor, Progress
+from deepspeech2.trainer.run_folder import RunSummary
 from deepspeech2.trainer.validation import Validator
 from deepspeech2.writer import Writer
 
@@ -36,166 +29,160 @@ class EpochEnd:
         settings: TrainerSettings,
         learner: Learner,
         data: TrainingData,
-        validate: Validator,
-        keeper: Keeper,
-        show: Showroom,
-        folder: RunFolder,
+        validator: Validator,
+        checkpoints: Checkpoints,
+        figures: Figures,
         writer: Writer,
-        facts: RunFacts,
+        summary: RunSummary,
     ) -> None:
         self.settings = settings
         self.learner = learner
         self.data = data
-        self.validate = validate
-        self.keeper = keeper
-        self.show = show
-        self.folder = folder
+        self.validate = validator
+        self.checkpoints = checkpoints
+        self.figures = figures
         self.writer = writer
-        self.facts = facts
+        self.summary = summary
         self.monitor = Monitor.parse(settings.monitor, settings.early_stop)
-        self.metrics: dict[str, float] = {}
-        self._unsaved: dict[Path, CheckpointError] = {}
 
-    def start_at(self, progress: Progress, metrics: Mapping[str, float]) -> None:
-        self.monitor.best, self.monitor.waited = progress.best, progress.waited
-        self.metrics = dict(metrics)
+    def is_last(self, progress: Progress) -> bool:
+        """Whether training ends here: all epochs are finished, or none has been better for long."""
+        return progress.epoch >= self.settings.n_epochs or self.monitor.exhausted(progress)
 
-    def close(self, progress: Progress, losses: Mapping[str, float]) -> None:
-        """Score, show and keep the epoch that ``progress`` has just finished.
+    def finish_epoch(
+        self, progress: Progress, losses: Mapping[str, float], should_stop: Callable[[], bool]
+    ) -> None:
+        """Score, draw and save the epoch whose steps ``progress`` has just taken.
 
         Args:
             losses: of the epoch's training, by name.
 
         Raises:
-            CalledOff: by ``validate``; nothing has changed.
+            ValidationStopped: ``should_stop`` was true; nothing has changed.
         """
-        settings = self.settings
+        # A new best or a bad epoch may end the run, which the metrics decide: the last epoch is
+        # scored by every decoder and drawn, whatever the periods are.
+        settings, is_main = self.settings, self.learner.engine.is_main
         number = progress.epoch + 1
         last = number == settings.n_epochs
-        draw = self.learner.engine.is_main and (self.show.due() or last)
-        everything = last or number % settings.decode_period == 0
-        found = self._score(progress, everything=everything, draw=draw)
-        if not last and self._would_end(found):
-            last, draw = True, self.learner.engine.is_main
-            if not everything:  # the last epoch is scored with every decoder
-                found = self._score(progress, everything=True, draw=draw)
+        every_decoder = last or number % settings.decode_period == 0
+        draw = is_main and (self.figures.due() or last)
+        scores = self._score(progress, should_stop, every_decoder, draw)
+        if not last and self._would_end(progress, scores):
+            last, draw = True, is_main
+            if not every_decoder:
+                scores = self._score(progress, should_stop, True, draw)
+
+        # from here on the epoch counts
         progress.epoch = number
-        values = {**losses}
-        for scores in found.values():
-            values |= scores
-        self.writer.scalars({**values, "epoch": number}, progress.step)
+        progress.metrics = dict(losses)
+        for values in scores.values():
+            progress.metrics |= values
+        self._log(progress.metrics, progress)
         if draw:
-            self.show.augmentation(self.data.train, number, progress.step)
-            self.show.curves(progress.step)
-        self.metrics = values
-        self._choose(found, values, progress)
-        if number % settings.save_period == 0 or last:
-            self.save(self.folder.epoch(number), progress)
-        self.save(self.folder.last, progress)
+            self.figures.augmentation(self.data.train, number, progress.step)
+            self.figures.curves(progress.step)
+
+        # the last checkpoint comes last: a run that is killed before it repeats this epoch's end
+        self._keep_best(progress, scores)
+        if last or number % settings.save_period == 0:
+            self.checkpoints.save(self.checkpoints.epoch(number), progress)
+        self.checkpoints.save(self.checkpoints.last, progress)
         self._summarize(progress)
 
-    def _summarize(self, progress: Progress) -> None:
-        if self.learner.engine.is_main:
-            self.folder.summarize(self.facts, epochs=progress.epoch, seconds=progress.seconds)
-
-    def _score(
-        self, progress: Progress, *, everything: bool, draw: bool
-    ) -> dict[str, dict[str, float]]:
-        """Metrics of the plain weights and of their average, if there is one."""
-        found = {}
-        for kind in [""] if self.learner.average is None else ["", EMA]:
-            with self._weights(kind):
-                found[kind] = self.validate(
-                    self.data.validation,
-                    progress,
-                    everything=everything,
-                    draw=draw and not kind,
-                    kind=kind,
-                )
-        return found
-
-    def _would_end(self, found: Mapping[str, Mapping[str, float]]) -> bool:
-        """Whether training ends with an epoch of these metrics, for want of better ones."""
-        scores = {kind: plain_names(each, kind) for kind, each in found.items()}
-        after = replace(self.monitor)
-        after.update(scores[after.favourite(scores)])
-        return after.exhausted
-
-    def _choose(
-        self,
-        found: Mapping[str, Mapping[str, float]],
-        values: Mapping[str, float],
-        progress: Progress,
-    ) -> None:
-        """Keep the best kind of weights if it is better than any before."""
-        monitor = self.monitor
-        scores = {kind: plain_names(each, kind) for kind, each in found.items()}
-        kind = monitor.favourite(scores)
-        before = monitor.best
-        best = monitor.update(scores[kind])
-        if best:
-            with self._weights(kind):
-                saved = self.save(self.folder.best, progress, whole=False, kind=NAMES[kind])
-            if not self.learner.engine.host.numbers(saved).min():
-                monitor.best = before  # what is not on the disk is not the best
-        progress.best, progress.waited = monitor.best, monitor.waited
-        remark = ""
-        if best and monitor.metric:
-            remark = "  best so far" + (f" ({NAMES[kind]})" if len(found) > 1 else "")
-        log.info(
-            "epoch %d/%d  %s  (%.1f min)%s",
-            progress.epoch,
-            self.settings.n_epochs,
-            readable(values),
-            progress.seconds / 60,
-            remark,
-        )
-
-    def finish(self, progress: Progress) -> None:
+    def finish_run(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
         """Average checkpoints if asked to, then score the best weights on the test corpora.
 
         Raises:
             CheckpointError: the last or the best checkpoint could not be written.
+            ValidationStopped: ``should_stop`` was true.
         """
-        monitor = self.monitor
-        if monitor.exhausted:
-            log.info("Stopped early: no better %s in %d epochs", monitor.metric, monitor.waited)
+        monitor, checkpoints, engine = self.monitor, self.checkpoints, self.learner.engine
+        if monitor.exhausted(progress):
+            log.info("Stopped early: no better %s in %d epochs", monitor.metric, progress.waited)
+        if progress.skipped:
+            log.warning("%d steps were skipped", progress.skipped)
         self._summarize(progress)
-        engine = self.learner.engine
+
         # what the first rank sees is true: it has written everything
-        if not engine.host.objects(self.folder.best.exists())[0]:
+        if not engine.host.objects(checkpoints.best.exists())[0]:
             log.warning(
                 "No epoch has left a %s (%s may never have been measured): the last one counts as"
                 " the best",
-                self.folder.best.name,
+                checkpoints.best.name,
                 monitor.metric or "trainer.monitor",
             )
-            self.keeper.save(self.folder.best, progress, self.metrics, whole=False)
-        self._average(progress)
-        engine.barrier()  # the others read what the first has written
-        if engine.is_main:
-            self.show.curves(progress.step)
-        if progress.skipped:
-            log.warning("%d steps were skipped", progress.skipped)
-        if self.data.test:
-            content = checkpoint.load(self.folder.best)
-            checkpoint.load_weights(self.learner.pipeline, content["state_dict"], self.folder.best)
-            values = self.validate(self.data.test, progress, everything=True, draw=False)
-            self.writer.scalars({**values, "epoch": progress.epoch}, progress.step)
-            log.info("best model  %s", readable(values))
-        log.info("Best model: %s", self.folder.best)
-        for path in (self.folder.last, self.folder.best):
-            if path in self._unsaved:
-                raise self._unsaved[path]
+            checkpoints.save(checkpoints.best, progress, whole=False, required=True)
+        self._average(progress, should_stop)
 
-    def _average(self, progress: Progress) -> None:
-        """Score the mean of kept checkpoints; it becomes the best model if it is better."""
+        # the other ranks read what the first has written
+        engine.barrier()
+        if self.data.test:
+            checkpoints.load_best()
+            values = self.validate(self.data.test, progress, should_stop)
+            self._log(values, progress)
+            log.info("best model  %s", readable(values))
+        log.info("Best model: %s", checkpoints.best)
+        checkpoints.check_saved()
+
+    def _score(
+        self, progress: Progress, should_stop: Callable[[], bool], every_decoder: bool, draw: bool
+    ) -> dict[str, dict[str, float]]:
+        """Return the metrics of the plain weights and of their average, if there is one."""
+        scores = {}
+        for kind in [""] if self.learner.average is None else ["", EMA]:
+            with self._weights(kind):
+                scores[kind] = self.validate(
+                    self.data.validation,
+                    progress,
+                    should_stop,
+                    every_decoder=every_decoder,
+                    draw=draw and not kind,
+                    kind=kind,
+                )
+        return scores
+
+    def _weights(self, kind: str) -> AbstractContextManager[None]:
+        average = self.learner.average
+        return nullcontext() if not kind or average is None else average.applied()
+
+    def _would_end(self, progress: Progress, scores: Mapping[str, Mapping[str, float]]) -> bool:
+        """Whether training ends with an epoch of these metrics, because none is better."""
+        after, kind = replace(progress), self.monitor.best_kind(scores)
+        self.monitor.update(after, scores[kind], kind)
+        return self.monitor.exhausted(after)
+
+    def _keep_best(self, progress: Progress, scores: Mapping[str, Mapping[str, float]]) -> None:
+        """Save the best kind of weights if it is better than any before."""
+        before, kind = progress.best, self.monitor.best_kind(scores)
+        is_best = self.monitor.update(progress, scores[kind], kind)
+        if is_best:
+            best = self.checkpoints.best
+            with self._weights(kind):
+                saved = self.checkpoints.save(best, progress, whole=False, kind=kind)
+            if not self.learner.engine.host.numbers(saved).min():
+                progress.best = before  # what is not on the disk is not the best
+        remark = ""
+        if is_best and self.monitor.metric:
+            remark = "  best so far" + (f" ({KINDS[kind]})" if len(scores) > 1 else "")
+        log.info(
+            "epoch %d/%d  %s  (%.1f min)%s",
+            progress.epoch,
+            self.settings.n_epochs,
+            readable(progress.metrics),
+            progress.seconds / 60,
+            remark,
+        )
+
+    def _average(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
+        """Score the mean of saved checkpoints; it becomes the best model if it is better."""
         wanted = parse_average(self.settings.average)
         if wanted is None:
             return
-        engine = self.learner.engine
         # the first rank chooses: the others may not see yet what it has written
-        paths = engine.host.objects(self._candidates(*wanted) if engine.is_main else [])[0]
+        engine, checkpoints = self.learner.engine, self.checkpoints
+        own = checkpoints.candidates(*wanted, self.monitor) if engine.is_main else []
+        paths = engine.host.objects(own)[0]
         if len(paths) < 2:
             log.warning(
                 "trainer.average=%s needs at least 2 kept checkpoints, but there are %d: lower"
@@ -204,15 +191,15 @@ class EpochEnd:
                 len(paths),
             )
             return
-        checkpoint.load_weights(self.learner.pipeline, mean_weights(paths), paths[0])
-        values = self.validate(
-            self.data.validation, progress, everything=True, draw=False, kind=MEAN
-        )
-        self.writer.scalars({**values, "epoch": progress.epoch}, progress.step)
-        better = self.monitor.improves(plain_names(values, MEAN))
+        checkpoints.load_mean(paths)
+        values = self.validate(self.data.validation, progress, should_stop, kind=MEAN)
+        self._log(values, progress)
+        if engine.is_main:
+            self.figures.curves(progress.step)  # again, with the scores of the mean
+        better = self.monitor.improves(progress, values, MEAN)
         if better:
-            self.metrics |= values
-            better = self.save(self.folder.best, progress, whole=False, kind=NAMES[MEAN])
+            progress.metrics |= values
+            better = checkpoints.save(checkpoints.best, progress, whole=False, kind=MEAN)
         log.info(
             "mean of %d checkpoints  %s  %s",
             len(paths),
@@ -220,33 +207,18 @@ class EpochEnd:
             "better than the best epoch: model_best.pth" if better else "model_best.pth stays",
         )
 
-    def _candidates(self, which: str, number: int) -> list[Path]:
-        """The kept checkpoints that are averaged, the latest or the best first."""
-        rated = []
-        for path in self.folder.epochs():
-            content = checkpoint.load(path)
-            cost = self.monitor.cost(content.get("metrics", {})) if which == "best" else 0.0
-            if math.isfinite(cost):  # an epoch without the metric is not among the best
-                rated.append((cost, -content["epoch"], path))
-        return [path for _, _, path in sorted(rated)[:number]]
+    def _log(self, values: Mapping[str, float], progress: Progress) -> None:
+        self.writer.scalars({**values, "epoch": progress.epoch}, progress.step)
 
-    def save(
-        self, path: Path, progress: Progress, *, whole: bool = True, kind: str = NAMES[""]
-    ) -> bool:
-        """Write a checkpoint; a full disk is reported, but does not end a run that may go on.
+    def _summarize(self, progress: Progress) -> None:
+        if self.learner.engine.is_main:
+            folder = self.checkpoints.folder
+            self.summary.write(folder, epochs=progress.epoch, seconds=progress.seconds)
 
-        Returns:
-            Whether it was written.
-        """
-        try:
-            self.keeper.save(path, progress, self.metrics, whole=whole, kind=kind)
-        except CheckpointError as error:
-            log.error("%s; training goes on", error)
-            self._unsaved[path] = error
-            return False
-        self._unsaved.pop(path, None)
-        return True
 
-    def _weights(self, kind: str) -> AbstractContextManager[None]:
-        average = self.learner.average
-        return nullcontext() if not kind or average is None else average.applied()
+def readable(values: Mapping[str, float]) -> str:
+    """``val/WER_(Argmax) 12.34 %  val/loss 0.321``"""
+    return "  ".join(
+        f"{name} {100 * value:.2f} %" if "ER_(" in name else f"{name} {value:.3f}"
+        for name, value in values.items()
+    )

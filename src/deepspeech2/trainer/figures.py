@@ -30,45 +30,24 @@ N_EXAMPLES = 12
 SECONDS_BETWEEN_FIGURES = 30.0
 
 
-def examples(results: list[Recognized], seed: int, epoch: int) -> list[Recognized]:
-    """A few utterances, other ones in each epoch."""
-    draw = generator("cpu", seed, "examples", epoch)
-    order = torch.randperm(len(results), generator=draw)[:N_EXAMPLES]
-    return [results[index] for index in sorted(order.tolist())]
-
-
-def as_prediction(result: Recognized) -> Prediction:
-    heard = {name: nbest[0].text for name, nbest in result.hypotheses.items()}
-    reference = result.reference
-    if reference is None:
-        return Prediction(result.utterance.id, None, heard, {}, {})
-    return Prediction(
-        result.utterance.id,
-        reference,
-        heard,
-        {name: word_edits(reference, text).rate for name, text in heard.items()},
-        {name: character_edits(reference, text).rate for name, text in heard.items()},
-    )
-
-
-def _looking_on(show: Callable[P, None]) -> Callable[P, None]:
-    """``show``, of which a fault is logged once, for a picture is no reason to end a run."""
+def _never_fatal(draw: Callable[P, None]) -> Callable[P, None]:
+    """Make ``draw`` log its first error, because no picture is a reason to end a run."""
     faults: list[Exception] = []
 
-    @wraps(show)
-    def shown(*arguments: P.args, **named: P.kwargs) -> None:
+    @wraps(draw)
+    def drawn(*arguments: P.args, **named: P.kwargs) -> None:
         try:
-            show(*arguments, **named)
+            draw(*arguments, **named)
         except Exception as error:  # of a drawing library or a recording
             if not faults:
-                log.warning("%s could not be drawn, the run goes on: %s", show.__name__, error)
+                log.warning("%s could not be drawn, the run goes on: %s", draw.__name__, error)
             faults.append(error)
 
-    return shown
+    return drawn
 
 
-class Showroom:
-    """Draws with a writer; asked once in an epoch.
+class Figures:
+    """Draws tables, pictures and audio with a writer.
 
     Figures take a second or two, so epochs that follow each other faster than every
     ``SECONDS_BETWEEN_FIGURES`` share them; tables of predictions are written every time.
@@ -97,27 +76,29 @@ class Showroom:
         self._drawn_at = now
         return True
 
-    @_looking_on
+    @_never_fatal
     def predictions(self, part: str, results: list[Recognized], epoch: int, step: int) -> None:
-        rows = [as_prediction(result) for result in examples(results, self._seed, epoch)]
+        """Write a table of a few utterances, other ones in each epoch."""
+        draw = generator("cpu", self._seed, "examples", epoch)
+        order = torch.randperm(len(results), generator=draw)[:N_EXAMPLES]
+        rows = [_prediction(results[index]) for index in sorted(order.tolist())]
         self._writer.table(f"examples/{part}", prediction_table(rows), step)
 
-    @_looking_on
+    @_never_fatal
     def curves(self, step: int) -> None:
+        """Draw the logged metrics over the steps."""
         for name, figure in curves(self._metrics_path).items():
             self._writer.figure(name, figure, step)
 
-    @_looking_on
+    @_never_fatal
     def augmentation(self, loader: SpeechLoader, epoch: int, step: int) -> None:
-        """A training utterance as recorded and as the network hears it."""
-        found = self._sample(loader, epoch)
-        if found is None:
+        """Draw and play a training utterance as recorded and as augmented."""
+        waveforms, device = self._sample(loader, epoch), self._device()
+        if waveforms is None:
             return
-        waveforms, device = found, self._device()
-        seed = derive_seed(self._seed, "shown", epoch)
-        front_end = self._pipeline.front_end
+        front_end, seed = self._pipeline.front_end, derive_seed(self._seed, "shown", epoch)
         moved = waveforms.to(device)
-        heard = front_end.augment(moved, torch.Generator(device).manual_seed(seed))
+        augmented = front_end.augment(moved, torch.Generator(device).manual_seed(seed))
         before = front_end(moved)
         after = front_end(moved, torch.Generator(device).manual_seed(seed))
         rows = [
@@ -126,14 +107,14 @@ class Showroom:
         ]
         figure = spectrograms(rows, front_end.seconds_per_frame)
         self._writer.figure("spectrograms", figure, step)
-        for name, shown in (("train/audio", waveforms), ("train/audio_augmented", heard)):
+        for name, shown in (("train/audio", waveforms), ("train/audio_augmented", augmented)):
             wave = shown.data[0, : int(shown.lengths[0])].cpu().numpy()
             self._writer.audio(name, wave, front_end.sample_rate, step)
 
-    @_looking_on
+    @_never_fatal
     @torch.no_grad()
     def emissions(self, loader: SpeechLoader, epoch: int, step: int) -> None:
-        """What the network believes, frame by frame, in an utterance that it does not train on."""
+        """Draw the emissions of an utterance that the network does not train on."""
         waveforms = self._sample(loader, epoch)
         if waveforms is None:
             return
@@ -152,7 +133,20 @@ class Showroom:
         return next(self._pipeline.parameters()).device
 
     def _sample(self, loader: SpeechLoader, epoch: int) -> Padded | None:
-        """One readable utterance, another in each epoch; None if it happens to be broken."""
+        """Return a readable utterance, another in each epoch; None if it happens to be broken."""
         index = derive_seed(self._seed, "sample", epoch) % len(loader.dataset)
         item = loader.dataset[index]
         return Padded.stack([item.waveform]) if isinstance(item, Sample) else None
+
+
+def _prediction(result: Recognized) -> Prediction:
+    texts = {name: nbest[0].text for name, nbest in result.hypotheses.items()}
+    reference = result.reference
+    known = {} if reference is None else texts
+    return Prediction(
+        result.utterance.id,
+        reference,
+        texts,
+        {name: word_edits(reference or "", text).rate for name, text in known.items()},
+        {name: character_edits(reference or "", text).rate for name, text in known.items()},
+    )

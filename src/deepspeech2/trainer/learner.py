@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from deepspeech2 import checkpoint
@@ -17,21 +18,19 @@ from deepspeech2.engine import Engine
 from deepspeech2.errors import CheckpointError
 from deepspeech2.escaping import first_line
 from deepspeech2.loss import BLANK
-from deepspeech2.optim.state import load_named_state, named_state
+from deepspeech2.optim.state import load_optimizer, load_schedule, named_state
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.seeding import derive_seed, generator
-from deepspeech2.trainer.averaging import MovingAverage
-from deepspeech2.trainer.resuming import check_optimizer, load_schedule, trial_state
 from deepspeech2.types import Batch, Padded
 
 log = logging.getLogger(__name__)
 
-_FRAMES = 8  # of padding that stand for an empty batch
+_FRAMES = 8  # of padding, in place of an empty batch
 
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What a step did; tensors stay on the device until somebody logs them.
+    """What a step measured; tensors stay on the device until they are logged.
 
     Attributes:
         total: the loss in nats, over all micro-batches and ranks.
@@ -59,6 +58,7 @@ class Learner:
 
     Attributes:
         average: that moving average.
+        between_steps: whether weights, optimiser and schedule are all of the same step.
     """
 
     def __init__(
@@ -101,11 +101,12 @@ class Learner:
         whichever rank has them.
 
         Args:
-            batches: micro-batches of this rank, on the CPU; every rank brings as many. Those
+            batches: micro-batches of this rank, on the CPU; every rank brings equally many. Those
                 without a readable utterance count for nothing.
             n_labels: labels in the batches of all ranks, more than 0; None: the ranks are asked.
-            look: also find out how many frames are blank.
+            look: also measure how many frames are blank.
         """
+        # dropout and augmentation depend on the step's number alone, so a resumed run repeats them
         engine = self.engine
         torch.manual_seed(derive_seed(self.seed, "dropout", number, engine.rank))
         draw = generator(engine.device, self.seed, "augment", number, engine.rank)
@@ -113,16 +114,19 @@ class Learner:
             n_labels = float(engine.host.numbers(count_labels(batches)).sum())
         if engine.world_size == 1:
             batches = [batch for batch in batches if len(batch)]
+
+        # ranks average their gradients: times their number, it is one sum over one count
         self._wrapped.zero_grad()
         totals, blank_share = [], None
         for index, batch in enumerate(batches):
             with engine.accumulating(self._network, more=index + 1 < len(batches)):
                 total, log_probs = self._forward(batch, draw)
-                # ranks average their gradients: times their number, it is one sum over one count
                 engine.backward(total * (engine.world_size / n_labels), self._network)
             totals.append(total.detach())
             if look:
                 blank_share = _blank_share(log_probs)
+
+        # the device decides whether the weights change: the host waits for nothing
         norm = engine.clip(self._network, self._wrapped, self.max_grad_norm)
         whole = engine.sum(torch.stack(totals).sum())
         finite = norm.isfinite() & whole.isfinite()
@@ -133,19 +137,19 @@ class Learner:
         return StepResult(whole, n_labels, norm, finite, blank_share)
 
     def skip(self) -> None:
-        """A step without anything to learn from: only the schedule goes on."""
+        """Take a step without anything to learn from: only the schedule advances."""
         self._wrapped.zero_grad()
         self.optimizer.step()  # without gradients it changes nothing; a scaler would complain
         self._advance()
 
     def rehearse(self, batch: Batch) -> None:
-        """Forward and backward of ``batch`` at the longest that augmentation can make it.
+        """Run ``batch`` forward and backward at the longest that augmentation can make it.
 
-        What a step needs in memory is taken and given back; nothing else is changed.
+        It takes the memory of a step and gives it back; nothing else is changed.
         """
         network = self.pipeline.network
-        kept = [buffer.clone() for buffer in network.buffers()]
-        # the optimiser's two moments, if they are yet to come
+        saved = [buffer.clone() for buffer in network.buffers()]
+        # the optimiser's two moments, if it does not have them yet
         moments = 0 if self.optimizer.state else 2
         reserve = [p.new_empty((moments, *p.shape)) for p in network.parameters()]
         self.pipeline.train()
@@ -155,12 +159,12 @@ class Learner:
         finally:
             self._wrapped.zero_grad()
             with torch.no_grad():
-                for buffer, before in zip(network.buffers(), kept, strict=True):
+                for buffer, before in zip(network.buffers(), saved, strict=True):
                     buffer.copy_(before)
         del reserve
 
     def state(self) -> dict[str, Any]:
-        """What resuming needs beside the weights."""
+        """Return what resuming needs beside the weights."""
         return {
             "optimizer": named_state(self.optimizer, self.pipeline),
             "lr_scheduler": None if self.schedule is None else self.schedule.state_dict(),
@@ -169,30 +173,28 @@ class Learner:
         }
 
     def load(self, weights: Mapping[str, Any], state: Mapping[str, Any], path: Path) -> None:
-        """Take up the state of a checkpoint.
+        """Load the weights and the state of the checkpoint ``path``.
 
         Raises:
             CheckpointError: it belongs to another optimiser, schedule or length of run.
         """
         checkpoint.check_weights(self.pipeline, weights, path)
-        kept = trial_state(self.optimizer)
+        new = load_optimizer(self.optimizer, self.pipeline, state["optimizer"], path)
         checkpoint.load_weights(self.pipeline, weights, path)
         try:
-            anew = load_named_state(self.optimizer, self.pipeline, state["optimizer"], path)
             self.engine.load_precision_state(state["precision"])
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = first_line(error)
-            raise CheckpointError(f"{path} was written by another optimizer: {reason}") from error
-        check_optimizer(self.optimizer, kept, path)
-        if anew:
-            log.info("%d tensors were frozen before and begin without moments", len(anew))
+            raise CheckpointError(f"{path} has the state of another precision: {reason}") from error
+        if new:
+            log.info("%d tensors were frozen before and begin without moments", len(new))
         average = state.get("ema")
         if self.average is not None and average is not None:
             self.average.load(average, path)
         load_schedule(self.schedule, state.get("lr_scheduler"), path)
 
     def _forward(self, batch: Batch, draw: torch.Generator | None) -> tuple[Tensor, Padded]:
-        """The loss of ``batch`` in nats, augmented with ``draw`` or lengthened without it.
+        """Return the loss of ``batch`` in nats, augmented with ``draw`` or lengthened without it.
 
         Other ranks wait in every step, even for a batch without utterances: that one takes part
         with an utterance of no frames, which enters neither loss nor statistics.
@@ -215,8 +217,73 @@ class Learner:
             self.average.update()
 
 
+class MovingAverage:
+    """Exponential moving average of a module's weights and statistics.
+
+    After step n of it, average += (1 - d) (weights - average) with d = min(decay,
+    (1 + n) / (10 + n)), so that the start has little weight (as in TensorFlow's
+    ``ExponentialMovingAverage``). Running statistics are averaged like the weights.
+
+    Args:
+        module: on its device already.
+        decay: between 0 and 1; 0.999 looks back over about a thousand steps.
+    """
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.steps = 0
+        self._live = {k: v for k, v in module.state_dict().items() if v.is_floating_point()}
+        self._average = {name: value.clone() for name, value in self._live.items()}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Follow the weights as they are now."""
+        self.steps += 1
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        torch._foreach_lerp_([*self._average.values()], [*self._live.values()], 1 - decay)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Within, the module has the averaged weights; afterwards its own, to the bit."""
+        saved = {name: value.clone() for name, value in self._live.items()}
+        _copy(self._average, self._live)
+        try:
+            yield
+        finally:
+            _copy(saved, self._live)
+
+    def state(self) -> dict[str, Any]:
+        return {"steps": self.steps, "weights": dict(self._average)}
+
+    def load(self, state: Any, path: Path) -> None:
+        """Load a saved average.
+
+        Raises:
+            CheckpointError: it is one of other weights.
+        """
+        if not isinstance(state, Mapping):
+            raise CheckpointError(f"{path} holds no moving average under 'ema'")
+        weights, steps = state.get("weights"), state.get("steps")
+        if (
+            not isinstance(weights, Mapping)
+            or set(weights) != set(self._live)
+            or any(getattr(weights[k], "shape", None) != v.shape for k, v in self._live.items())
+            or type(steps) is not int
+            or steps < 0
+        ):
+            raise CheckpointError(f"{path} holds a moving average of other weights")
+        self.steps = steps
+        _copy(weights, self._average)
+
+
+@torch.no_grad()
+def _copy(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
+    for name, value in target.items():
+        value.copy_(source[name])
+
+
 def count_labels(batches: Sequence[Batch]) -> float:
-    """Labels in batches that lie on the CPU."""
+    """Count the labels in batches on the CPU."""
     return float(sum(int(batch.labels.lengths.sum()) for batch in batches))
 
 

@@ -1,4 +1,4 @@
-"""The loaders of a run, and micro-batches, as many as make one step."""
+"""The loaders of a run, and the micro-batches that make one step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TrainingData:
     """Loaders of a run.
 
     Attributes:
-        train: what is learnt from.
+        train: what the network learns from.
         validation: by name, scored after each epoch.
         test: by name, scored once, at the end, with the best weights.
         cached: whether audio is decoded only once.
@@ -29,14 +29,14 @@ class TrainingData:
     cached: bool = False
 
 
-class Feed:
-    """Takes from a loader what each step learns from, until it is closed.
+class MicroBatches:
+    """Reads the micro-batches of each step from a loader, until it is closed.
 
     Args:
-        start: of the first micro-batch.
+        start: position of the first micro-batch.
         accumulate: micro-batches of a step.
         whole_epochs: a step ends with its pass over the data, if need be with fewer of them;
-            otherwise it goes on with the next pass.
+            otherwise it continues with the next pass.
     """
 
     def __init__(
@@ -49,14 +49,17 @@ class Feed:
         self._unreadable: set[str] = set()
 
     def take(self) -> tuple[Position, list[Batch]]:
-        """The batches of the next step, and the position of the last of them.
+        """Return the batches of the next step, and the position of the last of them.
 
         Audio that cannot be read is named in the log, once.
         """
         batches: list[Batch] = []
         while True:
             position, batch = next(self._stream)
-            self._name(batch)
+            for failure in batch.failures:
+                if failure.utterance.id not in self._unreadable:
+                    self._unreadable.add(failure.utterance.id)
+                    log.warning("Left out: %s", failure.reason)
             batches.append(batch)
             ends = position.batch + 1 == self._loader.n_batches(position.epoch)
             if len(batches) == self._accumulate or (self._whole_epochs and ends):
@@ -66,17 +69,11 @@ class Feed:
         """End the processes that read."""
         self._stream.close()
 
-    def _name(self, batch: Batch) -> None:
-        for failure in batch.failures:
-            if failure.utterance.id not in self._unreadable:
-                self._unreadable.add(failure.utterance.id)
-                log.warning("Left out: %s", failure.reason)
-
 
 def epoch_ends(
     loader: SpeechLoader, n_epochs: int, epoch_len: int | None, accumulate: int
 ) -> list[int]:
-    """The number of steps after each epoch; the last is the length of the run.
+    """Return the number of steps after each epoch; the last is the length of the run.
 
     Passes over the data differ in length, so the plans of all of them are counted.
     """

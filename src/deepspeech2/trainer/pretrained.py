@@ -1,4 +1,4 @@
-"""A run that begins with the weights of another: what fits is kept, the rest begins anew."""
+"""Start a run from the weights of another: what fits is taken, the rest begins anew."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def start_from(
     content: Mapping[str, Any],
     path: Path,
 ) -> list[str]:
-    """Take from the checkpoint ``path`` what fits into ``pipeline``.
+    """Load from the checkpoint ``path`` what fits into ``pipeline``.
 
-    Each layer is taken as a whole or begins anew. Of the last layer each character is taken that
-    both alphabets have, wherever it stands there.
+    Each layer is taken as a whole or begins anew. Of the last layer, the rows of the characters
+    that both alphabets have are taken.
 
     Args:
         recipe: of the new network.
@@ -37,15 +37,16 @@ def start_from(
     Raises:
         CheckpointError: nothing fits but the last layer.
     """
-    given, own = content["state_dict"], pipeline.state_dict()
+    # whole layers, but for the last
+    theirs, own = content["state_dict"], pipeline.state_dict()
     taken: dict[str, Tensor] = {}
     anew: list[str] = []
     for layer, keys in _layers(own).items():
         if layer == _OUTPUT:
             continue
-        misfit = next((told for key in keys if (told := _misfit(key, own, given))), None)
+        misfit = next((each for key in keys if (each := _misfit(key, own, theirs))), None)
         if misfit is None:
-            taken |= {key: given[key] for key in keys}
+            taken |= {key: theirs[key] for key in keys}
         else:
             anew.append(f"{layer} begins anew: {misfit}")
     if not any(key.startswith(("network.layers.", "network.convolutions.")) for key in taken):
@@ -53,102 +54,98 @@ def start_from(
             f"no layer of {path} fits the config: {anew[0] if anew else 'it is empty'}; set model"
             " as it was there"
         )
-    last = _last_layer(own, taken, given, content["recipe"], recipe)
+
+    # the last layer by characters, and a report of what is lost
+    last = _last_layer(own, taken, theirs, content["recipe"], recipe)
     pipeline.load_state_dict({**own, **taken})
     lines = [f"started from {path}: {len(taken)} of {len(own)} tensors are taken from there"]
-    lost = [layer for layer in _layers(given) if layer not in _layers(own)]
+    lost = [layer for layer in _layers(theirs) if layer not in _layers(own)]
     if lost:
         anew.append(f"{', '.join(lost)} of it has no place here")
     return lines + anew + last + _differences(content["recipe"], recipe)
 
 
 def freeze(network: nn.Module, patterns: Sequence[str]) -> list[str]:
-    """Keep parameters as they are whose names match one of ``patterns``, as ``layers.0.*``.
+    """Freeze the parameters whose names match one of ``patterns``, as ``layers.0.*``.
 
     A normalisation that is frozen keeps its statistics, too.
 
     Returns:
-        The names of what is frozen.
+        The names of the frozen parameters.
 
     Raises:
         ConfigError: a pattern matches nothing, or all is frozen.
     """
     names = [name for name, _ in network.named_parameters()]
-    frozen: list[str] = []
+    frozen: dict[str, None] = {}
     for pattern in patterns:
-        found = [name for name in names if fnmatchcase(name, pattern)]
-        if not found:
+        matches = [name for name in names if fnmatchcase(name, pattern)]
+        if not matches:
             layers = dict.fromkeys(".".join(name.split(".")[:2]) for name in names)
             raise ConfigError(
                 f"trainer.freeze has {pattern!r}, which no parameter's name matches: they begin"
                 f" with {', '.join(layers)}"
             )
-        frozen += found
-    if len(set(frozen)) == len(names):
+        frozen |= dict.fromkeys(matches)
+    if len(frozen) == len(names):
         raise ConfigError(f"trainer.freeze={list(patterns)} freezes everything: leave some out")
     for name, parameter in network.named_parameters():
         if name in frozen:
             parameter.requires_grad_(False)
-    return list(dict.fromkeys(frozen))
+    return list(frozen)
 
 
 def _layers(weights: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The keys of each layer, the last component cut off."""
+    """Group the keys of weights by layer, which is all but their last component."""
     layers: dict[str, list[str]] = {}
     for key in weights:
         layers.setdefault(key.rpartition(".")[0], []).append(key)
     return layers
 
 
-def _misfit(key: str, own: Mapping[str, Tensor], given: Mapping[str, Any]) -> str | None:
+def _misfit(key: str, own: Mapping[str, Tensor], theirs: Mapping[str, Any]) -> str | None:
     name = key.rpartition(".")[2]
-    if not isinstance(given.get(key), Tensor):
+    if not isinstance(theirs.get(key), Tensor):
         return f"there is no {name} there"
-    theirs, ours = tuple(given[key].shape), tuple(own[key].shape)
+    there, here = tuple(theirs[key].shape), tuple(own[key].shape)
     # statistics of features that have not been fitted yet take those of the checkpoint
-    return None if theirs == ours or ours == (0,) else f"{name} is {theirs} there and {ours} here"
+    return None if there == here or here == (0,) else f"{name} is {there} there and {here} here"
 
 
 def _last_layer(
     own: Mapping[str, Tensor],
     taken: dict[str, Tensor],
-    given: Mapping[str, Any],
     theirs: Mapping[str, Any],
-    ours: Mapping[str, Mapping[str, Any]],
+    their_recipe: Mapping[str, Any],
+    recipe: Mapping[str, Mapping[str, Any]],
 ) -> list[str]:
-    """Put into ``taken`` the rows of the last layer whose characters are known there."""
+    """Add to ``taken`` the rows of the last layer whose characters both alphabets have."""
     keys = [f"{_OUTPUT}.weight", f"{_OUTPUT}.bias"]
-    shapes = [tuple(getattr(given.get(key), "shape", ())) for key in keys]
-    if any(
-        not each or each[1:] != own[key].shape[1:] for each, key in zip(shapes, keys, strict=True)
-    ):
+    shapes = {key: tuple(getattr(theirs.get(key), "shape", ())) for key in keys}
+    if any(not each or each[1:] != own[key].shape[1:] for key, each in shapes.items()):
         return [f"{_OUTPUT} begins anew: it has another width"]
-    alphabet = theirs.get("text_encoder", {}).get("alphabet")
-    if not isinstance(alphabet, str) or any(len(given[key]) != len(alphabet) + 1 for key in keys):
+    alphabet = their_recipe.get("text_encoder", {}).get("alphabet")
+    if not isinstance(alphabet, str) or any(len(theirs[key]) != len(alphabet) + 1 for key in keys):
         return [f"{_OUTPUT} begins anew: its alphabet there has another number of characters"]
     before = "\0" + alphabet  # the blank is token 0, there and here
-    now = "\0" + ours["text_encoder"]["alphabet"]
-    rows = [place for place, character in enumerate(now) if character in before]
+    now = "\0" + recipe["text_encoder"]["alphabet"]
+    rows = [row for row, character in enumerate(now) if character in before]
     places = torch.tensor([before.index(now[row]) for row in rows])
     for key in keys:
-        value = own[key].clone()
-        value[rows] = given[key][places].to(value)
-        taken[key] = value
-    new = [character for character in now if character not in before]
-    gone = [character for character in before if character not in now]
-    told = [f"characters that begin anew: {' '.join(map(repr, new))}"] if new else []
-    return told + ([f"characters that are gone: {' '.join(map(repr, gone))}"] if gone else [])
+        taken[key] = own[key].clone()
+        taken[key][rows] = theirs[key][places].to(own[key])
+    new = [repr(character) for character in now if character not in before]
+    gone = [repr(character) for character in before if character not in now]
+    lines = [f"characters that begin anew: {' '.join(new)}"] if new else []
+    return lines + ([f"characters that are gone: {' '.join(gone)}"] if gone else [])
 
 
 def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What of the features is another than the weights were trained with."""
-    told = []
-    for part in ("features", "normalization"):
-        before, now = theirs.get(part, {}), ours[part]
-        for key in dict.fromkeys((*before, *now)):
-            if before.get(key) != now.get(key):
-                told.append(
-                    f"transforms.{part}: {key} was {before.get(key)} there and is {now.get(key)}"
-                    " here, which the weights have to get used to"
-                )
-    return told
+    """Return in which options the features differ from those that the weights were trained on."""
+    return [
+        f"transforms.{part}: {key} was {theirs.get(part, {}).get(key)} there and is"
+        f" {ours[part].get(key)} here, which the weights have to get used to"
+        for part in ("features", "normalization")
+        for key in dict.fromkeys((*theirs.get(part, {}), *ours[part]))
+        if theirs.get(part, {}).get(key) != ours[part].get(key)
+    ]

@@ -1,4 +1,4 @@
-"""Ending a run on request, between two steps."""
+"""Stopping a run on request, between two steps."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class GracefulStop:
     """Within the context, SIGINT, SIGTERM, SIGUSR1 and SIGHUP set ``signal`` and end nothing.
 
     Schedulers send SIGUSR1 some time before they take a machine away, and a terminal that is
-    closed sends SIGHUP, which stays without effect where ``nohup`` made it so. A second SIGINT
-    ends the process at once.
+    closed sends SIGHUP, which has no effect where ``nohup`` ignores it. A second SIGINT ends the
+    process at once.
     """
 
     def __init__(self) -> None:
@@ -26,12 +26,10 @@ class GracefulStop:
         return self.signal is not None
 
     def __enter__(self) -> GracefulStop:
+        hangup = getattr(signal, "SIGHUP", None)  # not on Windows
         for number in REQUESTS:
-            if number == getattr(signal, "SIGHUP", None) and (
-                signal.getsignal(number) is signal.SIG_IGN
-            ):
-                continue
-            self._previous[number] = signal.signal(number, self._note)
+            if number != hangup or signal.getsignal(number) is not signal.SIG_IGN:
+                self._previous[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(

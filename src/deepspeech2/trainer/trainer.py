@@ -4,119 +4,136 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
+from dataclasses import dataclass, field
+from typing import Any
 
 from tqdm import tqdm
 
 from deepspeech2.engine import out_of_memory
 from deepspeech2.errors import SpeechError, TrainingError
 from deepspeech2.ranks import rank_lost
+from deepspeech2.settings import TrainerSettings
+from deepspeech2.settings.training import parse_interval
 from deepspeech2.trainer.alarms import Alarms
+from deepspeech2.trainer.checkpoints import Checkpoints
 from deepspeech2.trainer.epoch_end import EpochEnd
-from deepspeech2.trainer.guards import NonfiniteGuard
-from deepspeech2.trainer.learner import StepResult, count_labels
-from deepspeech2.trainer.memory_check import advise, rehearse
-from deepspeech2.trainer.meters import Meters
-from deepspeech2.trainer.microbatches import Feed, epoch_ends
-from deepspeech2.trainer.period import Interval
-from deepspeech2.trainer.progress import Progress
-from deepspeech2.trainer.reporter import Reporter
+from deepspeech2.trainer.learner import Learner, StepResult, count_labels
+from deepspeech2.trainer.memory_check import check_memory, memory_ran_out
+from deepspeech2.trainer.microbatches import MicroBatches, TrainingData, epoch_ends
+from deepspeech2.trainer.monitor import Progress
+from deepspeech2.trainer.reporter import Meters, NonfiniteGuard, Reporter
 from deepspeech2.trainer.signals import GracefulStop
-from deepspeech2.trainer.validation import CalledOff, never
+from deepspeech2.trainer.validation import ValidationStopped
 from deepspeech2.types import Batch
+from deepspeech2.writer import Writer
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class Interval:
+    """Attributes: ``steps`` or ``seconds`` between two times, or neither for never."""
+
+    steps: int | None = None
+    seconds: float | None = None
+    _last: float = field(default_factory=time.monotonic)
+
+    def due(self, step: int) -> bool:
+        """Whether it is time, after ``step`` steps."""
+        if self.steps is not None:
+            return step % self.steps == 0
+        return self.seconds is not None and time.monotonic() - self._last >= self.seconds
+
+    def done(self) -> None:
+        """Start to wait again."""
+        self._last = time.monotonic()
+
+
 class Trainer:
-    """Trains for the epochs that are left, and leaves what lies between them to ``closing``.
+    """Trains for the epochs that are left: each is a number of steps and an :class:`EpochEnd`.
 
     Attributes:
         progress: how far the run is.
     """
 
-    def __init__(self, closing: EpochEnd) -> None:
-        settings, data = closing.settings, closing.data
+    def __init__(
+        self,
+        settings: TrainerSettings,
+        learner: Learner,
+        data: TrainingData,
+        epoch_end: EpochEnd,
+        checkpoints: Checkpoints,
+        writer: Writer,
+        progress: Progress,
+    ) -> None:
         self.settings = settings
-        self.closing = closing
-        self.learner = closing.learner
+        self.learner = learner
         self.data = data
-        self.folder = closing.folder
-        self.progress = Progress()
+        self.epoch_end = epoch_end
+        self.checkpoints = checkpoints
+        self.progress = progress
         self._ends = epoch_ends(
             data.train, settings.n_epochs, settings.epoch_len, settings.accumulate
         )
-        self._meters = Meters(self.learner.engine)
-        alarms = Alarms(num_workers=data.train.num_workers, cached=data.cached)
-        self._reporter = Reporter(self.learner, self._meters, alarms, closing.writer)
+        self._meters = Meters(learner.engine)
+        self._meters.load(progress.sums)
         self._guard = NonfiniteGuard(settings.nonfinite_patience)
-        self._saving = Interval.parse(settings.save_every, "trainer.save_every")
+        alarms = Alarms(num_workers=data.train.num_workers, cached=data.cached)
+        self._reporter = Reporter(learner, self._meters, alarms, writer)
+        self._saving = Interval(*parse_interval(settings.save_every, "trainer.save_every"))
         self._started = time.perf_counter()
 
-    def start_at(self, progress: Progress, metrics: Mapping[str, float]) -> None:
-        """Go on from ``progress``, at which the run had these metrics."""
-        self.progress = progress
-        self._meters.load(progress.sums)
-        self.closing.start_at(progress, metrics)
-
     def run(self) -> int:
-        """Train to the end or until asked to stop; returns the exit status.
+        """Train to the end or until a signal asks to stop, return the exit status.
 
         Raises:
-            TrainingError: memory does not suffice, or nothing is finite any more.
+            TrainingError: there is too little memory, or nothing is finite any more.
         """
+        # what would end the run later is tried first: memory, and what augmentation does
         self._started = time.perf_counter() - self.progress.seconds
-        if not self._done():
-            rehearse(self.learner, self.data.train)
+        if not self.epoch_end.is_last(self.progress):
+            check_memory(self.learner, self.data.train)
             if self.learner.engine.is_main:
-                self._reporter.listen(self.data.train)
+                self._reporter.check_augmentations(self.data.train)
+
         with GracefulStop() as stop:
-            self.closing.validate.called_off = lambda: stop.requested
             try:
-                return self._train(stop) or self._finish(stop)
+                number = self._train(stop) or self._finish(stop)
+                if number:
+                    # a launcher ends the others once one has ended: not before the file is whole
+                    self.learner.engine.barrier()
+                    log.info(
+                        "Stopped at step %d: trainer.resume_from=auto goes on", self.progress.step
+                    )
             except RuntimeError as error:
                 if not rank_lost(error):
                     raise
                 raise TrainingError(
                     "the connection to another rank is lost, which has ended: see what it printed"
                 ) from error
-            finally:
-                self.closing.validate.called_off = never
-
-    def _done(self) -> bool:
-        return self.progress.epoch >= len(self._ends) or self.closing.monitor.exhausted
+        return 128 + number if number else 0
 
     def _train(self, stop: GracefulStop) -> int:
-        """Epochs to the end; the exit status of an earlier one, or 0."""
-        feed = Feed(
+        """Train the epochs that are left; return the signal that stopped them, or 0."""
+        batches = MicroBatches(
             self.data.train,
             self.progress.position,
             self.settings.accumulate,
             whole_epochs=self.settings.epoch_len is None,
         )
-        with closing(feed):
-            while not self._done():
-                try:
-                    number = self._epoch(feed, stop)
-                except Exception:
-                    self._rescue()
-                    raise
-                if not number:
-                    # scoring may take minutes: what was learnt is safe before it starts
-                    self._save(self.folder.last)
-                    try:
-                        self.closing.close(self.progress, self._meters.epoch_loss())
-                    except CalledOff:
-                        number = self._agree(stop, 0.0)[1]
-                if number:
-                    return self._end(number)
-        number = self._agree(stop, 0.0)[1]  # while the last epoch was closed
-        return self._end(number) if number else 0
+        with closing(batches):
+            number = 0
+            while not number and not self.epoch_end.is_last(self.progress):
+                number = self._epoch(batches, stop) or self._end_epoch(stop)
+            number = number or self._agree(stop)[1]  # a signal while the last epoch was scored
+            if number:
+                self._save(required=True)
+        return number
 
-    def _epoch(self, feed: Feed, stop: GracefulStop) -> int:
-        """Steps to the end of the epoch; the number of the signal that ended it before, or 0."""
+    def _epoch(self, batches: MicroBatches, stop: GracefulStop) -> int:
+        """Step to the end of the epoch; return the signal that stopped it before, or 0."""
         progress, end = self.progress, self._ends[self.progress.epoch]
         begin = self._ends[progress.epoch - 1] if progress.epoch else 0
         self.learner.pipeline.train()
@@ -130,35 +147,45 @@ class Trainer:
             dynamic_ncols=True,
             disable=not self.learner.engine.is_main,
         )
-        with bar:
-            while progress.step < end:
-                waiting = time.perf_counter()
-                position, batches = feed.take()
-                self._meters.wait(time.perf_counter() - waiting)
-                n_labels, number = self._agree(stop, count_labels(batches))
-                if number:  # these batches are the first of the run that resumes
-                    return number
-                logs = (progress.step + 1) % self.settings.log_step == 0 or progress.step + 1 == end
-                result = self._step(batches, n_labels, logs)
-                progress.advance(position)
-                bar.update()
-                if logs:
-                    self._guard.check(progress)
-                    self._reporter.report(result, progress, bar)
-                if self._saving.due(progress.step):
-                    self._save(self.folder.last)
+        try:
+            with bar:
+                while progress.step < end:
+                    number = self._next_step(batches, stop, end, bar)
+                    if number:
+                        return number
+        except Exception:
+            self._rescue()
+            raise
         return 0
 
-    def _agree(self, stop: GracefulStop, n_labels: float) -> tuple[float, int]:
-        """Labels in all ranks' batches, and the signal that any of them has got, or 0.
+    def _next_step(
+        self, batches: MicroBatches, stop: GracefulStop, end: int, bar: tqdm[Any]
+    ) -> int:
+        """Take one step, report and save where it is time; return the signal instead, or 0."""
+        # the ranks agree on labels and signals in one exchange
+        progress = self.progress
+        waiting = time.perf_counter()
+        position, taken = batches.take()
+        self._meters.wait(time.perf_counter() - waiting)
+        n_labels, number = self._agree(stop, count_labels(taken))
+        if number:  # these batches are the first of the run that resumes
+            return number
 
-        Signals reach the ranks at different times, and no rank may stop alone.
-        """
-        everyone = self.learner.engine.host.numbers(n_labels, stop.signal or 0)
-        return float(everyone[:, 0].sum()), int(everyone[:, 1].max())
+        # only a step that is reported reads what is on the device
+        step = progress.step + 1
+        reports = step % self.settings.log_step == 0 or step == end
+        result = self._step(taken, n_labels, reports)
+        progress.advance(position)
+        bar.update()
+        if reports:
+            self._guard.check(progress)
+            self._reporter.report(result, progress, bar)
+        if self._saving.due(progress.step):
+            self._save()
+        return 0
 
     def _step(self, batches: Sequence[Batch], n_labels: float, look: bool) -> StepResult | None:
-        """Learn from ``batches``; None if no rank has anything to learn from."""
+        """Learn from ``batches``; return None if no rank has anything to learn from."""
         number = self.progress.step
         if not n_labels:
             self.progress.skipped += 1
@@ -168,53 +195,53 @@ class Trainer:
             result = self.learner.step(batches, number, n_labels=n_labels, look=look)
         except (RuntimeError, MemoryError) as error:
             if out_of_memory(error):
-                raise advise(self.data.train) from error
+                raise memory_ran_out(self.data.train) from error
             raise
         self._meters.add(result, batches)
         self._guard.note(number + 1, result.finite, batches)
         return result
 
-    def _finish(self, stop: GracefulStop) -> int:
-        """Score the best weights; the exit status."""
+    def _end_epoch(self, stop: GracefulStop) -> int:
+        """Score and save the epoch; return the signal that stopped its validation, or 0."""
+        self._save()  # scoring may take minutes: what was learnt is safe before it starts
         try:
-            self.closing.finish(self.progress)
-        except CalledOff:  # the network has other weights than the last checkpoint, which is whole
-            return self._stopped(self._agree(stop, 0.0)[1])
+            losses = self._meters.epoch_loss()
+            self.epoch_end.finish_epoch(self.progress, losses, lambda: stop.requested)
+        except ValidationStopped:
+            return self._agree(stop)[1]
         return 0
 
-    def _end(self, number: int) -> int:
-        """Save because a signal said so; returns the exit status."""
-        self._save_now()
-        return self._stopped(number)
+    def _finish(self, stop: GracefulStop) -> int:
+        """Score the best weights; return the signal that stopped this, or 0."""
+        try:
+            self.epoch_end.finish_run(self.progress, lambda: stop.requested)
+        except ValidationStopped:
+            return self._agree(stop)[1]  # the network has other weights than the last checkpoint
+        return 0
 
-    def _stopped(self, number: int) -> int:
-        # a launcher ends the others once one has ended: not before the file is whole
-        self.learner.engine.barrier()
-        log.info("Stopped at step %d: trainer.resume_from=auto goes on", self.progress.step)
-        return 128 + number
+    def _agree(self, stop: GracefulStop, n_labels: float = 0.0) -> tuple[float, int]:
+        """Return the labels in all ranks' batches, and the signal that any of them got, or 0.
+
+        Signals reach the ranks at different times, and no rank may stop alone.
+        """
+        everyone = self.learner.engine.host.numbers(n_labels, stop.signal or 0)
+        return float(everyone[:, 0].sum()), int(everyone[:, 1].max())
 
     def _rescue(self) -> None:
-        """Save what was learnt before an error ends the run; that error is what counts."""
+        """Save what was learnt before an error ends the run, whatever comes of it."""
         if not self.learner.between_steps or self._guard.exhausted(self.progress):
             return
         try:
-            self._save_now()
+            self._save(required=True)
         except (SpeechError, RuntimeError, OSError) as error:
             log.error("What was learnt since the last checkpoint could not be saved: %s", error)
         else:
             log.info("Saved at step %d: trainer.resume_from=auto goes on", self.progress.step)
 
-    def _save_now(self) -> None:
-        self._settle()
-        self.closing.keeper.save(self.folder.last, self.progress, self.closing.metrics)
-
-    def _settle(self) -> None:
-        """Bring the progress up to date for a checkpoint."""
+    def _save(self, *, required: bool = False) -> None:
+        """Write the last checkpoint; without ``required`` a full disk is only reported."""
         self._guard.settle(self.progress)
         self.progress.seconds = time.perf_counter() - self._started
         self.progress.sums = self._meters.state()
-
-    def _save(self, path: Path) -> None:
-        self._settle()
-        self.closing.save(path, self.progress)
+        self.checkpoints.save(self.checkpoints.last, self.progress, required=required)
         self._saving.done()
