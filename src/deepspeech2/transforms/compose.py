@@ -7,7 +7,7 @@ selected for the chosen utterances, so that nothing waits for the device.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -93,7 +93,9 @@ class OneOf:
         self._filters = _equal_filters(self.transforms)
 
     def __call__(self, waveforms: Padded, generator: torch.Generator) -> Padded:
-        chosen = self._choice(waveforms, generator)
+        drawn = uniform(waveforms, generator, 0, 1)
+        edges = pairwise((0.0, *self.bounds))
+        chosen = [(low <= drawn) & (drawn < high) for low, high in edges]
         if self._filters:
             return _apply_filters(self._filters, chosen, waveforms, generator)
         output = waveforms
@@ -102,23 +104,12 @@ class OneOf:
         return output
 
     def shortest(self, lengths: Tensor) -> Tensor:
-        shortest = lengths
-        for transform in self.transforms:
-            shortest = torch.minimum(shortest, transform.shortest(lengths))
-        return shortest
+        results = [transform.shortest(lengths) for transform in self.transforms]
+        return torch.stack([lengths, *results]).amin(0)
 
     def longest(self, lengths: Tensor) -> Tensor:
-        longest = lengths
-        for transform in self.transforms:
-            longest = torch.maximum(longest, transform.longest(lengths))
-        return longest
-
-    def _choice(self, waveforms: Padded, generator: torch.Generator) -> list[Tensor]:
-        """Draw for each transform (B,) bool: the utterances that it is applied to."""
-        drawn = uniform(waveforms, generator, 0, 1)
-        lower = [0.0, *self.bounds[:-1]]
-        pairs = zip(lower, self.bounds, strict=True)
-        return [(low <= drawn) & (drawn < high) for low, high in pairs]
+        results = [transform.longest(lengths) for transform in self.transforms]
+        return torch.stack([lengths, *results]).amax(0)
 
 
 def _equal_filters(transforms: Sequence[WaveformTransform]) -> list[ButterworthFilter]:

@@ -79,8 +79,7 @@ class FeatureStatistics:
 
     def __init__(self) -> None:
         self.count = 0
-        self._mean: Tensor | None = None
-        self._squares: Tensor | None = None
+        self._mean = self._squares = torch.zeros((), dtype=torch.float64)
 
     def update(self, features: Padded) -> None:
         """Count the valid frames of features (B, T, F)."""
@@ -90,9 +89,6 @@ class FeatureStatistics:
             return
         mean = frames.mean(0)
         squares = (frames - mean).square().sum(0)
-        if self._mean is None or self._squares is None:
-            self.count, self._mean, self._squares = count, mean, squares
-            return
         total = self.count + count
         delta = mean - self._mean
         self._squares = self._squares + squares + delta.square() * (self.count * count / total)
@@ -105,7 +101,7 @@ class FeatureStatistics:
         Raises:
             ConfigError: no frame was counted.
         """
-        if self._mean is None or self._squares is None:
+        if not self.count:
             raise ConfigError("the corpus must have at least one frame to fit a normalization to")
         return self._mean.float(), (self._squares / self.count).sqrt().float()
 
