@@ -28,7 +28,7 @@ from typing import Any
 import torch
 
 from deepspeech2 import checkpoint
-from deepspeech2.checkpoint.onnx_pieces import OnnxStreamPipeline
+from deepspeech2.checkpoint.onnx_file import OnnxStreamPipeline
 from deepspeech2.errors import SpeechError, sentence
 from deepspeech2.extras.interchange import convert, import_checkpoint
 from deepspeech2.paths import ROOT

@@ -1,4 +1,4 @@
-"""Checkpoints on a disk: written whole or not at all, read without running anything."""
+"""Write checkpoints whole or not at all, and read them without running anything."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ from deepspeech2.files import locked, whole_file
 FORMAT = "deepspeech2-checkpoint"
 VERSION = 1
 
+_READERS: dict[str, Callable[[Path], Any]] = {
+    onnx_file.SUFFIX: onnx_file.read,
+    safetensors_file.SUFFIX: safetensors_file.read,
+}
 _KINDS: dict[str, Any] = {
     "recipe": dict, "state_dict": dict, "metrics": dict, "config": dict | None, "training": dict,
     "epoch": int | None, "step": int | None, "weights": str, "arch": str, "origin": dict,
@@ -29,10 +33,10 @@ _CONTENTS: dict[str, Any] = {"recipe": dict, "state_dict": Tensor, "metrics": in
 
 
 def save(payload: Mapping[str, Any], path: Path) -> None:
-    """Write a checkpoint so that ``path`` holds the old file or the whole new one.
+    """Write a checkpoint so that ``path`` is the old file or the whole new one.
 
     Raises:
-        CheckpointError: it could not be written, for one because the disk is full, or is of ONNX.
+        CheckpointError: it could not be written, as when the disk is full, or is of ONNX.
     """
     check_writable(path)
     if onnx_file.SESSION in payload:
@@ -41,7 +45,7 @@ def save(payload: Mapping[str, Any], path: Path) -> None:
     try:
         with whole_file(path) as file:
             if path.suffix == safetensors_file.SUFFIX:
-                file.write(safetensors_file.encoded(content, path))
+                file.write(safetensors_file.encode(content, path))
             else:  # by the name of a file torch would put that into the bytes
                 torch.save(content, file)
     except (OSError, RuntimeError) as error:
@@ -52,7 +56,7 @@ def save(payload: Mapping[str, Any], path: Path) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """What the system said, which torch hides behind a sentence of its own."""
+    """Return the system's message, which torch replaces by one of its own."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, OSError):
         cause = cause.__context__
@@ -60,11 +64,7 @@ def _reason(error: BaseException) -> str:
 
 
 def check_writable(path: Path) -> None:
-    """Whether :func:`save` writes this kind of file.
-
-    Raises:
-        CheckpointError: it is of ONNX.
-    """
+    """Raise CheckpointError for a file of ONNX, which :func:`save` does not write."""
     if path.suffix == onnx_file.SUFFIX:
         raise CheckpointError(
             f"{path} is of ONNX, which is written by scripts/export.py alone: change the checkpoint"
@@ -74,13 +74,13 @@ def check_writable(path: Path) -> None:
 
 @contextmanager
 def reserved(path: Path) -> Iterator[None]:
-    """Within, no other process measures the checkpoint ``path`` in order to change it.
+    """Keep other processes from measuring the checkpoint ``path`` in order to change it.
 
     Raises:
-        CheckpointError: its folder cannot be written, where what was measured is to go.
+        CheckpointError: its folder, where the results go, cannot be written.
         ConfigError: another process has it.
     """
-    if not path.is_file():  # which is said where it is read
+    if not path.is_file():  # reading it reports that
         yield
         return
     real = path.resolve()
@@ -97,12 +97,12 @@ def reserved(path: Path) -> Iterator[None]:
 
 
 def change(path: Path, origin: str | None, changes: Callable[[dict[str, Any]], None]) -> None:
-    """Change what a checkpoint holds, if it is still the file that was read.
+    """Change the content of a checkpoint, if it is still the file that was read.
 
     Args:
         path: the checkpoint.
         origin: SHA-256 of the file whose network was measured.
-        changes: what is to be changed in its content.
+        changes: changes the content in place.
 
     Raises:
         CheckpointError: another file has taken its place, or it cannot be read or written.
@@ -118,11 +118,11 @@ def change(path: Path, origin: str | None, changes: Callable[[dict[str, Any]], N
 
 
 def network_digest(path: Path) -> str:
-    """SHA-256 of what log-probabilities depend on: all of a checkpoint's recipe but the decoder,
-    and its weights.
+    """Return the SHA-256 of what log-probabilities depend on: the weights, and the recipe without
+    the decoder.
 
     Raises:
-        CheckpointError: the file is none.
+        CheckpointError: the file is no checkpoint.
     """
     content = load(path)
     if onnx_file.SESSION in content:
@@ -142,13 +142,9 @@ def load(path: Path) -> dict[str, Any]:
         CheckpointError: missing, cut off, or not one of ours.
     """
     torch_file.check_regular(path)
-    if path.suffix == onnx_file.SUFFIX:
-        content = onnx_file.read(path)
-    else:
-        of_torch = path.suffix != safetensors_file.SUFFIX
-        content = torch_file.read(path) if of_torch else safetensors_file.read(path)
-        if isinstance(content, dict):
-            content.pop(onnx_file.SESSION, None)  # a session is made, never read
+    content = _READERS.get(path.suffix, torch_file.read)(path)
+    if isinstance(content, dict) and path.suffix != onnx_file.SUFFIX:
+        content.pop(onnx_file.SESSION, None)  # a session is made, never read
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} is not a checkpoint of this project: key 'format' is not {FORMAT!r}"
@@ -163,7 +159,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def _check_kinds(content: Mapping[str, Any], path: Path) -> None:
-    """Raise CheckpointError unless everything in a checkpoint is of the kind that it should be."""
+    """Raise CheckpointError unless everything in a checkpoint is of the right kind."""
     for key in ("recipe", "state_dict"):
         if key not in content:
             raise CheckpointError(f"{path} lacks key {key!r}")

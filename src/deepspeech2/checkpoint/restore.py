@@ -13,15 +13,7 @@ import torch
 from torch import nn
 
 from deepspeech2 import decoding
-from deepspeech2.checkpoint.onnx_file import (
-    INPUTS,
-    OUTPUTS,
-    SESSION,
-    STREAM,
-    OnnxPipeline,
-    check_ports,
-)
-from deepspeech2.checkpoint.onnx_pieces import OnnxStream, OnnxStreamPipeline
+from deepspeech2.checkpoint import onnx_file
 from deepspeech2.checkpoint.recipe import COMPONENTS, create
 from deepspeech2.errors import CheckpointError, ConfigError, SpeechError
 from deepspeech2.escaping import first_line, printable
@@ -51,8 +43,9 @@ def restore(
 ) -> Restored:
     """Build what inference needs from the ``content`` of the checkpoint ``path``.
 
-    ``decoder`` makes the decoder; None takes the one that the checkpoint names, with ``options``
-    in the place of its own.
+    Args:
+        decoder: makes the decoder; None takes the one that the checkpoint names.
+        options: replace options of that one.
 
     Raises:
         CheckpointError: a part is unknown, or the weights do not fit it; names the key.
@@ -85,17 +78,13 @@ def restore(
 def _pipeline(
     front_end: FrontEnd, network: DeepSpeech2, content: Mapping[str, Any], path: Path
 ) -> Pipeline:
-    """The pipeline with its weights."""
-    if SESSION in content and STREAM in content:
-        stream = OnnxStream.of(content[SESSION], content[STREAM], network.n_tokens, path)
-        return OnnxStreamPipeline(front_end, network, content[SESSION], stream)
-    if SESSION in content:
-        check_ports(content[SESSION], INPUTS, OUTPUTS, path)
-        return OnnxPipeline(front_end, network, content[SESSION])
+    """Return the pipeline with its weights."""
+    if onnx_file.SESSION in content:
+        return onnx_file.make_pipeline(front_end, network, content, path)
     pipeline = Pipeline(front_end, network)
     check_weights(pipeline, content["state_dict"], path)
     network.to_empty(device="cpu")
-    load_weights(pipeline, content["state_dict"], path)
+    pipeline.load_state_dict(dict(content["state_dict"]))
     statistics = front_end.normalization
     if isinstance(statistics, GlobalNormalization) and not statistics.fits(front_end.n_features):
         raise CheckpointError(
@@ -155,7 +144,7 @@ def load_weights(module: nn.Module, weights: Mapping[str, Any], path: Path) -> N
 
 
 def check_weights(module: nn.Module, weights: Mapping[str, Any], path: Path) -> None:
-    """Hold weights against those of a module, which may be on the device "meta".
+    """Compare weights with those of a module, which may be on the device "meta".
 
     Raises:
         CheckpointError: names the first key that is missing, too many, or of another shape.

@@ -21,11 +21,11 @@ SUFFIX = ".safetensors"
 _KEY = "deepspeech2"  # of the header, where the rest of the checkpoint is
 
 
-def encoded(content: Mapping[str, Any], path: Path) -> bytes:
-    """The bytes of the checkpoint ``content``, which is meant for ``path``.
+def encode(content: Mapping[str, Any], path: Path) -> bytes:
+    """Return the bytes of the checkpoint ``content``, which is meant for ``path``.
 
     Raises:
-        CheckpointError: it holds what only resuming needs, or what JSON cannot say.
+        CheckpointError: it contains what only resuming needs, or what JSON cannot express.
     """
     if "training" in content:
         raise CheckpointError(
@@ -42,7 +42,7 @@ def encoded(content: Mapping[str, Any], path: Path) -> bytes:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The checkpoint that ``path`` holds.
+    """Read a checkpoint.
 
     Raises:
         CheckpointError: cut off, no safetensors, or not written here.
@@ -60,12 +60,11 @@ def read(path: Path) -> dict[str, Any]:
             f"{path} holds tensors alone: its header lacks {_KEY!r}, which says what network they"
             " belong to"
         )
-    rest = parsed(header, path)
-    return {**rest, "state_dict": tensors}
+    return {**parse_header(header, path), "state_dict": tensors}
 
 
-def parsed(header: str, path: Path) -> dict[str, Any]:
-    """What the metadata of ``path`` say of the checkpoint.
+def parse_header(header: str, path: Path) -> dict[str, Any]:
+    """Parse the JSON in a file's metadata, all of a checkpoint but its weights.
 
     Raises:
         CheckpointError: it is no JSON object.

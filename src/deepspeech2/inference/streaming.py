@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from deepspeech2.audio.silence import Span
-from deepspeech2.checkpoint.onnx_file import OnnxPipeline
-from deepspeech2.checkpoint.onnx_pieces import OnnxStream, OnnxStreamPipeline
+from deepspeech2.checkpoint.onnx_file import OnnxPipeline, OnnxStream, OnnxStreamPipeline
 from deepspeech2.decoding import Decoder, GreedyDecoder, Word
 from deepspeech2.errors import AudioError, ConfigError
 from deepspeech2.inference.long import decode_parts, joined

@@ -21,8 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from deepspeech2 import checkpoint
-from deepspeech2.checkpoint import onnx_pieces as streams
-from deepspeech2.checkpoint.onnx_file import INPUTS, KEY, OUTPUTS, STREAM
+from deepspeech2.checkpoint.onnx_file import INPUTS, KEY, NEXT, OUTPUTS, STREAM, STREAM_INPUTS
 from deepspeech2.errors import ConfigError
 from deepspeech2.extras.interchange import onnx_modules as modules
 from deepspeech2.files import write_whole
@@ -94,26 +93,26 @@ def _of_batches(pipeline: Pipeline) -> ModelProto:
 
 def _of_streams(pipeline: Pipeline) -> tuple[ModelProto, dict[str, Any]]:
     """The model, and what a program must know that runs it."""
-    pieces = _pieces(pipeline)
+    first, other = _pieces(pipeline)
     module = modules.Stream(pipeline)
     state = module.start()
-    first = (torch.zeros(2 * pieces.first), torch.zeros(1, dtype=torch.int64))
-    axes = {streams.INPUTS[0]: {0: "samples"}, streams.OUTPUT: {0: "frames"}}
+    piece = (torch.zeros(2 * first), torch.zeros(1, dtype=torch.int64))
+    axes = {STREAM_INPUTS[0]: {0: "samples"}, OUTPUTS[0]: {0: "frames"}}
     for name in state:
         axis = _GROWING.get(name.rstrip("0123456789"))
         if axis is not None:
-            axes[name] = axes[f"{streams.NEXT}{name}"] = {axis: f"{name}_length"}
+            axes[name] = axes[f"{NEXT}{name}"] = {axis: f"{name}_length"}
     model = _followed(
         module,
-        {**dict(zip(streams.INPUTS, first, strict=True)), **state},
-        [streams.OUTPUT, *(f"{streams.NEXT}{name}" for name in state)],
+        {**dict(zip(STREAM_INPUTS, piece, strict=True)), **state},
+        [OUTPUTS[0], *(f"{NEXT}{name}" for name in state)],
         axes,
     )
     shapes = {name: list(value.shape) for name, value in state.items()}
-    return model, {"state": shapes, "first_samples": pieces.first, "samples": pieces.other}
+    return model, {"state": shapes, "first_samples": first, "samples": other}
 
 
-def _pieces(pipeline: Pipeline) -> streams.Pieces:
+def _pieces(pipeline: Pipeline) -> tuple[int, int]:
     """How many samples the first piece must have at least, and every other but the last, so that
     each layer makes a frame of it and nothing in the graph is ever empty.
 
@@ -142,7 +141,7 @@ def _pieces(pipeline: Pipeline) -> streams.Pieces:
         )
     first = (frames - 1) * spectrogram.hop_length + spectrogram.n_fft - margin
     other = spectrogram.hop_length * pipeline.network.time_stride
-    return streams.Pieces(max(first, margin + 1), other)
+    return max(first, margin + 1), other
 
 
 def _followed(
