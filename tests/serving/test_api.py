@@ -118,7 +118,7 @@ def test_all_that_goes_wrong_is_told_in_a_sentence(
 
 
 def test_what_fails_is_told(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepspeech2.extras.serving.desk.probe", lambda *args, **options: 1 // 0)
+    monkeypatch.setattr("deepspeech2.extras.serving.uploads.probe", lambda *args, **options: 1 // 0)
     answer = client.post("/transcribe", content=b"v")
     assert answer.status_code == 500
     assert answer.json() == {"detail": "the server failed: its log says why"}

@@ -11,7 +11,7 @@ import pytest
 from fastapi import HTTPException
 from hypothesis import example, given, settings
 
-from deepspeech2.extras.serving.desk import Desk
+from deepspeech2.extras.serving.uploads import UploadTranscriber
 from deepspeech2.settings import ServeSettings
 from tests.test_files import NAMES
 
@@ -33,13 +33,13 @@ def test_no_name_of_an_upload_leads_out_of_its_folder(
         read.append(path)
         raise HTTPException(422)
 
-    desk = Desk(Mock(), ServeSettings(), Mock())
+    transcriber = UploadTranscriber(Mock(), ServeSettings(), Mock())
     with (
         patch("tempfile.tempdir", str(folder)),
-        patch("deepspeech2.extras.serving.desk.probe", probed),
+        patch("deepspeech2.extras.serving.uploads.probe", probed),
         pytest.raises(HTTPException),
     ):
-        desk.transcribe(io.BytesIO(b"sent"), name, threading.Event(), drawn=False)
+        transcriber.transcribe(io.BytesIO(b"sent"), name, threading.Event(), drawn=False)
     assert read[0].parent.parent == folder
     assert (place / "kept.wav").read_bytes() == b"kept"
     assert sorted(place.rglob("*")) == [place / "a", folder, place / "kept.wav"]

@@ -16,14 +16,14 @@ from deepspeech2.transcripts import Transcript
 
 Samples = npt.NDArray[np.float32]
 
-_REFRESH = 1.0  # seconds of new sound after which a model that needs the whole listens again
+_REFRESH = 1.0  # seconds of new sound after which a model that needs the whole is run again
 _SETTLED = 12.0  # seconds of sound of which the earlier part is settled
 _PIECE = 8.0  # seconds of a settled part, at most
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What was heard so far, told so that what stays as it is need not be told again.
+    """The words so far, without those that the client has and that stay as they are.
 
     Attributes:
         settled: how many words of before stay.
@@ -35,23 +35,23 @@ class Progress:
 
 
 class Live(Protocol):
-    """A recording in the making."""
+    """A recording that is transcribed while it is made."""
 
     def add(self, samples: Samples) -> None:
-        """Hear more (S,), at the model's rate."""
+        """Recognise more samples (S,), at the model's rate."""
         ...
 
     def progress(self) -> Progress:
-        """What was heard so far; to be asked for after each ``add``."""
+        """Return the words so far; to be called after each ``add``."""
         ...
 
     def finish(self) -> Transcript:
-        """What was said in the whole recording."""
+        """Return the transcript of the whole recording."""
         ...
 
 
 class StreamLive:
-    """Of a model that streams: every frame is heard once."""
+    """A recording for a model that streams: every frame is processed once."""
 
     def __init__(self, recognizer: StreamingRecognizer) -> None:
         self._recognizer = recognizer
@@ -74,9 +74,9 @@ class StreamLive:
 
 
 class WindowLive:
-    """Of a model that needs the whole: it hears the last seconds again and again.
+    """A recording for a model that needs all of it: the last seconds are recognised repeatedly.
 
-    What lies further back is settled at a pause, and not heard again before the end.
+    What is further back is settled at a pause, and not recognised again before the end.
     """
 
     def __init__(self, recognizer: Recognizer) -> None:
@@ -87,7 +87,7 @@ class WindowLive:
         self._open = np.zeros(0, np.float32)  # what is not settled
         self._start = 0  # sample that it begins with
         self._fresh = 0  # samples since the last look
-        self._told = 0  # words that are settled and known to the client
+        self._n_sent = 0  # words that are settled and known to the client
         self._settled: tuple[Word, ...] = ()  # those that are not known yet
         self._loose: tuple[Word, ...] = ()
 
@@ -102,12 +102,12 @@ class WindowLive:
             levels = Levels(self._rate)
             for span in cut([self._open], levels, _PIECE)[:-1]:
                 length = (span.end - span.start) * levels.step
-                self._settled += self._heard(self._open[:length])
+                self._settled += self._recognize(self._open[:length])
                 self._open = self._open[length:]
                 self._start += length
-        self._loose = self._heard(self._open)
+        self._loose = self._recognize(self._open)
 
-    def _heard(self, samples: Samples) -> tuple[Word, ...]:
+    def _recognize(self, samples: Samples) -> tuple[Word, ...]:
         start = self._start / self._rate
         words = self._quick.transcribe(samples).words if len(samples) else ()
         return tuple(
@@ -115,17 +115,17 @@ class WindowLive:
         )
 
     def progress(self) -> Progress:
-        found = Progress(self._told, self._settled + self._loose)
-        self._told += len(self._settled)
+        progress = Progress(self._n_sent, self._settled + self._loose)
+        self._n_sent += len(self._settled)
         self._settled = ()
-        return found
+        return progress
 
     def finish(self) -> Transcript:
         return self._recognizer.transcribe(np.concatenate(self._pieces or [self._open]))
 
 
 def live(recognizer: Recognizer) -> Live:
-    """A recording for this model: on a stream if the model can."""
+    """Start a recording for this model: as a stream if the model can."""
     try:
         return StreamLive(StreamingRecognizer(recognizer))
     except ConfigError:

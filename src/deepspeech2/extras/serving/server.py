@@ -13,7 +13,7 @@ import h11
 import uvicorn.server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from deepspeech2.extras.serving.limits import SLOWEST
+from deepspeech2.extras.serving.guard import SLOWEST
 from deepspeech2.processes import REQUESTS
 
 GRACE_SECONDS = 3.0

@@ -1,4 +1,4 @@
-"""Recordings in the making, over WebSockets."""
+"""Recordings that are transcribed while they are made, over WebSockets."""
 
 from __future__ import annotations
 
@@ -7,28 +7,24 @@ from typing import Any
 
 import numpy as np
 import soxr
-import torch
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from deepspeech2.errors import SpeechError
-from deepspeech2.extras.serving.answers import answer, rounded
-from deepspeech2.extras.serving.guard import same_origin
-from deepspeech2.extras.serving.limits import Patience
+from deepspeech2.extras.serving.answers import Picture, answer, rounded
+from deepspeech2.extras.serving.guard import Patience, same_origin
 from deepspeech2.extras.serving.live import Samples, live
-from deepspeech2.extras.serving.metrics import ServerMetrics
-from deepspeech2.extras.serving.picture import Picture
-from deepspeech2.extras.serving.workers import Workers
+from deepspeech2.extras.serving.workers import ServerMetrics, Workers
 from deepspeech2.inference import Recognizer
 from deepspeech2.settings import ServeSettings
 from deepspeech2.transcripts import Transcript
 
 _RATES = (4000, 192000)  # Hz
-_SHARE = 0.1  # of the time: less sound than that, and a stream says nothing
+_SHARE = 0.1  # of the time that must be sound, or the stream is taken for silent
 _TRY_LATER, _TOO_BIG, _REFUSED = 1013, 1009, 1008  # RFC 6455, section 7.4.1
 
 
 class Recording:
-    """What one client says: samples of any rate in, words and spectrogram out."""
+    """The recording of one client: samples of any rate in, words and spectrogram out."""
 
     def __init__(self, recognizer: Recognizer, rate: int) -> None:
         wanted = recognizer.sample_rate
@@ -39,7 +35,7 @@ class Recording:
             self._converter = soxr.ResampleStream(rate, wanted, 1, dtype="float32")
 
     def add(self, data: bytes) -> dict[str, Any]:
-        """Hear 16-bit samples; what is known then."""
+        """Recognise more 16-bit samples, return the message about them."""
         samples: Samples = np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
         if self._converter is not None:
             samples = self._converter.resample_chunk(samples)
@@ -49,19 +45,18 @@ class Recording:
             "type": "partial",
             "settled": progress.settled,
             "words": [rounded(word) for word in progress.words],
-            "spectrogram": self._picture.add(torch.from_numpy(samples)),
+            "spectrogram": self._picture.columns(self._picture.frames(samples)),
         }
 
     def finish(self) -> Transcript:
-        """The transcript of it all."""
+        """Return the transcript of the whole recording."""
         if self._converter is not None:
-            rest = self._converter.resample_chunk(np.zeros(0, np.float32), last=True)
-            self._live.add(rest)
+            self._live.add(self._converter.resample_chunk(np.zeros(0, np.float32), last=True))
         return self._live.finish()
 
 
 class Streams:
-    """A bounded number of recordings at a time.
+    """Serves a limited number of recordings at a time.
 
     A client sends binary messages of 16-bit little-endian samples of one channel and gets
     ``{"type": "partial", "settled", "words", "spectrogram"}`` after each: of the words that it
@@ -86,7 +81,7 @@ class Streams:
     async def run(self, socket: WebSocket, rate: int) -> None:
         """Serve one client to the end."""
         await socket.accept()
-        if not same_origin(dict(socket.headers)):
+        if not same_origin(socket.headers):
             return await self._refuse(socket, "this page may not ask this server", _REFUSED)
         if not _RATES[0] <= rate <= _RATES[1]:
             problem = f"rate must be from {_RATES[0]} to {_RATES[1]} Hz, but is {rate}"
@@ -113,7 +108,7 @@ class Streams:
         recording = await self._workers.run(Recording, self._recognizer, rate, patient=True)
         seconds = self._settings.idle_seconds
         patience = Patience(seconds, _SHARE * seconds * rate)
-        heard = 0
+        n_samples = 0
         odd = b""
         while True:
             try:
@@ -128,28 +123,28 @@ class Streams:
             data = odd + (message.get("bytes") or b"")
             whole = len(data) // 2 * 2
             odd, data = data[whole:], data[:whole]
-            heard += len(data) // 2
+            n_samples += len(data) // 2
             patience.got(len(data) // 2)
-            if heard > self._settings.max_seconds * rate:
+            if n_samples > self._settings.max_seconds * rate:
                 problem = f"a recording may last {self._settings.max_seconds:g} s at most"
                 await self._refuse(socket, problem, _TOO_BIG)
                 return "refused"
-            await self._tell(socket, await self._workers.run(recording.add, data, patient=True))
+            await self._send(socket, await self._workers.run(recording.add, data, patient=True))
         transcript = await self._workers.run(recording.finish, patient=True)
-        self._metrics.audio.inc(heard / rate)
-        await self._tell(socket, {"type": "final", **answer(transcript, files=True)})
+        self._metrics.audio.inc(n_samples / rate)
+        await self._send(socket, {"type": "final", **answer(transcript, files=True)})
         await socket.close()
         return "answered"
 
-    async def _tell(self, socket: WebSocket, message: dict[str, Any]) -> None:
+    async def _send(self, socket: WebSocket, message: dict[str, Any]) -> None:
         try:
             await asyncio.wait_for(socket.send_json(message), self._settings.idle_seconds)
-        except TimeoutError as error:  # it does not read what it is told
+        except TimeoutError as error:  # the client does not read
             raise WebSocketDisconnect from error
 
     async def _refuse(self, socket: WebSocket, problem: str, code: int) -> None:
         try:
-            await self._tell(socket, {"type": "error", "error": problem})
+            await self._send(socket, {"type": "error", "error": problem})
             await socket.close(code)
         except (RuntimeError, WebSocketDisconnect):  # the client is gone
             return

@@ -1,4 +1,4 @@
-"""Threads that share one model, and a bounded queue before them."""
+"""Threads that share one model, with a bounded queue, and what the server counts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
 from deepspeech2.errors import SpeechError
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Of what Prometheus reads."""
+
+_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)  # s
 
 Result = TypeVar("Result")
 
@@ -30,7 +37,7 @@ class Workers:
     async def run(
         self, function: Callable[..., Result], *args: Any, patient: bool = False
     ) -> Result:
-        """The function's result.
+        """Return the function's result.
 
         Args:
             patient: wait however many wait already, for callers that are bounded otherwise.
@@ -57,3 +64,26 @@ class Workers:
     def close(self) -> None:
         """Drop what waits, and wait for what runs."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class ServerMetrics:
+    """Counters of one server, in a registry of their own.
+
+    Args:
+        taken: how many recordings are being recognised or wait for it.
+    """
+
+    def __init__(self, taken: Callable[[], float]) -> None:
+        self._registry = CollectorRegistry()
+        own: dict[str, Any] = {"namespace": "deepspeech2", "registry": self._registry}
+        labels = ("kind", "outcome")
+        self.requests = Counter("requests", "Recordings asked for", labels, **own)
+        self.audio = Counter("audio_seconds", "Seconds of sound recognised", **own)
+        description = "Seconds that a recording took, without its upload and its wait"
+        self.took = Histogram("recognition_seconds", description, buckets=_BUCKETS, **own)
+        self.streams = Gauge("streams", "Recordings being made", **own)
+        Gauge("recordings_taken", "Recognised or waiting", **own).set_function(taken)
+
+    def text(self) -> bytes:
+        """All of them, as Prometheus reads them."""
+        return generate_latest(self._registry)
