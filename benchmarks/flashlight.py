@@ -18,7 +18,7 @@ from benchmarks.peers import Decode, spaced
 from deepspeech2.errors import ManifestError
 from deepspeech2.text import TextEncoder
 from deepspeech2.text.ngram.arpa import read_arpa
-from deepspeech2.text.ngram.tables import BEGIN, END, UNKNOWN
+from deepspeech2.text.ngram.backoff import BEGIN, END, UNKNOWN
 
 NEVER = -1e4
 """The logarithm of 0: flashlight's sum of two infinite ones is not a number."""

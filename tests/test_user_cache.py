@@ -17,7 +17,7 @@ import pytest
 from deepspeech2 import user_cache
 from deepspeech2.jit import _Files
 from deepspeech2.paths import ROOT
-from deepspeech2.text.ngram.arpa_writing import write_arpa
+from deepspeech2.text.ngram.arpa import write_arpa
 from deepspeech2.text.ngram.cache import cache_path, load_ngram
 from deepspeech2.user_cache import private, read_sealed, seal, user_folder, write_sealed
 from tests.decoding.ngram_oracle import random_tables

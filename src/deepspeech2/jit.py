@@ -1,12 +1,12 @@
-"""Inner loops on the CPU, compiled by Numba when first used and then kept on disk.
+"""Inner loops on the CPU, compiled by Numba when first used and then cached on disk.
 
 They release the GIL, so threads of one process use all cores.
 
-Numba keeps machine code by the file of a function and does not see that a function of another
-file, which was compiled into it, has changed. So the folder of its cache carries a digest of all
-modules called kernel.
+Numba caches machine code by the file of a function and does not notice when a function of another
+file, which was compiled into it, has changed. So the name of the cache's folder is a digest of all
+modules with kernel in their name and of those in folders called kernels.
 
-What Numba keeps are pickles, which run whatever they contain: a file is read only behind the seal
+The cache consists of pickles, which run whatever they contain: a file is read only behind the seal
 of this user.
 """
 
@@ -21,7 +21,7 @@ import pickle
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 @cache
 def cache_folder() -> Path:
-    """Where the machine code is kept.
+    """Return the folder of the machine code.
 
     In this user's cache, or in ``NUMBA_CACHE_DIR`` if nobody else may write there.
     """
@@ -113,9 +113,8 @@ def compiled(
         liberties = {"contract", "reassoc"} if reordered else {"contract"}
         options = {"fastmath": liberties, "error_model": "numpy"}
     try:
-        made: Any = numba.njit(nogil=True, **options)(function)
-        made._cache = _Cache(function)
+        result: Any = numba.njit(nogil=True, **options)(function)
+        result._cache = _Cache(function)
     finally:
         config.CACHE_DIR = before
-    result: Callable[..., Any] = made
-    return result
+    return cast("Callable[..., Any]", result)

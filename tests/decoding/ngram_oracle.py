@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from deepspeech2.text.ngram.tables import NGramOrder, NGramTables
+from deepspeech2.text.ngram.backoff import NGramOrder, NGramTables
 
 MARKERS = ("<unk>", "<s>", "</s>")
 

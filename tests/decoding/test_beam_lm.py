@@ -14,7 +14,7 @@ from deepspeech2.decoding.spelling import normalized
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.seeding import generator
 from deepspeech2.text import TextEncoder
-from deepspeech2.text.ngram.arpa_writing import write_arpa
+from deepspeech2.text.ngram.arpa import write_arpa
 from deepspeech2.types import Padded
 from tests.decoding.ctc_oracle import all_transcripts, first_of_each_text
 from tests.decoding.ngram_oracle import PlainModel, random_tables

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deepspeech2.text.ngram.tables import NGramTables
+from deepspeech2.text.ngram.backoff import NGramTables
 
 Gram = tuple[str, ...]
 SPECIAL = ("<unk>", "<s>", "</s>")

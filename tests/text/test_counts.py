@@ -11,7 +11,7 @@ import pytest
 from deepspeech2.errors import ManifestError
 from deepspeech2.text import Normalizer
 from deepspeech2.text.ngram.counts import NGramCounts, count_ngrams
-from deepspeech2.text.ngram.texts import EncodedText, encode, sentences, text_files
+from deepspeech2.text.ngram.texts import EncodedText, encode, read_sentences, text_files
 from tests.text.plain_ngrams import plain_adjusted, plain_counts, random_text
 
 
@@ -81,15 +81,15 @@ def test_files_are_unpacked_and_normalised(tmp_path: Path) -> None:
     (tmp_path / "packed.txt.gz").write_bytes(gzip.compress(content.encode()))
     (tmp_path / "packed.txt.xz").write_bytes(lzma.compress(content.encode()))
     for path in sorted(tmp_path.iterdir()):
-        assert list(sentences([path], Normalizer())) == ["it's a b", "c d"]
-    assert Counter(sentences(tmp_path.iterdir(), Normalizer())) == {"it's a b": 3, "c d": 3}
+        assert list(read_sentences([path], Normalizer())) == ["it's a b", "c d"]
+    assert Counter(read_sentences(tmp_path.iterdir(), Normalizer())) == {"it's a b": 3, "c d": 3}
 
 
 def test_transcripts_lose_their_ids(tmp_path: Path) -> None:
     for speaker, line in [("2", "2-1-0 C D"), ("1", "1-1-0 A B\n1-1-1 E")]:
         (tmp_path / speaker).mkdir()
         (tmp_path / speaker / f"{speaker}-1.trans.txt").write_text(f"{line}\n", "utf-8")
-    assert list(sentences(text_files(tmp_path), Normalizer())) == ["a b", "e", "c d"]
+    assert list(read_sentences(text_files(tmp_path), Normalizer())) == ["a b", "e", "c d"]
 
 
 def test_a_manifest_gives_its_texts(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_manifest_gives_its_texts(tmp_path: Path) -> None:
         '{"text": "B"}',
     ]
     (tmp_path / "train.jsonl").write_text("\n".join(lines), "utf-8")
-    assert list(sentences([tmp_path / "train.jsonl"], Normalizer())) == ["it's a", "b"]
+    assert list(read_sentences([tmp_path / "train.jsonl"], Normalizer())) == ["it's a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_manifest_gives_its_texts(tmp_path: Path) -> None:
 def test_bad_texts(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ManifestError, match=message):
-        list(sentences([tmp_path / name], Normalizer()))
+        list(read_sentences([tmp_path / name], Normalizer()))
 
 
 def test_missing_texts(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepspeech2.errors import ConfigError, ManifestError
-from deepspeech2.text import DEFAULT_ALPHABET, TextEncoder, spelling_out
+from deepspeech2.text import DEFAULT_ALPHABET, TextEncoder, normalization
 from deepspeech2.text.normalization import Normalizer
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
@@ -187,10 +187,10 @@ def test_without_the_library_one_sentence_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "num2words", None)
-    spelling_out.speaker.cache_clear()
+    normalization.speaker.cache_clear()
     with pytest.raises(ConfigError, match="needs num2words: pip install num2words"):
         TextEncoder(spell_out="en")
-    spelling_out.speaker.cache_clear()
+    normalization.speaker.cache_clear()
 
 
 def test_what_normalisation_takes_out_is_counted() -> None:

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from deepspeech2.errors import ManifestError
-from deepspeech2.text.ngram.arpa import read_arpa
-from deepspeech2.text.ngram.arpa_writing import write_arpa
+from deepspeech2.text.ngram.arpa import read_arpa, write_arpa
+from deepspeech2.text.ngram.backoff import NGramModel
 from deepspeech2.text.ngram.cache import cache_path, load_ngram
-from deepspeech2.text.ngram.model import NGramModel
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "decoding"))
 from tests.decoding.ngram_oracle import PlainModel, random_tables

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from deepspeech2.errors import ConfigError
+from deepspeech2.text.ngram.backoff import NGramTables
 from deepspeech2.text.ngram.kneser_ney import estimate
 from deepspeech2.text.ngram.pruning import entropy_prune
-from deepspeech2.text.ngram.tables import NGramTables
 from deepspeech2.text.ngram.texts import encode
 from tests.text.plain_ngrams import Gram, PlainBackoff, random_text
 

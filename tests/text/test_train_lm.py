@@ -15,9 +15,9 @@ import pytest
 from deepspeech2.commands.train_lm import HeldOut, evaluate
 from deepspeech2.errors import ManifestError
 from deepspeech2.text.ngram.arpa import read_arpa
+from deepspeech2.text.ngram.backoff import NGramTables
 from deepspeech2.text.ngram.kneser_ney import estimate
 from deepspeech2.text.ngram.pruning import entropy_prune
-from deepspeech2.text.ngram.tables import NGramTables
 from deepspeech2.text.ngram.texts import encode
 from tests.text.plain_ngrams import PlainBackoff, random_text
 

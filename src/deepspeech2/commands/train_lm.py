@@ -13,12 +13,11 @@ from tqdm import tqdm
 from deepspeech2.errors import ConfigError, ManifestError, run_command
 from deepspeech2.files import alone
 from deepspeech2.paths import typed
-from deepspeech2.text.ngram.arpa_writing import write_arpa
+from deepspeech2.text.ngram.arpa import write_arpa
+from deepspeech2.text.ngram.backoff import NGramModel, NGramTables
 from deepspeech2.text.ngram.kneser_ney import Estimate, check_options, estimate
-from deepspeech2.text.ngram.model import NGramModel
 from deepspeech2.text.ngram.pruning import check_threshold, entropy_prune
-from deepspeech2.text.ngram.tables import NGramTables
-from deepspeech2.text.ngram.texts import encode, sentences, text_files
+from deepspeech2.text.ngram.texts import encode, read_sentences, text_files
 from deepspeech2.text.normalization import Normalizer
 
 
@@ -26,11 +25,11 @@ from deepspeech2.text.normalization import Normalizer
 class HeldOut:
     """How well a model predicts a text, every sentence's end included.
 
-    Args:
+    Attributes:
         n_tokens: words and sentence ends.
         n_unknown: those of them that the model does not know, scored as ``<unk>``.
-        log10_known: logarithm of the probability of all others, summed.
-        log10_unknown: the same of the unknown.
+        log10_known, log10_unknown: logarithms of the probabilities of the others, and of these,
+            summed.
     """
 
     n_tokens: int
@@ -79,32 +78,25 @@ def train_lm(
         ConfigError: ``output`` exists or cannot be written, or an option is out of range.
         ManifestError: a text is missing, damaged or empty.
     """
+    # What cannot work fails before the work, not after it.
     check_options(order, prune, limit_vocabulary)
     if entropy is not None:
         check_threshold(entropy)
     _check_output(output)
     with alone(output):
-        _train_lm(texts, output, order, prune, entropy, limit_vocabulary, held_out)
-
-
-def _train_lm(
-    texts: Sequence[Path],
-    output: Path,
-    order: int,
-    prune: Sequence[int],
-    entropy: float | None,
-    limit_vocabulary: int | None,
-    held_out: Sequence[Path],
-) -> None:
-    held_out_files = _files(held_out)  # missing ones are found before the work
-    text = encode(_read(_files(texts), "reading the text"))
-    result = estimate(text, order, prune=prune, limit_vocabulary=limit_vocabulary, progress=True)
-    tables = result.tables if entropy is None else entropy_prune(result.tables, entropy)
-    print(_describe(result, tables))
-    _write(tables, output)
-    print(f"written: {output}")
-    if held_out_files:
-        print(_describe_held_out(evaluate(tables, _read(held_out_files, "reading held-out text"))))
+        held_out_files = _files(held_out)
+        text = encode(_read(_files(texts), "reading the text"))
+        result = estimate(text, order, prune=prune, limit_vocabulary=limit_vocabulary)
+        tables = result.tables if entropy is None else entropy_prune(result.tables, entropy)
+        print(_describe(result, tables))
+        try:
+            write_arpa(tables, output)
+        except OSError as error:
+            raise ConfigError(f"{output} cannot be written: {error.strerror or error}") from error
+        print(f"written: {output}")
+        if held_out_files:
+            sentences = _read(held_out_files, "reading held-out text")
+            print(_describe_held_out(evaluate(tables, sentences)))
 
 
 def evaluate(tables: NGramTables, held_out: Iterator[str]) -> HeldOut:
@@ -125,7 +117,6 @@ def evaluate(tables: NGramTables, held_out: Iterator[str]) -> HeldOut:
 
 
 def _check_output(output: Path) -> None:
-    """Fail before the work, not after it."""
     if output.exists():
         raise ConfigError(f"{output} exists already: remove it, or name another output")
     try:
@@ -136,20 +127,13 @@ def _check_output(output: Path) -> None:
         ) from error
 
 
-def _write(tables: NGramTables, output: Path) -> None:
-    try:
-        write_arpa(tables, output)
-    except OSError as error:
-        raise ConfigError(f"{output} cannot be written: {error.strerror or error}") from error
-
-
 def _files(paths: Sequence[Path]) -> list[Path]:
     return [file for path in paths for file in text_files(path)]
 
 
 def _read(files: Sequence[Path], description: str) -> Iterator[str]:
-    found = sentences(files, Normalizer())
-    yield from tqdm(found, desc=description, unit=" lines", unit_scale=True, disable=None)
+    lines = read_sentences(files, Normalizer())
+    yield from tqdm(lines, desc=description, unit=" lines", unit_scale=True, disable=None)
 
 
 def _describe(result: Estimate, tables: NGramTables) -> str:

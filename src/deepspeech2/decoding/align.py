@@ -1,4 +1,4 @@
-"""When each word and character of a known text is said: CTC forced alignment."""
+"""CTC forced alignment: when each word and character of a known text is spoken."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Character:
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Where a text lies in a recording.
+    """When a text is spoken in a recording.
 
     Attributes:
         words: in order, without overlap.
@@ -65,25 +65,23 @@ def align(
     duration: float | None = None,
     delay: float = 0.0,
 ) -> Alignment:
-    """Find the most probable path that reads ``text``, and tell its times.
+    """Find the most probable path that reads ``text``, return its times.
 
     The path is that of A. Graves et al., Connectionist Temporal Classification, ICML 2006,
     section 4.1, with the maximum in place of the sum. Frame i is the time around
-    i * seconds_per_frame, where the middle of its receptive field lies.
+    i * seconds_per_frame, the middle of its receptive field.
 
     A CTC network marks characters, it does not measure them: a character's times are those of
-    its labels, often a single frame, somewhere in the sound. So the gap between the labels of
-    two words, which holds the space, is shared between the words up to its middle; but a word
-    reaches at most 0.75 frames beyond its labels, so that a pause stays outside of both. On the
-    test part of the built-in corpus this is as close as the space's own frame (which has one
-    time for both words, whatever the pause), and closer than the labels alone: median errors
-    of 19, 19 and 28 ms once the delay is taken off. Less reach makes words too short where
-    they follow each other at once, more makes them too long beside a pause.
+    its labels, often a single frame. So the gap between the labels of two words, in which the
+    space is, is shared between the words up to its middle; but a word reaches at most 0.75 frames
+    beyond its labels, so that a pause stays outside of both. On the test part of the built-in
+    corpus this is as close as the space's own frame, which has one time for both words whatever
+    the pause, and closer than the labels alone: median errors of 19, 19 and 28 ms without delay.
 
-    That is how much later than the sound a network marks it, which is its own habit: three of
-    the same shape were 65 ms late, on time and 43 ms early. ``delay`` comes from
-    :mod:`deepspeech2.inference.delay`. It fades out towards the end of the audio to which the times
-    move, so that no word leaves the audio or shrinks to nothing.
+    ``delay`` is how much later than the sound a network marks it, which is its own habit: three of
+    the same shape were 65 ms late, on time and 43 ms early. :mod:`deepspeech2.inference.delay`
+    measures it. It fades out towards the end of the audio to which the times move, so that no word
+    leaves the audio or shrinks to nothing.
 
     A word's confidence is the geometric mean over its characters; a character's is that over
     its frames.
@@ -96,9 +94,9 @@ def align(
         delay: seconds; negative where the network is early.
 
     Raises:
-        ManifestError: the text holds no word, or a character outside the alphabet.
-        AudioError: the audio is too short for the text, cannot hold it at all, or is too long to
-            be aligned at once, which at the usual speed of speech is after half an hour.
+        ManifestError: the text has no word, or a character outside the alphabet.
+        AudioError: the audio is too short for the text, the text has the probability 0, or both are
+            too long to be aligned at once: at the usual speed of speech, after half an hour.
         ConfigError: torchaudio is not installed.
     """
     labels = text_encoder.encode(text)
@@ -106,17 +104,23 @@ def align(
     path, scores = _best_path(log_probs, labels)
     score = math.fsum(scores)
     if not math.isfinite(score):
-        said = reprlib.repr(text)  # of a long text its beginning and end
-        raise AudioError(f"the text {said} cannot be aligned: its log-probability is {score}")
+        raise AudioError(
+            f"the text {reprlib.repr(text)} cannot be aligned: its log-probability is {score}"
+        )
     end = len(log_probs) * seconds_per_frame if duration is None else duration
     clock = _Clock(seconds_per_frame, end, delay)
     groups = groupby(_runs(path, scores), key=lambda run: run.label == text_encoder.space)
     spoken = [list(group) for is_space, group in groups if not is_space]
-    return Alignment(
-        _timed_words(spoken, clock, text_encoder),
-        _timed_characters(spoken, clock, text_encoder),
-        score,
+    characters = tuple(
+        Character(
+            text_encoder.decode([run.label]),
+            clock(run.start),
+            clock(run.end),
+            _confidence(run.log_prob),
+        )
+        for run in chain.from_iterable(spoken)
     )
+    return Alignment(_timed_words(spoken, clock, text_encoder), characters, score)
 
 
 def _check(
@@ -189,12 +193,12 @@ def _runs(path: list[int], scores: list[float]) -> list[_Run]:
 def _timed_words(
     spoken: list[list[_Run]], clock: _Clock, text_encoder: TextEncoder
 ) -> tuple[Word, ...]:
-    found = []
+    result = []
     for index, group in enumerate(spoken):
         before = spoken[index - 1][-1].end if index else -math.inf
         after = spoken[index + 1][0].start if index + 1 < len(spoken) else math.inf
         first, last = group[0].start, group[-1].end
-        found.append(
+        result.append(
             Word(
                 text_encoder.decode(run.label for run in group),
                 clock(first - min((first - before) / 2, _REACH)),
@@ -202,21 +206,7 @@ def _timed_words(
                 _confidence(math.fsum(run.log_prob for run in group) / len(group)),
             )
         )
-    return tuple(found)
-
-
-def _timed_characters(
-    spoken: list[list[_Run]], clock: _Clock, text_encoder: TextEncoder
-) -> tuple[Character, ...]:
-    return tuple(
-        Character(
-            text_encoder.decode([run.label]),
-            clock(run.start),
-            clock(run.end),
-            _confidence(run.log_prob),
-        )
-        for run in chain.from_iterable(spoken)
-    )
+    return tuple(result)
 
 
 def _confidence(log_prob: float) -> float:

@@ -52,7 +52,7 @@ class GreedyDecoder:
         check_tokens(log_probs, self.text_encoder)
         if log_probs.data.numel() == 0:
             return [[Hypothesis("", 0.0)] for _ in range(len(log_probs))]
-        # Scores, tokens and mask travel to the host together: one synchronisation for a batch.
+        # Scores, tokens and mask are copied to the host together: one synchronisation for a batch.
         values, tokens, emitted = self._best_path(log_probs).cpu()
         return [[self._hypothesis(*row)] for row in zip(values, tokens, emitted, strict=True)]
 

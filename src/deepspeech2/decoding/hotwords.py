@@ -1,7 +1,7 @@
 """Phrases that get a boost: an automaton that notices them while the text grows.
 
-A. Aho, M. Corasick, Efficient string matching, 1975. A phrase stands between spaces, so that no
-part of a longer word counts; in an alphabet without a space it counts anywhere. While it is being
+A. Aho, M. Corasick, Efficient string matching, 1975. A phrase counts between spaces, and not as
+part of a longer word; in an alphabet without a space it counts anywhere. While it is being
 spelled it has a share of its boost, which it loses again if the text goes on otherwise.
 """
 

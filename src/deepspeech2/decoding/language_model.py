@@ -1,4 +1,7 @@
-"""A word n-gram model bound to an alphabet and, if asked for, to a lexicon."""
+"""A word n-gram model bound to an alphabet and, if asked for, to a lexicon.
+
+The models that LibriSpeech comes with (OpenSLR 11) are fetched when first used.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,23 @@ from pathlib import Path
 from deepspeech2.decoding.kernels.prefixes import Fusion
 from deepspeech2.decoding.spelling import Spellings, normalized, spellings
 from deepspeech2.errors import ConfigError, ManifestError
+from deepspeech2.http.fetch import MIRRORS, fetch
+from deepspeech2.paths import resolve
 from deepspeech2.text import TextEncoder
+from deepspeech2.text.ngram.backoff import NGramModel
 from deepspeech2.text.ngram.cache import load_ngram
-from deepspeech2.text.ngram.files import open_text
-from deepspeech2.text.ngram.model import NGramModel
+from deepspeech2.text.ngram.texts import open_text
 
 _log = logging.getLogger(__name__)
+
+FOLDER = "data/lm"
+# name: (md5, bytes); the checksums are those that the recipes of other toolkits state
+MODELS = {
+    "3-gram.pruned.3e-7": ("8f67ec741827742eee05799ab7605b50", 13_654_242),
+    "3-gram.pruned.1e-7": ("9a0f1325bcaf3a0f7b7be4be10823c2a", 34_094_057),
+    "3-gram": ("74cbb837e582378c26c602e1c8cbcb9c", 759_636_181),
+    "4-gram": ("6abdcd5b055bd482e4f9defe91d40408", 1_355_172_078),
+}
 
 _MARKERS = {"<unk>", "<UNK>", "<s>", "</s>"}
 _LEAST_SPELLABLE = 0.5
@@ -47,10 +61,10 @@ class FusedModel:
         """Distinguishes models and lexicons, by all words and some probabilities."""
         nodes = self.model.nodes
         some = nodes[:: max(1, len(nodes) // _SAMPLED)]
-        found = hashlib.sha256(repr((self.model.counts, len(self.spellings.ids))).encode())
-        found.update("\n".join(self.spellings.ids).encode())
-        found.update(some["log10_probability"].tobytes() + some["log10_backoff"].tobytes())
-        return found.hexdigest()[:16]
+        result = hashlib.sha256(repr((self.model.counts, len(self.spellings.ids))).encode())
+        result.update("\n".join(self.spellings.ids).encode())
+        result.update(some["log10_probability"].tobytes() + some["log10_backoff"].tobytes())
+        return result.hexdigest()[:16]
 
     def score(self, text: str) -> float:
         """Nats for a text spelled in the alphabet, as the search counts them."""
@@ -85,30 +99,58 @@ class FusedModel:
         )
 
 
+def locate(lm: str) -> Path:
+    """Find the ARPA file that ``lm`` names: one of :data:`MODELS`, or a path.
+
+    A named model that is missing is downloaded to ``data/lm`` and checked.
+
+    Raises:
+        ManifestError: there is neither such a model nor such a file.
+        DownloadError: the download failed; it is resumed next time.
+    """
+    name = lm.removesuffix(".gz").removesuffix(".arpa")
+    if name not in MODELS or resolve(lm).exists():
+        path = resolve(lm)
+        if not path.is_file():
+            raise ManifestError(
+                f"decoder.lm={lm} does not exist: name an ARPA file (scripts/train_lm.py makes"
+                f" one), or one of LibriSpeech's models, {', '.join(MODELS)}"
+            )
+        return path
+    target = resolve(FOLDER) / f"{name}.arpa.gz"
+    if not target.exists():  # it was checked when it was downloaded
+        md5, size = MODELS[name]
+        urls = [f"{base.rstrip('/')}/11/{target.name}" for base in MIRRORS]
+        fetch(urls, target, md5=md5, size=size)
+    return target
+
+
 def load_model(
-    path: Path, text_encoder: TextEncoder, lexicon: Path | None, hot: Sequence[str] = ()
+    lm: str, text_encoder: TextEncoder, lexicon: str | None, hot: Sequence[str] = ()
 ) -> tuple[NGramModel, Spellings]:
-    """Load an ARPA file, return the model and the words that may be recognised.
+    """Load a model, return the model and the words that may be recognised.
 
     Args:
-        path: the ARPA file; a cache is made of it.
+        lm: see :func:`locate`; a cache is made of the ARPA file.
         text_encoder: normalises and spells the words.
         lexicon: one word a line, whatever follows it there; None: the model's own words.
-        hot: spelled words that may be recognised besides.
+        hot: more spelled words that may be recognised.
 
     Raises:
         ManifestError: a file is missing or malformed.
+        DownloadError: the model cannot be downloaded.
         ConfigError: alphabet, case or lexicon do not fit the model.
     """
+    path = locate(lm)
     if text_encoder.space is None:
         raise ConfigError(
             "a language model of words needs a space between words, but the alphabet"
             f" {text_encoder.alphabet!r} has none"
         )
     rules = f"{text_encoder.normalize!r}{text_encoder.alphabet * text_encoder.composes}"
-    model = load_ngram(path, key=text_encoder.spelled, key_name=rules, progress=True)
+    model = load_ngram(path, key=text_encoder.spelled, key_name=rules)
     spelled = normalized(model.words, text_encoder)
-    words = None if lexicon is None else _read_lexicon(lexicon, text_encoder)
+    words = None if lexicon is None else _read_lexicon(resolve(lexicon), text_encoder)
     trie = spellings(
         spelled,
         model.nodes["log10_probability"][1 : 1 + len(spelled)],

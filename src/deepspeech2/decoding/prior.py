@@ -1,8 +1,8 @@
-"""How often a network emits each token, and what its output says once that is taken off.
+"""The prior: how often a network emits each token, and its output divided by that.
 
 A network that learnt to transcribe expects frequent letters, and a language model expects them
-again. Posteriors that are divided by the prior are likelihoods but for a factor, which is what a
-language model is to be multiplied with (H. Bourlard and N. Morgan, Connectionist speech
+again. Posteriors divided by the prior are likelihoods up to a factor, which a language model is to
+be multiplied with (H. Bourlard and N. Morgan, Connectionist speech
 recognition, 1994, chapter 7; for CTC Y. Miao et al., EESEN, 2015, arXiv:1507.08240, section 3).
 """
 
@@ -19,11 +19,11 @@ from deepspeech2.types import Padded
 
 
 class TokenPrior:
-    """Probabilities of the tokens, and how much of them is taken off.
+    """Probabilities of the tokens, and the power by which emissions are divided by them.
 
     Args:
-        probabilities: (V,) of the blank and the labels; None: none were measured.
-        weight: the power of the probabilities by which posteriors are divided; 0: they stay.
+        probabilities: (V,) of the blank and the labels; None: not measured.
+        weight: that power; 0 leaves emissions as they are.
         n_tokens: V.
 
     Raises:
@@ -64,9 +64,9 @@ class TokenPrior:
 
 
 def measured_prior(log_probs: Iterable[Tensor]) -> list[float]:
-    """(V,) the mean posterior over the frames of (T_i, V) log-probabilities.
+    """Return the (V,) mean posterior over the frames of (T_i, V) log-probabilities.
 
-    One more frame for each token keeps those that are never emitted above 0.
+    One more frame for each token keeps those above 0 that are never emitted.
     """
     frames = torch.cat(list(log_probs)).double().exp()
     smoothed = (frames.sum(0) + 1) / (len(frames) + frames.shape[1])

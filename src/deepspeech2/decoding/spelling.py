@@ -43,8 +43,8 @@ def _is_word_by_word(together: list[str], words: Sequence[str], rules: Normalize
         return False
     changing, step = set(rules.remove + rules.to_space), max(1, len(words) // 100)
     return all(
-        found == rules(word)
-        for index, (found, word) in enumerate(zip(together, words, strict=True))
+        result == rules(word)
+        for index, (result, word) in enumerate(zip(together, words, strict=True))
         if index % step == 0 or not word.isascii() or not changing.isdisjoint(word)
     )
 
@@ -66,7 +66,7 @@ def spellings(
         unknown: the id of ``<unk>``, and of words that the model lacks.
         text_encoder: words with characters outside its alphabet are left out.
         lexicon: normalised words; None for those of the language model.
-        more: normalised words that may be recognised besides these.
+        more: more normalised words that may be recognised.
     """
     spellable = set(text_encoder.alphabet) - {" "}
     table = {word: index for index, word in reversed(list(enumerate(lm_spelled)))}

@@ -18,12 +18,12 @@ class TextEncoder:
     """An alphabet for CTC: token 0 is the blank, token i is ``alphabet[i - 1]``.
 
     Args:
-        alphabet: the characters, each once, as they stand in normalised text. A letter with marks
+        alphabet: the characters, each once, as they are in normalised text. A letter with marks
             may also be in its parts, as a base and combining marks, or as the jamo of a syllable.
         case, remove, to_space, spell_out: see :class:`Normalizer`.
 
     Raises:
-        ConfigError: the alphabet is empty, repeats a character, or holds a control character or
+        ConfigError: the alphabet is empty, repeats a character, or contains a control character or
             one that normalisation would change, so that it could never occur.
     """
 
@@ -90,19 +90,19 @@ class TextEncoder:
         """The tokens of ``text``, normalised.
 
         Raises:
-            ManifestError: it holds a character outside the alphabet.
+            ManifestError: it contains a character outside the alphabet.
         """
         normal = self.normalize(text)
         if self._tokens.keys() >= set(normal):
             return [self._tokens[character] for character in normal]
         tokens: list[int] = []
         for letter in self._letters(normal):
-            if not (found := self._parts(letter)):
+            if not (parts := self._parts(letter)):
                 missing = next(iter(self._missing(letter)))
                 raise ManifestError(
                     f"{missing!r} in {text!r} is not in the alphabet {self.alphabet!r}"
                 )
-            tokens += found
+            tokens += parts
         return tokens
 
     def _letters(self, text: str) -> Iterator[str]:
@@ -131,8 +131,8 @@ class TextEncoder:
             mark = self._tokens.get(whole[place])
             rest = unicodedata.normalize("NFC", whole[:place] + whole[place + 1 :])
             same = mark and unicodedata.normalize("NFD", rest + whole[place]) == whole
-            if mark and same and (found := self._parts(rest)):
-                return [*found, mark]
+            if mark and same and (parts := self._parts(rest)):
+                return [*parts, mark]
         return []
 
     def _missing(self, letter: str) -> set[str]:
@@ -171,7 +171,7 @@ class TextEncoder:
         return unicodedata.normalize("NFC", "".join(characters))
 
     def minimum_frames(self, labels: Sequence[int]) -> int:
-        """How many frames CTC needs to emit ``labels``: between equal neighbours stands a blank.
+        """How many frames CTC needs to emit ``labels``, with a blank between equal neighbours.
 
         A. Graves et al., Connectionist Temporal Classification, ICML 2006, section 3.
         """

@@ -19,9 +19,7 @@ from deepspeech2.decoding.kernels.prefixes import Fusion, no_fusion
 from deepspeech2.decoding.language_model import FusedModel, load_model
 from deepspeech2.decoding.prior import TokenPrior
 from deepspeech2.errors import ConfigError
-from deepspeech2.paths import resolve
 from deepspeech2.text import TextEncoder
-from deepspeech2.text.ngram.official import locate
 from deepspeech2.types import Hypothesis, Padded
 
 _ROUNDING = 1e-6  # nats, of scores below a billion
@@ -120,7 +118,7 @@ class LanguageModelDecoder:
     Args:
         text_encoder: the alphabet, which must have a space.
         lm: an ARPA file, also ``.gz`` or ``.xz``, relative to the repository's root; or one of
-            LibriSpeech's models by name, see :mod:`deepspeech2.text.ngram.official`.
+            LibriSpeech's models by name, see :func:`deepspeech2.decoding.language_model.locate`.
         lm_weight: of the model's natural logarithms.
         word_score: nats for each word; positive for more and shorter words.
         unknown_score: nats for each word that may not be recognised otherwise, being neither the
@@ -178,9 +176,9 @@ class LanguageModelDecoder:
         self._hot = HotPhrases(hotwords, hotword_weight, text_encoder)
         self._files = {"lm": str(lm), "lexicon": lexicon}
         model, spellings = load_model(
-            locate(lm),
+            lm,
             text_encoder,
-            None if lexicon is None else resolve(lexicon),
+            lexicon,
             hot=[text_encoder.spelled(w) for phrase in self._hot.boosts for w in phrase.split()],
         )
         self.fused = FusedModel(model, spellings, lm_weight, word_score, unknown_score)

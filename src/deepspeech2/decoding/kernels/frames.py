@@ -19,9 +19,9 @@ def compact(log_probs, length, n_labels, least_blank):
     Args:
         log_probs: (T, V).
         length: frames before the padding.
-        n_labels: keep only so many best labels of a frame.
+        n_labels: how many best labels of a frame are kept.
         least_blank: a frame whose blank has more than this log-probability is a certain blank;
-            of several in a row one stays, for it separates equal labels.
+            of several in a row one stays, because it separates equal labels.
 
     Returns:
         (T', V) frames; (T',) which frame each was; the log-probability of the certain blanks.

@@ -46,63 +46,54 @@ the words that begin so are ``first`` ... ``last - 1``; base-10 logarithm of the
 Node 0 is the empty spelling. A last row more says where the children of the last node end."""
 
 HOT_STATE = np.dtype([("credit", np.float64), ("boost", np.float64)])
-"""What a phrase that has begun counts for the time being, and those that end here for good."""
+"""Nats: what a phrase that has begun counts until it breaks off, and what ends here."""
 
 
 class Fusion(NamedTuple):
-    """All that is added; without a model ``has_lm`` is false and the arrays are empty.
+    """All that is added; without a model or hot words their arrays are empty.
 
     Attributes:
         lm: (N + 1,) of :data:`deepspeech2.text.ngram.kernel.NODE`.
         spellings: (N + 1,) of ``SPELLING_NODE``.
         hot: (S,) of ``HOT_STATE``, the states of an automaton that notices phrases.
         hot_after: (S, V) int32, the next state.
-        hot_start: the state at the beginning of an utterance.
         letters: (V,) int32, the code point of each token.
+        at_most: (V,) nats by which each token can raise the score of a prefix.
+        has_lm, has_hot: whether there is a model, and whether there are hot words.
+        hot_start: the automaton's state at the beginning of an utterance.
         weight: nats for each factor of ten of the language model's probability.
         word_score, unknown_score: nats for each word, and for each that the model lacks.
         space: the token between words.
         unknown, end: ids of ``<unk>`` and ``</s>``.
         start: the language model's state at the beginning.
-        at_most: (V,) nats by which each token can raise the score of a prefix.
     """
 
-    has_lm: bool
-    has_hot: bool
     lm: NDArray[np.void]
     spellings: NDArray[np.void]
     hot: NDArray[np.void]
     hot_after: NDArray[np.int32]
-    hot_start: int
     letters: NDArray[np.int32]
-    weight: float
-    word_score: float
-    unknown_score: float
-    space: int
-    unknown: int
-    end: int
-    start: int
     at_most: NDArray[np.float64]
+    has_lm: bool = False
+    has_hot: bool = False
+    hot_start: int = 0
+    weight: float = 0.0
+    word_score: float = 0.0
+    unknown_score: float = 0.0
+    space: int = 0
+    unknown: int = 0
+    end: int = 0
+    start: int = 0
 
 
 def no_fusion(n_tokens: int) -> Fusion:
     """Return a fusion that adds nothing: neither language model nor hot words."""
     return Fusion(
-        has_lm=False,
-        has_hot=False,
         lm=np.zeros(1, NODE),
         spellings=np.zeros(1, SPELLING_NODE),
         hot=np.zeros(1, HOT_STATE),
         hot_after=np.zeros((1, 1), np.int32),
-        hot_start=0,
         letters=np.zeros(n_tokens, np.int32),
-        weight=0.0,
-        word_score=0.0,
-        unknown_score=0.0,
-        space=0,
-        unknown=0,
-        end=0,
-        start=0,
         at_most=np.zeros(n_tokens),
     )
 
@@ -119,7 +110,7 @@ def plant(capacity):
 
 @compiled
 def _heads(capacity):
-    """An empty hash table for so many nodes; its length is a power of two."""
+    """An empty hash table for ``capacity`` nodes; its length is a power of two."""
     length = 1
     while length < capacity:
         length <<= 1

@@ -1,4 +1,4 @@
-"""Language models as text: reading the ARPA format, in blocks.
+"""Language models as text: the ARPA format, read in blocks and written.
 
 The format is that of D. Paul, "ngram-format(5)" of SRILM: a header with the number of n-grams of
 each order, then a section for each, with base-10 logarithms. Lines of the highest order, and of
@@ -19,11 +19,13 @@ from typing import IO
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from deepspeech2.errors import ManifestError
-from deepspeech2.text.ngram.files import open_text
-from deepspeech2.text.ngram.tables import BEGIN, END, UNKNOWN, NGramOrder, NGramTables
+from deepspeech2.files import whole_file
+from deepspeech2.text.ngram.backoff import BEGIN, END, UNKNOWN, NGramOrder, NGramTables
+from deepspeech2.text.ngram.texts import open_text, packing
 
 _BLOCK = 1 << 25
 _KENLM = b"mmap lm http"
@@ -32,22 +34,19 @@ NO_PROBABILITY = -100.0
 """Base-10 logarithm of what a model without ``<unk>`` gives an unknown word, as in KenLM."""
 
 
-def read_arpa(
-    path: Path, *, key: Callable[[str], str] | None = None, progress: bool = False
-) -> NGramTables:
-    """Read a model, which may be packed with gzip, xz or bzip2.
+def read_arpa(path: Path, *, key: Callable[[str], str] | None = None) -> NGramTables:
+    """Read a model, which may be compressed with gzip, xz or bzip2.
 
     Args:
         path: the file.
         key: words get their ids in the order of ``key(word)``; None keeps the order of the file.
-        progress: show a bar.
 
     Raises:
         ManifestError: the file is missing, cut off, or not in this format.
     """
     try:
         with open_text(path) as file:
-            return _read(file, path, key, progress)
+            return _read(file, path, key)
     except FileNotFoundError:
         raise ManifestError(
             f"{path} does not exist: train a model with scripts/train_lm.py, or name another"
@@ -56,16 +55,14 @@ def read_arpa(
         raise ManifestError(f"{path} cannot be read as an ARPA file: {error}") from error
 
 
-def _read(
-    file: IO[bytes], path: Path, key: Callable[[str], str] | None, progress: bool
-) -> NGramTables:
+def _read(file: IO[bytes], path: Path, key: Callable[[str], str] | None) -> NGramTables:
     counts = _header(file, path)
     words: list[str] = []
     index = pd.Index([])
     orders = []
     bar = tqdm(
         total=sum(counts), desc=f"reading {path.name}", unit="n-gram", unit_scale=True,
-        disable=not progress, leave=False,
+        disable=None, leave=False,
     )  # fmt: skip
     with bar:
         lines = _Lines(file)
@@ -84,8 +81,8 @@ def _read(
                     f" header says {count}"
                 )
             if n == 1:
-                found = set(frame["0"])
-                other = UNKNOWN not in found and _OTHER_UNKNOWN in found
+                unigrams = set(frame["0"])
+                other = UNKNOWN not in unigrams and _OTHER_UNKNOWN in unigrams
                 unknown = _OTHER_UNKNOWN if other else UNKNOWN
                 frame["0"] = frame["0"].replace(unknown, UNKNOWN)
                 words, frame = _vocabulary(frame, key, path)
@@ -146,9 +143,9 @@ class _Lines:
             raise ManifestError(f"{path} has {head[:50]!r} where {title.decode()} is due")
         while True:
             # a line that begins with a backslash ends the section; no n-gram's line does
-            block, found, after = (b"\n" + self._rest).partition(b"\n\\")
+            block, end, after = (b"\n" + self._rest).partition(b"\n\\")
             yield block[1:]
-            if found:
+            if end:
                 self._rest = b"\\" + after
                 self.ended = self._rest.startswith(b"\\end\\")
                 return
@@ -183,11 +180,11 @@ def _parse(block: bytes, n: int, path: Path) -> pd.DataFrame:
 
 def _with_ids(frame: pd.DataFrame, n: int, index: pd.Index, path: Path) -> pd.DataFrame:
     for name in map(str, range(n)):
-        found = index.get_indexer(pd.Index(frame[name]))
-        if (found < 0).any():
-            word = frame[name].iloc[int(np.argmin(found))]
+        ids = index.get_indexer(pd.Index(frame[name]))
+        if (ids < 0).any():
+            word = frame[name].iloc[int(np.argmin(ids))]
             raise ManifestError(f"{path} has a {n}-gram with {word!r}, which is no 1-gram of it")
-        frame[name] = found.astype(np.int32)
+        frame[name] = ids.astype(np.int32)
     return frame
 
 
@@ -236,3 +233,34 @@ def _order(frame: pd.DataFrame, n: int, n_words: int, path: Path) -> NGramOrder:
         frame["p"].to_numpy(dtype=np.float32)[ranked],
         np.nan_to_num(frame["b"].to_numpy(dtype=np.float32)[ranked], nan=0.0),
     )
+
+
+def write_arpa(tables: NGramTables, path: Path) -> None:
+    """Write a model, whole or not at all; a name that ends in ``.gz`` is compressed."""
+    words = np.array(tables.words, dtype=object)
+    with whole_file(path) as plain, packing(plain, path) as file:
+        file.write(b"\\data\\\n")
+        for n, order in enumerate(tables.orders, start=1):
+            file.write(f"ngram {n}={len(order.ids)}\n".encode())
+        for n, order in enumerate(tables.orders, start=1):
+            file.write(f"\n\\{n}-grams:\n".encode())
+            _write_order(file, order, words, with_backoff=n < len(tables.orders))
+        file.write(b"\n\\end\\\n")
+
+
+def _write_order(
+    file: IO[bytes], order: NGramOrder, words: NDArray[np.object_], *, with_backoff: bool
+) -> None:
+    for start in range(0, len(order.ids), 1 << 18):
+        rows = slice(start, start + (1 << 18))
+        phrases = words[order.ids[rows, 0]]
+        for column in order.ids[rows, 1:].T:
+            phrases = phrases + " " + words[column]
+        probabilities = order.log10_probability[rows].tolist()
+        if with_backoff:
+            weights = order.log10_backoff[rows].tolist()
+            lines = zip(probabilities, phrases, weights, strict=True)
+            file.write("".join(f"{p:.7g}\t{w}\t{b:.7g}\n" for p, w, b in lines).encode())
+        else:
+            pairs = zip(probabilities, phrases, strict=True)
+            file.write("".join(f"{p:.7g}\t{w}\n" for p, w in pairs).encode())

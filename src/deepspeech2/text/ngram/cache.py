@@ -16,8 +16,8 @@ import numpy as np
 
 from deepspeech2.files import safe_name, sweep, whole_file
 from deepspeech2.text.ngram.arpa import read_arpa
+from deepspeech2.text.ngram.backoff import NGramModel
 from deepspeech2.text.ngram.kernel import NODE
-from deepspeech2.text.ngram.model import NGramModel
 from deepspeech2.user_cache import SEAL, genuine, make_way, seal, user_folder
 
 _log = logging.getLogger(__name__)
@@ -33,19 +33,17 @@ def load_ngram(
     *,
     key: Callable[[str], str] | None = None,
     key_name: str = "",
-    progress: bool = False,
 ) -> NGramModel:
-    """The model of an ARPA file, from its cache if there is one, which otherwise is made.
+    """Load the model of an ARPA file from its cache, which is made if there is none.
 
-    The cache lies in this user's folder, behind a seal, for the search runs through its numbers
+    The cache is in this user's folder, behind a seal, because the search uses its numbers
     unchecked. It belongs to the file's size and time of change, and to ``key_name``; its pages are
     shared between processes. Where it cannot be written, the model is read anew each time.
 
     Args:
         path: the ARPA file.
         key: words get their ids in the order of ``key(word)``; None keeps the order of the file.
-        key_name: tells one ``key`` from another.
-        progress: show a bar while the text is read.
+        key_name: distinguishes one ``key`` from another.
 
     Raises:
         ManifestError: the file is missing or is no ARPA file.
@@ -54,7 +52,7 @@ def load_ngram(
     identity = _identity(path, key_name)
     if identity is not None and (model := _read(cache, identity)) is not None:
         return model
-    model = NGramModel.from_tables(read_arpa(path, key=key, progress=progress), source=path)
+    model = NGramModel.from_tables(read_arpa(path, key=key), source=path)
     try:
         _write(cache, model, identity or {})
         _sweep(cache.parent)
@@ -64,7 +62,7 @@ def load_ngram(
 
 
 def cache_path(path: Path, key_name: str = "") -> Path:
-    """Where the cache of an ARPA file lies."""
+    """Return the path of the cache of an ARPA file."""
     place = os.fsencode(path.absolute()) + b"\0" + key_name.encode()
     digest = hashlib.sha256(place).hexdigest()[:16]
     return user_folder() / "ngram" / f"{safe_name(path.name)}.{digest}"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import trange
 
-from deepspeech2.text.ngram.tables import BEGIN
+from deepspeech2.text.ngram.backoff import BEGIN
 from deepspeech2.text.ngram.texts import EncodedText
 
 
@@ -42,20 +42,17 @@ class NGramCounts:
         return len(self.word)
 
 
-def count_ngrams(
-    text: EncodedText, order: int, *, progress: bool = False
-) -> tuple[NGramCounts, ...]:
-    """The n-grams of the orders 1 to ``order``, none of which goes over a sentence's end.
+def count_ngrams(text: EncodedText, order: int) -> tuple[NGramCounts, ...]:
+    """Count the n-grams of the orders 1 to ``order``, none of which goes over a sentence's end.
 
     Unigrams are all words of the vocabulary, ``<unk>`` and ``<s>`` with count 0, as nothing
     predicts them. K. Heafield et al., Scalable Modified Kneser-Ney Language Model Estimation,
     ACL 2013, sections 3.1 and 3.2.
 
-    Takes some 40 bytes of memory for each word of the text besides the result.
+    Beside the result it takes some 40 bytes of memory for each word of the text.
 
     Args:
         order: words in the longest n-grams.
-        progress: show a bar.
 
     Raises:
         ValueError: ``order`` is below 1.
@@ -65,8 +62,7 @@ def count_ngrams(
     begin = text.words.index(BEGIN)
     places = text.ids  # of the n-gram that ends at each position; -1 where none does
     raw = [_unigrams(text, begin)]
-    hidden = None if progress else True
-    for _ in trange(1, order, desc="counting n-grams", unit=" orders", disable=hidden):
+    for _ in trange(1, order, desc="counting n-grams", unit=" orders", disable=None):
         counts, places = _extend(text.ids, places, len(text.words), begin)
         raw.append(counts)
     return _adjusted(raw, begin)

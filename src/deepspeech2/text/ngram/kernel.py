@@ -1,8 +1,8 @@
 """Walking through a back-off model: machine code that the beam search calls as well.
 
 A model is a trie of n-grams read from the first word to the last. Node 0 is the empty context,
-nodes 1 ... W are the words, then come the 2-grams, and so on; the children of a node stand in a
-row, by ascending word. A state is the node of the longest known context.
+nodes 1 ... W are the words, then come the 2-grams, and so on; the children of a node follow
+each other, by ascending word. A state is the node of the longest known context.
 """
 
 # What Numba compiles carries no types.
@@ -15,7 +15,6 @@ import numpy as np
 from deepspeech2.jit import compiled
 
 ROOT = 0
-
 
 NODE = np.dtype(
     [
@@ -30,7 +29,7 @@ NODE = np.dtype(
 with; where its children begin, which end where those of the next node begin; the probability of
 its last word after the others; its weight as a context that is left.
 
-An array of N nodes has a last row more, which only says where the children before it end."""
+An array of N nodes has one more row, in which only ``first_child`` counts."""
 
 
 @compiled

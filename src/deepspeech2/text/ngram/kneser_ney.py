@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepspeech2.errors import ConfigError
+from deepspeech2.text.ngram.backoff import BEGIN, NGramOrder, NGramTables
 from deepspeech2.text.ngram.counts import NGramCounts, count_ngrams
-from deepspeech2.text.ngram.tables import BEGIN, NGramOrder, NGramTables
 from deepspeech2.text.ngram.texts import RESERVED, EncodedText
 
 FALLBACK = (0.5, 1.0, 1.5)
@@ -25,7 +25,7 @@ class Discounts:
 
     Args:
         amounts: from a count of 1, of 2, and of 3 or more.
-        estimated: false where the text was too small and :data:`FALLBACK` stands in.
+        estimated: false where the text was too small and they are :data:`FALLBACK`.
     """
 
     amounts: tuple[float, float, float]
@@ -69,31 +69,29 @@ def estimate(
     *,
     prune: Sequence[int] = (),
     limit_vocabulary: int | None = None,
-    progress: bool = False,
 ) -> Estimate:
     """The modified Kneser-Ney model of ``text``.
 
     p(w | h) = (a(h w) - D(a(h w))) / a(h .) + b(h) p(w | h'), where a are adjusted counts, h' is
     h without its first word, and b(h) what the discounts and the pruned n-grams leave over. Below
-    the unigrams lies the uniform distribution over all words but ``<s>``, from which alone
+    the unigrams is the uniform distribution over all words but ``<s>``, from which alone
     ``<unk>`` has its probability; that of ``<s>`` is 1, so that scoring it changes nothing.
     K. Heafield et al., Scalable Modified Kneser-Ney Language Model Estimation, ACL 2013, section 3.
 
     Args:
         order: words in the longest n-grams, at least 1.
         prune: for every order the count up to which n-grams are dropped, 0 for the first and
-            never falling; the last one holds for all further orders.
+            never falling; the last one applies to all further orders.
         limit_vocabulary: keep only as many of the most frequent words, and drop n-grams with
             others, whose probability goes where that of pruned n-grams goes.
-        progress: show a bar.
 
     Raises:
-        ConfigError: an option is not as said.
+        ConfigError: an option is out of range.
     """
     check_options(order, prune, limit_vocabulary)
     given = list(prune) or [0]
     thresholds = given + given[-1:] * (order - len(given))
-    counts = count_ngrams(text, order, progress=progress)
+    counts = count_ngrams(text, order)
     kept = _kept(counts, thresholds, _known(text.words, counts[0].count, limit_vocabulary))
     discounts = tuple(estimate_discounts(each.adjusted) for each in counts)
     tables = _build(text.words, counts, discounts, kept)
@@ -101,7 +99,7 @@ def estimate(
 
 
 def check_options(order: int, prune: Sequence[int], limit_vocabulary: int | None) -> None:
-    """What :func:`estimate` refuses, before a text is read for it.
+    """Check the options of :func:`estimate`, before a text is read.
 
     Raises:
         ConfigError: an option is out of range.

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from deepspeech2.errors import ConfigError
-from deepspeech2.text.ngram.tables import BEGIN, END, NGramOrder, NGramTables
+from deepspeech2.text.ngram.backoff import BEGIN, END, NGramIndex, NGramOrder, NGramTables
 
 # What n-grams leave to the lower order is a difference of sums near 1 of float32 logarithms.
 _SMALLEST_MASS = 1e-9
 
 _Flags = NDArray[np.bool_]
 _Floats = NDArray[np.float64]
-_Places = NDArray[np.int64]
 
 
 def entropy_prune(tables: NGramTables, threshold: float) -> NGramTables:
-    """The model without the n-grams whose loss changes it by at most ``threshold``.
+    """Return the model without the n-grams whose loss changes it by at most ``threshold``.
 
     The change from dropping w after the context h, whose words have the probability p(h), is the
     relative entropy D = -p(h) {p(w|h) [ln p(w|h') + ln b'(h) - ln p(w|h)] + m [ln b'(h) - ln b(h)]}
@@ -35,18 +32,18 @@ def entropy_prune(tables: NGramTables, threshold: float) -> NGramTables:
         ConfigError: ``threshold`` is negative.
     """
     check_threshold(threshold)
-    model = _Model.of(tables)
-    contexts = _context_probabilities(model)
+    index = NGramIndex.of(tables)
+    contexts = _context_probabilities(index)
     kept: list[_Flags] = [np.ones(len(order.ids), bool) for order in tables.orders]
     left: list[_Floats] = []
     for n in range(len(tables.orders), 1, -1):
-        order, parents = tables.orders[n - 1], model.parents[n - 1]
+        order, parents = tables.orders[n - 1], index.parents[n - 1]
         probability = 10.0 ** order.log10_probability.astype(np.float64)
-        change, mass = _changes(model, n, probability, contexts[n - 2])
+        change, mass = _changes(index, n, probability, contexts[n - 2])
         # Settled from the longest n-grams down: only kept ones make their contexts stay.
         is_context = np.zeros(len(kept[n - 1]), bool)
         if n < len(tables.orders):
-            is_context[model.parents[n][kept[n]]] = True
+            is_context[index.parents[n][kept[n]]] = True
         kept[n - 1] = is_context | (change > threshold)
         dropped = ~kept[n - 1]
         mass += np.bincount(parents[dropped], probability[dropped], len(mass))
@@ -55,7 +52,7 @@ def entropy_prune(tables: NGramTables, threshold: float) -> NGramTables:
 
 
 def check_threshold(threshold: float) -> None:
-    """What :func:`entropy_prune` refuses, before there is a model for it.
+    """Check the threshold of :func:`entropy_prune`, before there is a model.
 
     Raises:
         ConfigError: ``threshold`` is negative or not a number.
@@ -64,73 +61,46 @@ def check_threshold(threshold: float) -> None:
         raise ConfigError(f"the entropy threshold must not be negative, but is {threshold}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Model:
-    """Tables with their n-grams' places: ``parents[n - 1]`` of the n-grams' first n - 1 words."""
-
-    tables: NGramTables
-    parents: list[_Places]
-    keys: list[_Places]  # parent * number of words + last word: in ascending order
-
-    @classmethod
-    def of(cls, tables: NGramTables) -> _Model:
-        n_unigrams = len(tables.words)
-        model = cls(tables, [np.zeros(n_unigrams, np.int64)], [np.arange(n_unigrams)])
-        for order in tables.orders[1:]:
-            parents = model.locate(order.ids[:, :-1])
-            model.parents.append(parents)
-            model.keys.append(parents * n_unigrams + order.ids[:, -1])
-        return model
-
-    def locate(self, ids: NDArray[np.int32]) -> _Places:
-        """The places of (M, n) n-grams in their order; -1 for those that the model lacks."""
-        places = ids[:, 0].astype(np.int64)
-        for n in range(1, ids.shape[1]):
-            wanted = np.where(places < 0, -1, places * len(self.tables.words) + ids[:, n])
-            keys = self.keys[n]
-            places = np.searchsorted(keys, wanted)
-            places[places == len(keys)] = 0
-            places = np.where(keys[places] == wanted, places, -1) if len(keys) else wanted * 0 - 1
-        return places
-
-    def log10_shortened(self, ids: NDArray[np.int32]) -> _Floats:
-        """(M,) log10 p(w | h'), where (M, n) ``ids`` are h and w; h' lacks the first of h."""
-        result, rows = np.zeros(len(ids)), np.arange(len(ids))
-        for n in range(ids.shape[1] - 1, 0, -1):
-            places = self.locate(ids[rows, -n:])
-            found = places >= 0
-            result[rows[found]] += self.tables.orders[n - 1].log10_probability[places[found]]
-            rows = rows[~found]
-            if not len(rows):
-                break
-            contexts = self.locate(ids[rows, -n:-1])
-            known = contexts >= 0
-            result[rows[known]] += self.tables.orders[n - 2].log10_backoff[contexts[known]]
-        return result
+def _log10_shortened(index: NGramIndex, n: int) -> _Floats:
+    """(N,) log10 p(w | h') for the n-grams h w of order n, where h' lacks the first word of h."""
+    orders = index.tables.orders
+    ids = orders[n - 1].ids
+    result, rows = np.zeros(len(ids)), np.arange(len(ids))
+    for length in range(n - 1, 0, -1):
+        places = index.locate(ids[rows, -length:])
+        known = places >= 0
+        result[rows[known]] += orders[length - 1].log10_probability[places[known]]
+        rows = rows[~known]
+        if not len(rows):
+            break
+        contexts = index.locate(ids[rows, -length:-1])
+        known = contexts >= 0
+        result[rows[known]] += orders[length - 2].log10_backoff[contexts[known]]
+    return result
 
 
-def _context_probabilities(model: _Model) -> list[_Floats]:
+def _context_probabilities(index: NGramIndex) -> list[_Floats]:
     """p(h) for every n-gram h, by the chain rule.
 
     Nothing predicts ``<s>``; there are as many sentences as ends, which gives it the probability
     of ``</s>``.
     """
-    words = model.tables.words
-    first, *longer = model.tables.orders
+    words = index.tables.words
+    first, *longer = index.tables.orders
     log10 = first.log10_probability.astype(np.float64)
     log10[words.index(BEGIN)] = log10[words.index(END)]
-    found = [log10]
-    for order, parents in zip(longer, model.parents[1:], strict=True):
-        found.append(found[-1][parents] + order.log10_probability)
-    return [10.0**each for each in found]
+    result = [log10]
+    for order, parents in zip(longer, index.parents[1:], strict=True):
+        result.append(result[-1][parents] + order.log10_probability)
+    return [10.0**each for each in result]
 
 
 def _changes(
-    model: _Model, n: int, probability: _Floats, contexts: _Floats
+    index: NGramIndex, n: int, probability: _Floats, contexts: _Floats
 ) -> tuple[_Floats, _Floats]:
     """The relative entropy for each n-gram of order n, and the mass that each context leaves."""
-    parents, below = model.parents[n - 1], model.tables.orders[n - 2]
-    lower = 10.0 ** model.log10_shortened(model.tables.orders[n - 1].ids)
+    parents, below = index.parents[n - 1], index.tables.orders[n - 2]
+    lower = 10.0 ** _log10_shortened(index, n)
     backoff = 10.0 ** below.log10_backoff.astype(np.float64)
     unseen = np.maximum(1 - np.bincount(parents, lower, len(backoff)), _SMALLEST_MASS)
     mass = backoff * unseen
@@ -147,13 +117,13 @@ def _rebuilt(tables: NGramTables, kept: list[_Flags], left: list[_Floats]) -> NG
         for order, keep in zip(tables.orders, kept, strict=True)
     )
     pruned = NGramTables(tables.words, orders)
-    model = _Model.of(pruned)
+    index = NGramIndex.of(pruned)
     # From short contexts to long ones, as the weight of a context depends on those of its ends.
     for n, mass in enumerate(left, start=2):
-        lower = 10.0 ** model.log10_shortened(orders[n - 1].ids)
+        lower = 10.0 ** _log10_shortened(index, n)
         mass = mass[kept[n - 2]]
-        seen = np.bincount(model.parents[n - 1], lower, len(mass))
+        seen = np.bincount(index.parents[n - 1], lower, len(mass))
         weight = mass / np.maximum(1 - seen, _SMALLEST_MASS)
-        is_context = np.bincount(model.parents[n - 1], minlength=len(mass)) > 0
+        is_context = np.bincount(index.parents[n - 1], minlength=len(mass)) > 0
         orders[n - 2].log10_backoff[is_context] = np.log10(weight[is_context])
     return pruned

@@ -1,28 +1,33 @@
-"""Sentences from text files and transcripts, and their words as numbers."""
+"""Text files, compressed or not; the sentences in them, and their words as numbers."""
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
 import json
 import lzma
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepspeech2.errors import ManifestError
-from deepspeech2.text.ngram.files import open_text
-from deepspeech2.text.ngram.tables import BEGIN, END, UNKNOWN
+from deepspeech2.text.ngram.backoff import BEGIN, END, UNKNOWN
 
 RESERVED = frozenset({UNKNOWN, BEGIN, END})
 TRANSCRIPTS = "*.trans.txt"
 MANIFEST = ".jsonl"
 _CHUNK = 50_000  # sentences whose words are in memory as strings at the same time
+_PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ\x00": lzma.open, b"BZh": bz2.open}
+"""By their first bytes, whatever a file is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,34 +43,49 @@ class EncodedText:
     ids: NDArray[np.int32]
 
 
+def open_text(path: Path) -> IO[bytes]:
+    """Open a file to read its bytes, unpacked if it is one of gzip, xz or bzip2."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    opened = next((each for magic, each in _PACKED.items() if head.startswith(magic)), open)
+    return cast("IO[bytes]", opened(path, "rb"))
+
+
+def packing(file: IO[bytes], path: Path) -> AbstractContextManager[IO[bytes]]:
+    """A context that writes to ``file`` as the name ``path`` asks; it leaves ``file`` open."""
+    openers: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
+    opened = openers.get(path.suffix)
+    return nullcontext(file) if opened is None else cast("IO[bytes]", opened(file, "wb"))
+
+
 def text_files(path: Path) -> list[Path]:
-    """The files of text that ``path`` stands for: itself, or the transcripts below a folder.
+    """Return the text files that ``path`` names: itself, or the transcripts below a folder.
 
     Raises:
         ManifestError: it does not exist, or is a folder without transcripts.
     """
     if path.is_dir():
-        found = sorted(path.rglob(TRANSCRIPTS))
-        if not found:
+        transcripts = sorted(path.rglob(TRANSCRIPTS))
+        if not transcripts:
             raise ManifestError(
                 f"{path} holds no transcripts ({TRANSCRIPTS}): name a text file, or a folder in "
                 "LibriSpeech's layout"
             )
-        return found
+        return transcripts
     if not path.is_file():
         raise ManifestError(f"{path} does not exist: name a text file or a folder of transcripts")
     return [path]
 
 
-def sentences(files: Iterable[Path], normalize: Callable[[str], str]) -> Iterator[str]:
-    """The sentences of ``files``, one a line, normalised; lines without words are left out.
+def read_sentences(files: Iterable[Path], normalize: Callable[[str], str]) -> Iterator[str]:
+    """Yield the sentences of ``files``, one a line, normalised; lines without words are left out.
 
     A file ``*.gz`` or ``*.xz`` is unpacked; in a file ``*.trans.txt`` every line begins with the
     id of the utterance, which is dropped; a file ``*.jsonl`` is a manifest, whose texts are taken.
 
     Raises:
-        ManifestError: a file cannot be read, holds a word that the model keeps for itself, or is a
-            manifest without texts.
+        ManifestError: a file cannot be read, contains a word that is reserved for the model, or is
+            a manifest without texts.
     """
     for path in files:
         for number, line in enumerate(_lines(path), start=1):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from deepspeech2.decoding import language_model
+from deepspeech2.decoding.language_model import locate
 from deepspeech2.errors import DownloadError, ManifestError
 from deepspeech2.http import fetch as fetch_module
-from deepspeech2.text.ngram import official
-from deepspeech2.text.ngram.official import locate
 from tests.loopback import Resource, Server, serve
 
 NAME = "3-gram.pruned.3e-7"
@@ -21,11 +21,11 @@ BODY = gzip.compress(b"\\data\\\n" * 50)
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(fetch_module.time, "sleep", lambda _: None)
-    monkeypatch.setattr(official, "FOLDER", str(tmp_path))
+    monkeypatch.setattr(language_model, "FOLDER", str(tmp_path))
     known = hashlib.md5(BODY).hexdigest(), len(BODY)
-    monkeypatch.setitem(official.MODELS, NAME, known)
+    monkeypatch.setitem(language_model.MODELS, NAME, known)
     with serve() as state:
-        monkeypatch.setattr(official, "MIRRORS", (state.url,))
+        monkeypatch.setattr(language_model, "MIRRORS", (state.url,))
         yield state
 
 
