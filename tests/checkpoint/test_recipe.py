@@ -46,7 +46,7 @@ def changed(*keys: str, value: Any) -> Callable[[dict[str, Any]], None]:
         ("model", "conv_channels", [2**31 - 1], "belongs to another architecture"),
         ("model", "conv_channels", [None], "model.conv_channels cannot be [None]"),
         ("model", "conv_kernels", [3], "model.conv_kernels cannot be [3]"),
-        ("model", "conv_kernels", [[3]], "conv_kernels must hold"),
+        ("model", "conv_kernels", [[3]], "conv_kernels must be"),
         ("model", "dropout", math.nan, "model.dropout cannot be nan"),
         ("model", "bidirectional", "no", "model.bidirectional cannot be 'no'"),
         ("model", "merge", ["sum"], "model.merge cannot be ['sum']"),

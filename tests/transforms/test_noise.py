@@ -117,7 +117,7 @@ def test_half_silent_noise_gives_no_nan(tmp_path: Path) -> None:
 def test_missing_folder_and_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"is missing: .*nowhere"):
         RecordedNoise(tmp_path / "nowhere", 0, 10)
-    with pytest.raises(ConfigError, match="no file in it does"):
+    with pytest.raises(ConfigError, match="but has none"):
         RecordedNoise(tmp_path, 0, 10)
 
 

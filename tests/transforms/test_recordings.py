@@ -107,7 +107,7 @@ def test_clips_and_their_names(tmp_path: Path) -> None:
 def test_bad_input(tmp_path: Path) -> None:
     folder = write(tmp_path, ["a.wav"])
     (empty,) = {"train", "test"} - {part_of(PurePath("a.wav"))}
-    with pytest.raises(ConfigError, match=rf"part={empty} holds none of the 1 .*take part=all"):
+    with pytest.raises(ConfigError, match=rf"part={empty} contains none of the 1 .*take part=all"):
         NoiseFolder(folder, part=empty)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="part must be one of all, train, test, but is 'dev'"):
         RecordedNoise(folder, 0, 10, part="dev")  # type: ignore[arg-type]

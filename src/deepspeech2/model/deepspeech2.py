@@ -131,7 +131,7 @@ def _check_shapes(channels: Sequence[int], kernels: Pairs, strides: Pairs) -> No
         for pair in pairs:
             if len(pair) != 2 or min(pair) < 1:
                 raise ConfigError(
-                    f"{name} must hold (frequency, time) pairs of positive numbers,"
+                    f"{name} must be (frequency, time) pairs of positive numbers,"
                     f" but has {list(pair)}"
                 )
     for kernel in kernels:

@@ -94,14 +94,14 @@ class NoiseFolder:
             path for path in self.folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES
         )
         if not found:
-            raise ConfigError(f"folder must hold audio, but no file in it does: {self.folder}")
+            raise ConfigError(f"folder must contain audio files, but has none: {self.folder}")
         self.n_found = len(found)
         self.files = [
             path for path in found if part in ("all", part_of(path.relative_to(self.folder)))
         ]
         if not self.files:
             raise ConfigError(
-                f"part={part} holds none of the {len(found)} recordings of {self.folder}: add"
+                f"part={part} contains none of the {len(found)} recordings of {self.folder}: add"
                 " recordings, or take part=all"
             )
 
@@ -117,7 +117,7 @@ class NoiseFolder:
             pairs = zip(self.files, pool.map(self._clip, self.files), strict=True)
             read = [(path, clip) for path, clip in pairs if clip is not None]
         if not read:
-            raise ConfigError(f"folder must hold audio that is not silent, unlike {self.folder}")
+            raise ConfigError(f"folder must contain audio that is not silent, unlike {self.folder}")
         lengths = torch.tensor([len(clip) for _, clip in read])
         return Clips(
             torch.cat([clip for _, clip in read]),
