@@ -98,13 +98,13 @@ def cues(words: Sequence[Word], duration: float) -> tuple[Cue, ...]:
         duration: seconds of the recording, after which nothing is shown.
     """
     groups = list(_groups(words))
-    found = []
+    result = []
     for number, group in enumerate(groups):
         start, end = group[0].start, max(group[-1].end, group[0].start)
         following = groups[number + 1][0].start if number + 1 < len(groups) else duration
         end = min(max(end, start + SHORTEST), max(following, start))
-        found.append(Cue(start, end, tuple(_wrapped(group))))
-    return tuple(found)
+        result.append(Cue(start, end, tuple(_wrapped(group))))
+    return tuple(result)
 
 
 def _groups(words: Sequence[Word]) -> Iterator[list[Word]]:
@@ -196,19 +196,19 @@ def text_grid(transcript: Transcript) -> str:
 
 def _intervals(transcript: Transcript) -> list[tuple[float, float, str]]:
     """Return words and the silence between them; a word without extent has no interval."""
-    found: list[tuple[float, float, str]] = []
+    intervals: list[tuple[float, float, str]] = []
     reached = 0.0
     for word in transcript.words:
         start = max(word.start, reached)
         if word.end <= start:
             continue
         if start > reached:
-            found.append((reached, start, ""))
-        found.append((start, word.end, word.word))
+            intervals.append((reached, start, ""))
+        intervals.append((start, word.end, word.word))
         reached = word.end
-    if transcript.duration > reached or not found:
-        found.append((reached, max(transcript.duration, reached), ""))
-    return found
+    if transcript.duration > reached or not intervals:
+        intervals.append((reached, max(transcript.duration, reached), ""))
+    return intervals
 
 
 FORMATS: dict[str, Callable[[Transcript], str]] = {

@@ -39,10 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _align(options: argparse.Namespace) -> None:
     recognizer = Recognizer.from_checkpoint(options.checkpoint, device=options.device)
-    found = recognizer.align(options.audio, options.text, delay=options.delay)
+    alignment = recognizer.align(options.audio, options.text, delay=options.delay)
     if options.json:
-        print(json.dumps(asdict(found), ensure_ascii=False))
+        print(json.dumps(asdict(alignment), ensure_ascii=False))
     else:
         print("  start      end  confidence  word")
-        for word in found.words:
+        for word in alignment.words:
             print(f"{word.start:7.2f}  {word.end:7.2f}  {word.confidence:10.2f}  {word.word}")

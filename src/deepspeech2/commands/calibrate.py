@@ -79,14 +79,14 @@ def _fit(
     title = "+".join(parts[name].name for name in fitted) + ", cross-validated"
     for decoder in judged[fitted[0]]:
         together = [each for name in fitted for each in judged[name][decoder]]
-        found = fits[decoder] = fit(together, folds)
-        calibrated.setdefault(title, {})[decoder] = Calibrated(together, found.held_out)
+        result = fits[decoder] = fit(together, folds)
+        calibrated.setdefault(title, {})[decoder] = Calibrated(together, result.held_out)
         for name in judged:
             if name not in fitted:
                 alone = judged[name][decoder]
                 raw = [value for each in alone for value in each.confidences]
                 calibrated.setdefault(parts[name].name, {})[decoder] = Calibrated(
-                    alone, found.chosen(raw)
+                    alone, result.chosen(raw)
                 )
     return fits, calibrated
 
@@ -95,8 +95,8 @@ def _report(
     path: Path, fits: Mapping[str, Fit], calibrated: Parts, settings: CalibratorSettings
 ) -> None:
     """Print what was fitted and why; draw it and write all numbers beside the checkpoint."""
-    for name, found in fits.items():
-        chosen, losses = found.chosen, found.losses
+    for name, result in fits.items():
+        chosen, losses = result.chosen, result.losses
         with_bias = losses["with bias"] < losses["temperature"]
         print(
             f"{name}: temperature {chosen.temperature:.3f}"

@@ -50,7 +50,7 @@ def robustness(config: DictConfig) -> int:
         for name, each in recognizers.items()
     }
     measured = measure(candidates, settings.snrs_db)
-    found = report(measured, settings.snrs_db, class_snr=settings.class_snr, seed=settings.seed)
+    result = report(measured, settings.snrs_db, class_snr=settings.class_snr, seed=settings.seed)
     results = next(iter(measured.values())).results
     n_clips = len(next(iter(noises.values())).clips)
     title = (
@@ -65,8 +65,8 @@ def robustness(config: DictConfig) -> int:
         },
         "noise": {"folder": noise_dir, "part": settings.part, "seed": settings.seed},
     }
-    write(found, folder, title, described)
-    print(f"{title}\n\n{tables(found)}\n\ntable, numbers and plot: {folder}")
+    write(result, folder, title, described)
+    print(f"{title}\n\n{tables(result)}\n\ntable, numbers and plot: {folder}")
     return 1 if _log_failures(parts, measured) else 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +40,13 @@ def tune_decoder(config: DictConfig) -> int:
         utterances = tuple(utterance for corpus in parts for utterance in corpus.utterances)
         loader = loader_from(config)(recognizer, utterances)
         cache = resolve(tuner.emissions_dir) / f"{identity(path, utterances)}.pt"
-        found = emissions(recognizer, loader, cache, title="emissions")
-        if not found.references:
+        computed = emissions(recognizer, loader, cache, title="emissions")
+        if not computed.references:
             raise ManifestError("datasets has no utterance with a reference to tune on")
         decoder = _as_it_was(decoder, content["recipe"].get("decoder"))
-        decoder = decoder.with_prior(measured_prior(found.log_probs))
-        best, tried = tune(decoder, found, tuner)
-        chosen = decoder.reweighed(**best.weights, nbest=decoder.options.nbest)  # type: ignore[arg-type]
+        decoder = decoder.with_prior(measured_prior(computed.log_probs))
+        best, tried = tune(decoder, computed, tuner)
+        chosen = best.applied(decoder, decoder.options.nbest)
         _report(path, best, tried, chosen.settings)
         if tied := ties(tried, tuner.search_beam_size):
             log.warning("%s", tied)
@@ -80,7 +80,7 @@ def _report(path: Path, best: Trial, tried: list[Trial], settings: dict[str, Any
     beams = [
         (float(trial.beam_size), trial.wer, trial.frames_per_second)
         for trial in tried
-        if trial.weights | {"beam_size": 0} == best.weights | {"beam_size": 0}
+        if replace(trial, beam_size=best.beam_size) == best
     ]
     picture = path.with_suffix(".tuning.png")
     points = [(*at, wer) for at, wer in plane.items()]

@@ -7,9 +7,9 @@ import io
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -71,12 +71,12 @@ def emissions(
     """
     if (saved := _saved(path)) is not None:
         return saved
-    found = _compute(recognizer, loader, title)
+    result = _compute(recognizer, loader, title)
     content = {
         "format": _FORMAT,
-        "log_probs": torch.cat(found.log_probs) if found.log_probs else torch.zeros(0, 1),
-        "lengths": [len(each) for each in found.log_probs],
-        "references": found.references,
+        "log_probs": torch.cat(result.log_probs) if result.log_probs else torch.zeros(0, 1),
+        "lengths": [len(each) for each in result.log_probs],
+        "references": result.references,
     }
     file = io.BytesIO()
     torch.save(content, file)
@@ -89,7 +89,7 @@ def emissions(
             path,
             error,
         )
-    return found
+    return result
 
 
 def _saved(path: Path) -> Emissions | None:
@@ -122,48 +122,62 @@ def identity(checkpoint: Path, utterances: tuple[Utterance, ...]) -> str:
 
 @torch.inference_mode()
 def _compute(recognizer: Recognizer, loader: SpeechLoader, title: str | None) -> Emissions:
-    found = Emissions([], [])
+    result = Emissions([], [])
     sampler = loader.sampler
     total = sum(float(sampler.durations[batch].sum()) for batch in sampler.batches(0))
     with AudioBar(total, title) as bar, closing(loader.pass_once()) as batches:
         for batch in batches:
-            _add(found, recognizer, batch)
+            _add(result, recognizer, batch)
             bar.advance(batch.duration)
-    return found
+    return result
 
 
-def _add(found: Emissions, recognizer: Recognizer, batch: Batch) -> None:
+def _add(result: Emissions, recognizer: Recognizer, batch: Batch) -> None:
     if not len(batch):
         return
     waveforms = batch.waveforms.to(recognizer.device)
     rows = recognizer.pipeline.emissions(waveforms).to("cpu").unpad()
     for utterance, row in zip(batch.utterances, rows, strict=True):
         if utterance.text is not None:
-            found.log_probs.append(row.float().clone())
-            found.references.append(recognizer.text_encoder.normalize(utterance.text))
+            result.log_probs.append(row.float().clone())
+            result.references.append(recognizer.text_encoder.normalize(utterance.text))
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Weights and their results; ``frames_per_second`` on this machine."""
+    """Weights and their results, which do not count when trials are compared.
+
+    Attributes:
+        frames_per_second: on this machine.
+    """
 
     lm_weight: float
     word_score: float
     prior_weight: float
     unknown_score: float | None
     beam_size: int
-    wer: float = 1.0
-    cer: float = 1.0
-    frames_per_second: float = 0.0
+    wer: float = field(default=1.0, compare=False)
+    cer: float = field(default=1.0, compare=False)
+    frames_per_second: float = field(default=0.0, compare=False)
 
-    @property
-    def weights(self) -> dict[str, float | int | None]:
-        """Return the options of the decoder."""
-        return {
-            key: value
-            for key, value in asdict(self).items()
-            if key not in ("wer", "cer", "frames_per_second")
-        }
+    def applied(self, decoder: LanguageModelDecoder, nbest: int) -> LanguageModelDecoder:
+        """Return ``decoder`` with these weights."""
+        return decoder.reweighed(
+            lm_weight=self.lm_weight,
+            word_score=self.word_score,
+            unknown_score=self.unknown_score,
+            prior_weight=self.prior_weight,
+            beam_size=self.beam_size,
+            nbest=nbest,
+        )
+
+    def distance(self, other: Trial) -> float:
+        """Return how far the three weights are from those of ``other``."""
+        return (
+            abs(self.lm_weight - other.lm_weight)
+            + abs(self.word_score - other.word_score)
+            + abs(self.prior_weight - other.prior_weight)
+        )
 
 
 def tune(
@@ -183,7 +197,7 @@ def tune(
     tried: dict[Trial, Trial] = {}
     bar = tqdm(desc="tuning", unit="trial", disable=not progress, leave=False)
 
-    def best_of(candidates: Iterable[Trial]) -> Trial:
+    def best_of(candidates: Sequence[Trial]) -> Trial:
         results: list[Trial] = []
         for candidate in candidates:
             if candidate not in tried:
@@ -193,17 +207,15 @@ def tune(
             least = min(tried.values(), key=lambda trial: trial.wer)
             bar.set_postfix_str(f"best WER {100 * least.wer:.2f} %")
         start = results[0]
-        best = min(results, key=lambda trial: (trial.wer, trial.cer, _distance(trial, start)))
+        best = min(results, key=lambda trial: (trial.wer, trial.cer, trial.distance(start)))
         return best if best.wer < start.wer else start
 
     with bar:
         best = _weigh(best_of, decoder, settings)
-        start = _again(best)
-        scores = [start.unknown_score, *settings.unknown_score]
-        best = best_of(replace(start, unknown_score=score) for score in scores)
-        start = _again(best)
+        scores = [best.unknown_score, *settings.unknown_score]
+        best = best_of([replace(best, unknown_score=score) for score in scores])
         beams = sorted({*settings.beam_size, settings.search_beam_size})
-        widest = [best_of([replace(start, beam_size=beam)]) for beam in beams]
+        widest = [best_of([replace(best, beam_size=beam)]) for beam in beams]
     least = min(trial.wer for trial in widest)
     best = next(trial for trial in widest if trial.wer <= least + settings.tolerance)
     return best, list(tried.values())
@@ -222,22 +234,8 @@ def ties(tried: Sequence[Trial], search_beam_size: int) -> str | None:
     )
 
 
-def _again(trial: Trial) -> Trial:
-    """Return the same weights, not yet measured."""
-    return replace(trial, wer=1.0, cer=1.0, frames_per_second=0.0)
-
-
-def _distance(trial: Trial, start: Trial) -> float:
-    """Return how far the weights are from those of ``start``."""
-    return (
-        abs(trial.lm_weight - start.lm_weight)
-        + abs(trial.word_score - start.word_score)
-        + abs(trial.prior_weight - start.prior_weight)
-    )
-
-
 def _weigh(
-    best_of: Callable[[Iterable[Trial]], Trial],
+    best_of: Callable[[Sequence[Trial]], Trial],
     decoder: LanguageModelDecoder,
     settings: TunerSettings,
 ) -> Trial:
@@ -246,29 +244,26 @@ def _weigh(
     priors = sorted(set(settings.prior_weight))
     fused, beam = decoder.fused, settings.search_beam_size
     start = Trial(fused.weight, fused.word_score, decoder.prior.weight, fused.unknown_score, beam)
-    grid = itertools.product(weights, words)
-    best = best_of(
-        [
-            start,
-            *(Trial(weight, word, priors[0], start.unknown_score, beam) for weight, word in grid),
-        ]
-    )
-    best = best_of([_again(best), *(replace(_again(best), prior_weight=prior) for prior in priors)])
+    grid = [
+        replace(start, lm_weight=weight, word_score=word, prior_weight=priors[0])
+        for weight, word in itertools.product(weights, words)
+    ]
+    best = best_of([start, *grid])
+    best = best_of([best, *(replace(best, prior_weight=prior) for prior in priors)])
     steps = [_step(weights), _step(words), _step(priors)]
     for _ in range(settings.refinements):
         steps = [step / 2 for step in steps]
         around = itertools.product(*((-step, 0.0, step) if step else (0.0,) for step in steps))
-        start = _again(best)
         corners = [
             replace(
-                start,
-                lm_weight=max(0.0, round(start.lm_weight + weight, 4)),
-                word_score=round(start.word_score + word, 4),
-                prior_weight=max(0.0, round(start.prior_weight + prior, 4)),
+                best,
+                lm_weight=max(0.0, round(best.lm_weight + weight, 4)),
+                word_score=round(best.word_score + word, 4),
+                prior_weight=max(0.0, round(best.prior_weight + prior, 4)),
             )
             for weight, word, prior in around
         ]
-        best = best_of([start, *corners])  # which stays where nothing is better
+        best = best_of([best, *corners])  # which stays where nothing is better
     return best
 
 
@@ -278,14 +273,7 @@ def _step(values: Sequence[float]) -> float:
 
 
 def _measure(decoder: LanguageModelDecoder, emissions: Emissions, trial: Trial) -> Trial:
-    reweighed = decoder.reweighed(
-        lm_weight=trial.lm_weight,
-        word_score=trial.word_score,
-        unknown_score=trial.unknown_score,
-        prior_weight=trial.prior_weight,
-        beam_size=trial.beam_size,
-        nbest=1,
-    )
+    reweighed = trial.applied(decoder, nbest=1)
     counts, characters = EditCounts(), EditCounts()
     start = time.perf_counter()
     for log_probs, references in emissions.batches():

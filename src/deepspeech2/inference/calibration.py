@@ -90,12 +90,12 @@ class Calibration:
         if self.seen is None or not surety:
             return ""
         mean, deviation = self.seen
-        found = math.fsum(surety) / len(surety)
-        distance = (found - mean) / max(deviation, _CERTAIN)
+        here = math.fsum(surety) / len(surety)
+        distance = (here - mean) / max(deviation, _CERTAIN)
         if abs(distance) < _FAR or abs(distance) * math.sqrt(len(surety)) < _BEYOND_CHANCE:
             return ""
         return (
-            f"this is unlike the speech that confidences were fitted to (log-odds of {found:.2f} on"
+            f"this is unlike the speech that confidences were fitted to (log-odds of {here:.2f} on"
             f" average, {abs(distance):.1f} deviations {'below' if distance < 0 else 'above'} the"
             f" {mean:.2f} there), so that they may be off by several percent: fit them to such"
             " speech with scripts/calibrate.py"
@@ -140,14 +140,14 @@ def restored(content: Mapping[str, Any], path: Path, decoder: Decoder) -> Confid
         CheckpointError: the content is not a calibration.
     """
     saved = content.get(KEY, {})
-    found = saved.get(decoder.name) if isinstance(saved, Mapping) else saved
-    if found is None:
+    entry = saved.get(decoder.name) if isinstance(saved, Mapping) else saved
+    if entry is None:
         return RawConfidence()
     try:
-        fitted = _Saved.model_validate(found)
+        fitted = _Saved.model_validate(entry)
     except ValidationError as error:
         raise CheckpointError(
-            f"{path} holds no calibration of {decoder.name} but {reprlib.repr(found)}: run"
+            f"{path} holds no calibration of {decoder.name} but {reprlib.repr(entry)}: run"
             " scripts/calibrate.py again"
         ) from error
     before = fitted.decoder
@@ -169,7 +169,7 @@ def restored(content: Mapping[str, Any], path: Path, decoder: Decoder) -> Confid
 
 def _scoring(decoder: Decoder) -> dict[str, Any]:
     """Return the settings on which a decoder's words depend most."""
-    found = {key: value for key, value in decoder.settings.items() if key in _SCORING}
-    if not found.get("prior_weight"):
-        found.pop("prior", None)  # has no effect
-    return found
+    scoring = {key: value for key, value in decoder.settings.items() if key in _SCORING}
+    if not scoring.get("prior_weight"):
+        scoring.pop("prior", None)  # has no effect
+    return scoring

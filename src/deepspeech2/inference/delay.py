@@ -27,7 +27,7 @@ _WIDEST = 2  # frames
 class Boundary(NamedTuple):
     """A word's start or end in seconds: aligned by the network, and known from the synthesis."""
 
-    found: float
+    aligned: float
     known: float
 
 
@@ -66,12 +66,12 @@ def emission_delay(
         log_probs = emissions(torch.from_numpy(soxr.resample(samples, SAMPLE_RATE, sample_rate)))
         if len(log_probs) < text_encoder.minimum_frames(text_encoder.encode(line.text)):
             return 0.0
-        found = align(
+        alignment = align(
             log_probs, line.text, text_encoder=text_encoder, seconds_per_frame=seconds_per_frame
         )
         normalize = text_encoder.normalize
         spoken = [replace(word, text=normalize(word.text)) for word in word_times(line)]
-        starts, ends = boundaries(found.words, spoken)
+        starts, ends = boundaries(alignment.words, spoken)
         errors += [time - truth for time, truth in (*starts[1:], *ends[:-1])]
     delay = statistics.median(errors)
     # words that a network does not understand are aligned anywhere, which measures nothing
@@ -80,16 +80,16 @@ def emission_delay(
 
 
 def boundaries(
-    found: Sequence[Word], spoken: Sequence[SpokenWord]
+    aligned: Sequence[Word], spoken: Sequence[SpokenWord]
 ) -> tuple[list[Boundary], list[Boundary]]:
-    """Pair the starts and the ends of all ``spoken`` words with those ``found``.
+    """Pair the starts and the ends of all ``spoken`` words with those ``aligned``.
 
     Raises:
         ValueError: they are not the same words.
     """
     starts, ends, index = [], [], 0
     for known in spoken:
-        words = found[index : index + len(known.text.split())]
+        words = aligned[index : index + len(known.text.split())]
         if [word.word for word in words] != known.text.split():
             raise ValueError(f"{known.text!r} was said, but {words} found")
         starts.append(Boundary(words[0].start, known.start))

@@ -146,8 +146,8 @@ def decode_parts(
     """Decode (T, V) of any length with each decoder."""
     spans = parts_to_decode(log_probs, space, frames_per_second)
     parts = Padded.stack([log_probs[span.start : span.end] for span in spans])
-    found = {decoder.name: [nbest[0] for nbest in decoder(parts)] for decoder in decoders}
-    return DecodedParts(spans, parts, found, space)
+    hypotheses = {decoder.name: [nbest[0] for nbest in decoder(parts)] for decoder in decoders}
+    return DecodedParts(spans, parts, hypotheses, space)
 
 
 def parts_to_decode(log_probs: Tensor, space: int | None, frames_per_second: float) -> list[Span]:

@@ -25,7 +25,7 @@ def prediction_file(name: str, suffix: str = "json") -> str:
     return f"{safe_name(name)}.{suffix}"
 
 
-def source(utterance: Utterance, max_segment: float | None) -> dict[str, Any]:
+def recording_fields(utterance: Utterance, max_segment: float | None) -> dict[str, Any]:
     """Return what a prediction says about its recording.
 
     Args:
@@ -56,7 +56,7 @@ def prediction(
     content = {
         "pred_text": best.text,
         "text": result.reference,
-        **source(result.utterance, max_segment),
+        **recording_fields(result.utterance, max_segment),
         "decoder": decoder.name,
         **_details(best, recognizer, offset),
     }

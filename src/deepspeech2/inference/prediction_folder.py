@@ -18,7 +18,7 @@ from deepspeech2.inference.prediction_files import (
     prediction,
     prediction_file,
     read_prediction,
-    source,
+    recording_fields,
 )
 from deepspeech2.inference.recognizer import Recognizer
 from deepspeech2.inference.summary import Rejections
@@ -134,7 +134,7 @@ class PredictionFolder:
             return {}
         if self._sets_aside and any(map(self._is_anothers, utterances)):
             self._set_aside()
-        found = {}
+        earlier = {}
         for utterance in utterances:
             path = self.folder / prediction_file(utterance.id)
             content = read_prediction(path)
@@ -145,13 +145,13 @@ class PredictionFolder:
                     f"{path} holds what was heard in {content.get('audio_path')}, not in"
                     f" {utterance.audio}: {_REMEDY}"
                 )
-            wanted = source(utterance, self._max_segment)
+            wanted = recording_fields(utterance, self._max_segment)
             if all(content.get(key) == wanted.get(key) for key in _PART):
-                found[utterance.id] = content
+                earlier[utterance.id] = content
                 self._judge_again(content, utterance)
                 self._deliver(content, keep=True)
-        self.n_earlier = len(found)
-        return found
+        self.n_earlier = len(earlier)
+        return earlier
 
     def _is_anothers(self, utterance: Utterance) -> bool:
         """Whether the file of this name is the prediction of another recording."""
@@ -193,7 +193,7 @@ class PredictionFolder:
     @named_by(_OPTIONS)
     def write_error(self, utterance: Utterance, reason: str) -> None:
         """Write that a recording could not be read, and why."""
-        described = source(utterance, self._max_segment)
+        described = recording_fields(utterance, self._max_segment)
         reference = self._reference(utterance)
         self._write_json({"pred_text": "", "text": reference, **described, "error": reason})
         self._written.add(utterance.id)

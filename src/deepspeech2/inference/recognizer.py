@@ -102,15 +102,15 @@ class Recognizer:
         """
         place = resolve(path)
         content = checkpoint.load(place)
-        found = checkpoint.restore(content, place, decoder=decoder, options=options)
+        model = checkpoint.restore(content, place, decoder=decoder, options=options)
         return cls(
-            found.pipeline,
-            found.text_encoder,
-            found.decoder,
+            model.pipeline,
+            model.text_encoder,
+            model.decoder,
             pick_device(device),
             hashlib.sha256(place.read_bytes()).hexdigest(),
-            restored(content, place, found.decoder),
-            restored(content, place, GreedyDecoder(found.text_encoder)),
+            restored(content, place, model.decoder),
+            restored(content, place, GreedyDecoder(model.text_encoder)),
         )
 
     def greedy(self) -> Recognizer:

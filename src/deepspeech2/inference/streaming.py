@@ -40,10 +40,10 @@ def appended(
     However many are appended, the number of pieces, and how often each part of one has been
     copied, grow with the logarithm of that.
     """
-    found = [*pieces, piece]
-    while len(found) > 1 and size(found[-2]) <= size(found[-1]):
-        found[-2:] = [join(found[-2:])]
-    return tuple(found)
+    result = [*pieces, piece]
+    while len(result) > 1 and size(result[-2]) <= size(result[-1]):
+        result[-2:] = [join(result[-2:])]
+    return tuple(result)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,11 +119,11 @@ def coverage_table(parts: Parts, thresholds: Sequence[float]) -> str:
 def numbers(parts: Parts, fits: Mapping[str, Fit], thresholds: Sequence[float]) -> str:
     """Return all results as one JSON text; rates are fractions, losses nats a word."""
     content: dict[str, Any] = {"calibration": {}, "parts": {}}
-    for name, found in fits.items():
+    for name, each in fits.items():
         content["calibration"][name] = {
-            "temperature": found.chosen.temperature,
-            "bias": found.chosen.bias,
-            "losses": found.losses,
+            "temperature": each.chosen.temperature,
+            "bias": each.chosen.bias,
+            "losses": each.losses,
         }
     for part, decoders in parts.items():
         content["parts"][part] = {
@@ -148,24 +148,26 @@ def draw(decoders: Mapping[str, Calibrated], path: Path) -> None:
     for name, each in decoders.items():
         curves[name] = {}
         for side, values in (("before", each.raw), ("after", each.confidences)):
-            found = bins(values, each.right)
-            curves[name][f"{side}: ECE {100 * calibration_error(found):.1f} %"] = found
+            filled = bins(values, each.right)
+            curves[name][f"{side}: ECE {100 * calibration_error(filled):.1f} %"] = filled
     coverage = {
         name: [(at, *each.accepted(at)[1:]) for at in _CURVE] for name, each in decoders.items()
     }
     save_figure(reliability(curves, coverage), path)
 
 
-def reliability(found: Mapping[str, Mapping[str, Bins]], coverage: Mapping[str, Curve]) -> Figure:
+def reliability(
+    diagrams: Mapping[str, Mapping[str, Bins]], coverage: Mapping[str, Curve]
+) -> Figure:
     """Draw a reliability diagram for each decoder, and the WER of what is accepted.
 
     Args:
-        found: by decoder, by label, the bins of its words: before and after the calibration.
+        diagrams: by decoder, by label, the bins of its words: before and after the calibration.
         coverage: by decoder.
     """
-    figure = Figure(figsize=(4.4 * len(found), 8.4), layout="constrained")
-    rows = figure.subplots(2, len(found), squeeze=False, height_ratios=(1.15, 1))
-    for (name, curves), above, below in zip(found.items(), *rows, strict=True):
+    figure = Figure(figsize=(4.4 * len(diagrams), 8.4), layout="constrained")
+    rows = figure.subplots(2, len(diagrams), squeeze=False, height_ratios=(1.15, 1))
+    for (name, curves), above, below in zip(diagrams.items(), *rows, strict=True):
         _draw_bins(above, curves)
         above.set_title(name, loc="left", fontweight="bold")
         _draw_coverage(below, coverage[name])
@@ -176,9 +178,9 @@ def reliability(found: Mapping[str, Mapping[str, Bins]], coverage: Mapping[str, 
 
 def _draw_bins(axes: Axes, curves: Mapping[str, Bins]) -> None:
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--")
-    most = max((count for found in curves.values() for count, _, _ in found), default=1)
-    for (label, found), colour in zip(curves.items(), _COLOURS, strict=True):
-        counts, confidence, right = np.array(found).reshape(-1, 3).T
+    most = max((count for points in curves.values() for count, _, _ in points), default=1)
+    for (label, points), colour in zip(curves.items(), _COLOURS, strict=True):
+        counts, confidence, right = np.array(points).reshape(-1, 3).T
         axes.plot(confidence, right, color=colour, linewidth=1.4, label=label)
         sizes = 8 + 130 * counts / most
         axes.scatter(confidence, right, sizes, color=colour, alpha=0.75, zorder=3, clip_on=False)

@@ -105,7 +105,7 @@ def measure(
             of which has a reference.
         snrs_db: dB; None is speech without noise.
     """
-    found = {name: Measured(each.recognizer.decoder.name) for name, each in candidates.items()}
+    measured = {name: Measured(each.recognizer.decoder.name) for name, each in candidates.items()}
     seconds = sum(float(each.loader.sampler.durations.sum()) for each in candidates.values())
     total = seconds * len(snrs_db)
     with AudioBar(total, "noise" if progress else None) as bar:
@@ -113,12 +113,12 @@ def measure(
             bar.set_description(name)
             with closing(candidate.loader.pass_once()) as batches:
                 for batch in batches:
-                    found[name].failures.extend(batch.failures)
+                    measured[name].failures.extend(batch.failures)
                     if len(batch):
-                        found[name].results += _recognize(candidate, batch, snrs_db, bar)
+                        measured[name].results += _recognize(candidate, batch, snrs_db, bar)
                     failed = sum(each.utterance.duration for each in batch.failures)
                     bar.advance(len(snrs_db) * failed)
-    return found
+    return measured
 
 
 def _recognize(

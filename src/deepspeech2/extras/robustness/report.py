@@ -87,10 +87,10 @@ def report(
     if class_snr is not None and len(members) > 1:
         levels = [snr for snr in (class_snr, None) if snr in snrs_db]
         for group in sorted(members):
-            found, _ = _rates(measured, members[group], seed)
+            rows, _ = _rates(measured, members[group], seed)
             classes[group] = {
                 name: [row[list(snrs_db).index(snr)] for snr in levels]
-                for name, row in found.items()
+                for name, row in rows.items()
             }
     sizes = {group: len(members[group]) for group in classes}
     return Report(measured, snrs_db, rates, differences, classes, sizes, class_snr)
@@ -111,29 +111,29 @@ def _rates(
     return rates, draws
 
 
-def tables(found: Report) -> str:
+def tables(result: Report) -> str:
     """Return the report as Markdown that also reads well in a terminal."""
-    names, levels = list(found.rates), [level_name(snr) for snr in found.snrs_db]
+    names, levels = list(result.rates), [level_name(snr) for snr in result.snrs_db]
     parts = [
         "WER, %, with 95 % intervals",
-        _table(["SNR", *names], [levels, *(_cells(found.rates[name]) for name in names)]),
+        _table(["SNR", *names], [levels, *(_cells(result.rates[name]) for name in names)]),
     ]
-    if found.differences:
-        rows = [_cells(each, signed=True) for each in found.differences.values()]
+    if result.differences:
+        rows = [_cells(each, signed=True) for each in result.differences.values()]
         parts += [
             f"Points of WER more than {names[0]} (paired: both heard the same)",
-            _table(["SNR", *found.differences], [levels, *rows]),
+            _table(["SNR", *result.differences], [levels, *rows]),
         ]
-    if found.classes:
-        at = level_name(found.class_snr)
-        clean = None in found.snrs_db
+    if result.classes:
+        at = level_name(result.class_snr)
+        clean = None in result.snrs_db
         heads = [f"{name}, {level}" for name in names for level in (at, "clean")[: 1 + clean]]
         body = [
-            [cell for name in names for cell in _cells(found.classes[group][name])]
-            for group in found.classes
+            [cell for name in names for cell in _cells(result.classes[group][name])]
+            for group in result.classes
         ]
-        sizes = [str(size) for size in found.class_sizes.values()]
-        columns = [list(found.classes), sizes, *map(list, zip(*body, strict=True))]
+        sizes = [str(size) for size in result.class_sizes.values()]
+        columns = [list(result.classes), sizes, *map(list, zip(*body, strict=True))]
         parts += [
             f"WER, %, by class of noise at {at}" + (", and of the same speech without" * clean),
             _table(["noise", "utterances", *heads], columns),
@@ -176,7 +176,7 @@ def claim(folder: Path, *, override: bool) -> None:
         )
 
 
-def write(found: Report, folder: Path, title: str, described: Mapping[str, Any]) -> None:
+def write(result: Report, folder: Path, title: str, described: Mapping[str, Any]) -> None:
     """Write ``robustness.json``, ``.md`` and ``.png``, all or none; move earlier results aside.
 
     Args:
@@ -185,11 +185,11 @@ def write(found: Report, folder: Path, title: str, described: Mapping[str, Any])
     """
     curves = {
         name: [(rate.value, rate.low, rate.high) for rate in rates]
-        for name, rates in found.rates.items()
+        for name, rates in result.rates.items()
     }
-    figure = error_over_noise(found.snrs_db, curves)
-    text = f"# Robustness to noise\n\n{title}\n\n{tables(found)}\n\n![WER](robustness.png)\n"
-    content = {**described, **_numbers(found)}
+    figure = error_over_noise(result.snrs_db, curves)
+    text = f"# Robustness to noise\n\n{title}\n\n{tables(result)}\n\n![WER](robustness.png)\n"
+    content = {**described, **_numbers(result)}
     with whole_folder(folder) as fresh:
         save_figure(figure, fresh / "robustness.png")
         write_whole(fresh / "robustness.md", text)
@@ -198,19 +198,19 @@ def write(found: Report, folder: Path, title: str, described: Mapping[str, Any])
             move_aside(folder)
 
 
-def _numbers(found: Report) -> dict[str, Any]:
-    levels = [level_name(snr) for snr in found.snrs_db]
+def _numbers(result: Report) -> dict[str, Any]:
+    levels = [level_name(snr) for snr in result.snrs_db]
 
     def by_level(rates: Sequence[Interval]) -> dict[str, Any]:
         return {level: asdict(rate) for level, rate in zip(levels, rates, strict=True)}
 
-    first = next(iter(found.measured.values()))
+    first = next(iter(result.measured.values()))
     return {
-        "wer": {name: by_level(rates) for name, rates in found.rates.items()},
-        "difference": {name: by_level(rates) for name, rates in found.differences.items()},
+        "wer": {name: by_level(rates) for name, rates in result.rates.items()},
+        "difference": {name: by_level(rates) for name, rates in result.differences.items()},
         "by_noise": {
             group: {name: asdict(rates[0]) for name, rates in row.items()}
-            for group, row in found.classes.items()
+            for group, row in result.classes.items()
         },
         "levels": levels,
         "utterances": [
@@ -218,7 +218,7 @@ def _numbers(found: Report) -> dict[str, Any]:
                 "id": each.id,
                 "words": each.words,
                 "noise": each.noise,
-                "errors": {n: list(m.results[i].errors) for n, m in found.measured.items()},
+                "errors": {n: list(m.results[i].errors) for n, m in result.measured.items()},
             }
             for i, each in enumerate(first.results)
         ],
