@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -122,10 +123,9 @@ def _examined(path: Path, size: int, changed: int) -> Structure:
         if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
             return _wav(data)
         if data[:4] == b"RIFF":  # of AVI, too
-            return _shorter(data, 8 + int.from_bytes(data[4:8], "little"))
+            return _shorter(data, 8 + _integer(data, 4))
         if (at := data.find(_ASF_DATA, 0, 65536)) >= 0:
-            size = int.from_bytes(data[at + 16 : at + 24], "little")
-            return _shorter(data, at + size)
+            return _shorter(data, at + _integer(data, at + 16, size=8))
         if data[:5] == _OGG:
             return _ogg(data)
         if data[:4] == b"NIST":
@@ -164,29 +164,39 @@ def shortened(log: str) -> float | None:
     return None if "truncated file" in log else 0.0
 
 
+def _integer(data: mmap.mmap | bytes, place: int, size: int = 4) -> int:
+    """Read an unsigned little-endian integer of ``size`` bytes."""
+    return int.from_bytes(data[place : place + size], "little")
+
+
 def _shorter(data: mmap.mmap, announced: int) -> Structure:
     there = len(data) + _SLACK_BYTES
     return Structure(missing=1 - len(data) / announced if there < announced else 0.0)
 
 
-def _wav(data: mmap.mmap) -> Structure:
-    place, layout = 12, b""
+def _chunks(data: mmap.mmap, place: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the name, start and size of a WAV file's chunks, the first of which is at ``place``."""
     for _ in range(_CHUNKS):
         if place + 8 > len(data):
-            break
-        name, size = data[place : place + 4], int.from_bytes(data[place + 4 : place + 8], "little")
-        place += 8
-        if name == b"data":
-            there = len(data) - place
+            return
+        size = _integer(data, place + 4)
+        yield data[place : place + 4], place + 8, size
+        place += 8 + size + size % 2
+
+
+def _wav(data: mmap.mmap) -> Structure:
+    layout = b""
+    for name, start, size in _chunks(data, 12):
+        if name == b"fmt ":
+            layout = data[start : start + min(size, 40)]
+        elif name == b"data":
+            there = len(data) - start
             if _UNKNOWN_SIZE > size > there:
                 return Structure(missing=1 - there / size)
-            followed = _chunks_follow(data, place + size + size % 2)
+            followed = _chunks_follow(data, start + size + size % 2)
             if (_UNKNOWN_SIZE > size > 0 and followed) or not there:
-                return Structure()
-            return Structure(trusted=False, samples=_samples(data, layout, place))
-        if name == b"fmt ":
-            layout = data[place : place + min(size, 40)]
-        place += size + size % 2
+                break
+            return Structure(trusted=False, samples=_samples(data, layout, start))
     return Structure()
 
 
@@ -199,26 +209,23 @@ def _samples(data: mmap.mmap, layout: bytes, start: int) -> RawSamples | None:
         return None
     kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", layout[:16])
     if kind == _EXTENSIBLE and len(layout) >= 26:
-        kind = int.from_bytes(layout[24:26], "little")
+        kind = _integer(layout, 24, size=2)
     coding = _CODINGS.get((kind, bits))
     notes = data.rfind(b"LIST", max(start, len(data) - _BLOCK))
-    size = int.from_bytes(data[notes + 4 : notes + 8], "little")
-    end = notes if notes >= 0 and notes + 8 + size == len(data) else len(data)
+    ends_file = notes >= 0 and notes + 8 + _integer(data, notes + 4) == len(data)
+    end = notes if ends_file else len(data)
     if coding is None or not 0 < channels <= 1024:
         return None
     return RawSamples(start, end, rate, channels, coding)
 
 
 def _chunks_follow(data: mmap.mmap, place: int) -> bool:
-    """Whether there is nothing from ``place`` on but whole chunks, or less than one."""
-    for _ in range(_CHUNKS):
-        if place + 8 > len(data):
-            break
-        name, size = data[place : place + 4], int.from_bytes(data[place + 4 : place + 8], "little")
+    """Whether only whole chunks, or less than one, follow from ``place`` on."""
+    for name, start, size in _chunks(data, place):
         if not (name.isascii() and name.decode("ascii").isprintable()):
             # zeros fill up a block of a disk
             return len(data) - place <= _BLOCK and not any(data[place:])
-        place += 8 + size + size % 2
+        place = start + size + size % 2
     return place <= len(data) + 8
 
 
@@ -238,7 +245,7 @@ def _ogg(data: mmap.mmap) -> Structure:
 
 
 def _flags(data: mmap.mmap, page: int) -> int:
-    return int.from_bytes(data[page + 5 : page + 6], "little")
+    return _integer(data, page + 5, size=1)
 
 
 def _page_end(data: mmap.mmap, start: int) -> int:

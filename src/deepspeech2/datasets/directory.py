@@ -31,10 +31,8 @@ class DirectoryCorpus(Corpus):
 
     Args:
         directory: the folder or file; a relative path counts from the repository's root.
-        hours: how many hours to keep, by a hash of the ids: a subset of more hours.
-        limit: how many utterances to keep, counted after the other filters.
-        max_audio_length: seconds; longer utterances are left out.
-        max_text_length: characters; utterances with longer transcripts are left out.
+        hours, limit, max_audio_length, max_text_length: what to keep; see
+            :func:`~deepspeech2.datasets.subsets.select`.
         name: of the corpus; by default the name of ``directory``.
         transcripts: a folder of ``<stem>.txt``, flat or with the subfolders of ``directory``.
 

@@ -65,13 +65,13 @@ def uncollected() -> Iterator[None]:
 def open_index(root: Path, index_dir: Path, name: str, *, n_workers: int | None = None) -> Contents:
     """Return utterances and exclusions of ``root``, from its index if that still fits.
 
-    Several processes may call this at once: each sees no index or a whole one.
+    Several processes may call this at once: each sees no index or a complete one.
 
     Args:
         root: a folder in LibriSpeech's layout.
-        index_dir: where indexes lie; never below ``root``, which may be read-only.
-        name: what the file's name starts with; a hash of ``root``'s path follows.
-        n_workers: threads that read headers; None for a number that suits the machine.
+        index_dir: of all indexes; never below ``root``, which may be read-only.
+        name: the beginning of the index's name; a hash of ``root``'s path follows.
+        n_workers: threads that read headers; None for a default.
 
     Raises:
         ManifestError: ``root`` holds no transcripts, or the index cannot be written.

@@ -35,10 +35,8 @@ class LibriSpeechCorpus(Corpus):
             list of these.
         data_dir: the folder of the splits, or of their folder ``LibriSpeech``; a relative path
             counts from the repository's root.
-        hours: how many hours to keep over all parts, by a hash of the ids: a subset of more hours.
-        limit: how many utterances to keep, counted over all parts after the other filters.
-        max_audio_length: seconds; longer utterances are left out.
-        max_text_length: characters; utterances with longer transcripts are left out.
+        hours, limit, max_audio_length, max_text_length: what to keep of all parts together; see
+            :func:`~deepspeech2.datasets.subsets.select`.
         index_dir: for the indexes of the parts; None: the user's cache folder.
         download: whether a missing split is downloaded to ``data_dir``.
         n_workers: threads that read headers for an index; None for a default.

@@ -50,10 +50,8 @@ class ManifestCorpus(Corpus):
         manifest: the file; a relative path counts from ``data_dir`` if that is given,
             otherwise from the repository's root.
         data_dir: a folder; a relative path counts from the repository's root.
-        hours: how many hours to keep, by a hash of the ids: a subset of more hours.
-        limit: how many utterances to keep, counted after the other filters.
-        max_audio_length: seconds; longer utterances are left out.
-        max_text_length: characters; utterances with longer transcripts are left out.
+        hours, limit, max_audio_length, max_text_length: what to keep; see
+            :func:`~deepspeech2.datasets.subsets.select`.
         name: of the corpus; by default the manifest's name without its ending.
         speakers: take only these.
         exclude_speakers: take all but these.
