@@ -7,8 +7,7 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from deepspeech2.datasets.corpus import Corpus, Exclusion, plain_ids
-from deepspeech2.datasets.subsets import select
+from deepspeech2.datasets.corpus import Corpus, Exclusion, plain_ids, select
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.types import Utterance
 

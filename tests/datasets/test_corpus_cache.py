@@ -82,13 +82,13 @@ def opened(utterances: list[Utterance], folder: Path, **options: int) -> Shards:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The utterances that were decoded, in order."""
     ids: list[str] = []
-    plain = shards_module.read
+    plain = shards_module.read_pcm
 
     def counted(utterance: Utterance, sample_rate: int) -> object:
         ids.append(utterance.id)
         return plain(utterance, sample_rate)
 
-    monkeypatch.setattr(shards_module, "read", counted)
+    monkeypatch.setattr(shards_module, "read_pcm", counted)
     return ids
 
 
@@ -348,7 +348,7 @@ def test_an_error_of_the_program_is_raised(
     def fail(utterance: Utterance, sample_rate: int) -> None:
         raise KeyError(utterance.id)
 
-    monkeypatch.setattr(shards_module, "read", fail)
+    monkeypatch.setattr(shards_module, "read_pcm", fail)
     with pytest.raises(KeyError):
         opened(utterances, tmp_path)
     (folder,) = (tmp_path / "cache").iterdir()
@@ -362,7 +362,7 @@ def slowly(utterances: list[Utterance], folder: Path, log: Path, slow_from: int 
         slow_from: after so many it takes its time, however busy the machine is.
     """
     shards_module._SMALLEST = 30_000
-    plain = shards_module.read
+    plain = shards_module.read_pcm
     # a test that runs in the background of a shell inherits that this signal is ignored
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -373,7 +373,7 @@ def slowly(utterances: list[Utterance], folder: Path, log: Path, slow_from: int 
             stream.write(f"{utterance.id}\n")
         return plain(utterance, sample_rate)
 
-    shards_module.read = noted  # type: ignore[assignment]
+    shards_module.read_pcm = noted  # type: ignore[assignment]
     check(opened(utterances, folder, n_workers=2), utterances)
 
 

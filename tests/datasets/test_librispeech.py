@@ -10,8 +10,7 @@ import pytest
 import soundfile
 
 import deepspeech2.datasets.librispeech as librispeech
-from deepspeech2.datasets.librispeech import GROUPS, SPLITS, LibriSpeechCorpus
-from deepspeech2.datasets.subsets import SHARES, share_ids
+from deepspeech2.datasets.librispeech import GROUPS, SPLITS, SUBSETS, LibriSpeechCorpus, subset_ids
 from deepspeech2.errors import ConfigError, ManifestError
 
 
@@ -135,14 +134,14 @@ def test_real_speech(speech_data: Path, index_dir: Path) -> None:
     assert time.process_time() - start < 0.5
 
 
-def test_a_share_is_picked_from_its_split(
+def test_a_subset_is_picked_from_its_split(
     tmp_path: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_split(tmp_path / "LibriSpeech/train-clean-100", 1, count=4)
     (tmp_path / "LibriSpeech/train-clean-100/1/7/1-7-0002.flac").write_bytes(b"")
     wanted = {"train-clean-8h": {"1-7-0001", "1-7-0002"}, "dev-clean-70m": {"1-7-0003"}}
     monkeypatch.setattr(
-        "deepspeech2.datasets.subsets.share_ids", lambda name: frozenset(wanted[name])
+        "deepspeech2.datasets.librispeech.subset_ids", lambda name: frozenset(wanted[name])
     )
     train = LibriSpeechCorpus("train-clean-8h", tmp_path, index_dir=index_dir)
     assert train.name == "train-clean-8h"
@@ -160,7 +159,7 @@ def test_a_share_is_picked_from_its_split(
     assert len(LibriSpeechCorpus("dev-clean-70m", tmp_path, index_dir=index_dir)) == 3
 
 
-def test_a_missing_share_downloads_its_split(
+def test_a_missing_subset_downloads_its_split(
     tmp_path: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fake(split: str, data_dir: Path) -> Path:
@@ -168,23 +167,25 @@ def test_a_missing_share_downloads_its_split(
         return make_split(data_dir / "LibriSpeech" / split, 1)
 
     monkeypatch.setattr(librispeech, "download_split", fake)
-    monkeypatch.setattr("deepspeech2.datasets.subsets.share_ids", lambda _: frozenset({"1-7-0001"}))
+    monkeypatch.setattr(
+        "deepspeech2.datasets.librispeech.subset_ids", lambda _: frozenset({"1-7-0001"})
+    )
     corpus = LibriSpeechCorpus("test-clean-35m", tmp_path, index_dir=index_dir)
     assert [item.id for item in corpus] == ["1-7-0001"]
 
 
-@pytest.mark.parametrize("share", SHARES)
-def test_the_lists_of_shares_are_those_of_their_folders(
-    speech_data: Path, index_dir: Path, share: str
+@pytest.mark.parametrize("subset", SUBSETS)
+def test_the_lists_of_subsets_are_those_of_their_folders(
+    speech_data: Path, index_dir: Path, subset: str
 ) -> None:
     corpus = LibriSpeechCorpus(
-        share, speech_data / "LibriSpeech", index_dir=index_dir, download=False
+        subset, speech_data / "LibriSpeech", index_dir=index_dir, download=False
     )
-    assert {item.id for item in corpus} == share_ids(share)
+    assert {item.id for item in corpus} == subset_ids(subset)
 
 
-def test_shares_have_no_speaker_in_common() -> None:
-    speakers = [{name.split("-")[0] for name in share_ids(share)} for share in SHARES]
+def test_subsets_have_no_speaker_in_common() -> None:
+    speakers = [{name.split("-")[0] for name in subset_ids(subset)} for subset in SUBSETS]
     assert [len(each) for each in speakers] == [231, 20, 8]
     assert len(set.union(*speakers)) == 231 + 20 + 8
-    assert set(SHARES.values()) <= set(SPLITS)
+    assert set(SUBSETS.values()) <= set(SPLITS)

@@ -11,7 +11,7 @@ import soundfile
 
 from deepspeech2.config.components import create, group
 from deepspeech2.datasets import LibriSpeechCorpus
-from deepspeech2.datasets.subsets import nested_hours, select
+from deepspeech2.datasets.corpus import nested_hours, select
 from deepspeech2.errors import ConfigError
 from deepspeech2.types import Utterance
 from tests.toy import config

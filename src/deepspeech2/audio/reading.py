@@ -20,6 +20,7 @@ from deepspeech2.audio.source import check_options, opened
 from deepspeech2.errors import AudioError, ConfigError, IncompleteError
 from deepspeech2.hardware import cpus
 from deepspeech2.processes import cancelling
+from deepspeech2.types import Utterance
 
 _SUFFIXES = {
     "AIFF": (".aif", ".aifc", ".aiff"),
@@ -39,6 +40,10 @@ AUDIO_SUFFIXES = frozenset(
     suffix for name in soundfile.available_formats() for suffix in _SUFFIXES.get(name, ())
 ) | frozenset(ffmpeg.SUFFIXES)
 """Endings, in lower case, of the recordings that can be read."""
+
+FULL_SCALE = 32768  # of 16-bit audio
+
+Pcm = npt.NDArray[np.int16]
 
 _CHUNK = 32  # files for one task: a task for each would cost more than the reading
 
@@ -155,6 +160,33 @@ def read_audio(
         if not len(samples):
             raise AudioError(f"{path} is empty: it holds no sample at {sample_rate} Hz")
     return torch.from_numpy(np.clip(samples, -1.0, 1.0))  # the resampler overshoots
+
+
+def read_utterance(utterance: Utterance, sample_rate: int) -> Tensor:
+    """Decode an utterance to (S,) float32 in [-1, 1] at ``sample_rate`` Hz.
+
+    Raises:
+        AudioError: the recording cannot be read.
+    """
+    return read_audio(
+        utterance.audio,
+        sample_rate=sample_rate,
+        offset=utterance.offset,
+        duration=utterance.duration,
+        channel=utterance.channel,
+    )
+
+
+def read_pcm(utterance: Utterance, sample_rate: int) -> Pcm:
+    """Decode an utterance to 16-bit integers (S,); halves are rounded to the even one.
+
+    Raises:
+        AudioError: the recording cannot be read.
+    """
+    # Not with torch, whose threads would get in the way of those that decode.
+    waveform = read_utterance(utterance, sample_rate).numpy()
+    scaled = np.rint(waveform * np.float32(FULL_SCALE))
+    return scaled.clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
 
 
 def from_samples(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,7 +13,7 @@ from itertools import takewhile
 from pathlib import Path, PurePath
 from typing import overload
 
-from deepspeech2.errors import AudioError, ManifestError
+from deepspeech2.errors import AudioError, ConfigError, ManifestError
 from deepspeech2.files import safe_name
 from deepspeech2.types import Utterance
 
@@ -19,6 +21,8 @@ _NOT_PLAIN = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]+')
 
 MOST_NAMED = 20
 """Exclusions that one message names."""
+
+_TOLERANCE = 1e-6  # seconds; sums of the same durations in two orders differ by less
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,92 @@ class Exclusion:
     name: str
     reason: str
     utterance: Utterance | None = None
+
+
+def select(
+    utterances: Iterable[Utterance],
+    hours: float | None = None,
+    limit: int | None = None,
+    max_audio_length: float | None = None,
+    max_text_length: int | None = None,
+) -> tuple[tuple[Utterance, ...], tuple[Exclusion, ...]]:
+    """Apply the filters, then keep ``hours`` of the rest, then the first ``limit`` of these.
+
+    Returns:
+        The utterances kept, in the given order, and the others.
+
+    Args:
+        hours: to keep, see :func:`nested_hours`.
+        limit: the number of utterances to keep.
+        max_audio_length: seconds; an utterance of just that length is kept.
+        max_text_length: characters of the transcript as the corpus writes it; an utterance
+            without one is kept.
+
+    Raises:
+        ConfigError: an option is not positive, or there are fewer hours.
+    """
+    options = {
+        "hours": hours,
+        "limit": limit,
+        "max_audio_length": max_audio_length,
+        "max_text_length": max_text_length,
+    }
+    for key, value in options.items():
+        if value is not None and not value > 0:
+            raise ConfigError(f"{key} must be positive or null, but is {value}")
+    passed: list[Utterance] = []
+    exclusions: list[Exclusion] = []
+    for utterance in utterances:
+        if max_audio_length is not None and utterance.duration > max_audio_length:
+            reason = f"longer than max_audio_length={max_audio_length:g} s"
+        elif max_text_length is not None and len(utterance.text or "") > max_text_length:
+            reason = f"transcript longer than max_text_length={max_text_length}"
+        else:
+            passed.append(utterance)
+            continue
+        exclusions.append(Exclusion(utterance.id, reason))
+    chosen = tuple(passed) if hours is None else nested_hours(passed, hours)
+    kept = chosen if limit is None else chosen[:limit]
+    # To name them, perhaps 281,000, would bury what matters.
+    for beyond, bound in (
+        (len(passed) - len(chosen), f"hours={hours}"),
+        (len(chosen) - len(kept), f"limit={limit}"),
+    ):
+        if beyond:
+            exclusions.append(Exclusion(f"{beyond} utterances", f"beyond {bound}"))
+    return kept, tuple(exclusions)
+
+
+def nested_hours(utterances: Sequence[Utterance], hours: float) -> tuple[Utterance, ...]:
+    """Return utterances of ``hours`` in all, in the given order.
+
+    Utterances are taken in the order of a hash of their ids until the sum reaches ``hours``, so
+    that it exceeds ``hours`` by less than the last utterance. The choice depends neither on the
+    order given nor on any seed, is spread over speakers, and more hours include what fewer do.
+
+    Raises:
+        ConfigError: there are fewer hours.
+    """
+    wanted = 3600 * hours
+    seconds = 0.0
+    taken: set[str] = set()
+    for utterance in sorted(utterances, key=_rank):
+        if seconds >= wanted:
+            break
+        seconds += utterance.duration
+        taken.add(utterance.id)
+    if seconds < wanted - _TOLERANCE:
+        most = math.floor(1e4 * seconds / 3600) / 1e4  # what is rounded up would be refused again
+        raise ConfigError(
+            f"hours must be at most {most:g}, which is what the corpus holds after its other"
+            f" filters, but is {hours:g}: lower hours, or name more parts"
+        )
+    return tuple(utterance for utterance in utterances if utterance.id in taken)
+
+
+def _rank(utterance: Utterance) -> tuple[bytes, str]:
+    """Sort by a hash of the id; of equal hashes the id decides."""
+    return hashlib.blake2b(utterance.id.encode(), digest_size=8).digest(), utterance.id
 
 
 class Corpus(Sequence[Utterance]):

@@ -8,16 +8,21 @@ from typing import get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
-from deepspeech2.datasets.audio_store import AudioStore, FileStore, MemoryStore, Samples, fill
+from deepspeech2.audio.reading import FULL_SCALE, Pcm, read_pcm, read_utterance
 from deepspeech2.datasets.corpus_cache import open_cache
+from deepspeech2.datasets.shards import Shards
 from deepspeech2.errors import AudioError, ConfigError
 from deepspeech2.settings.training import CacheKind
 from deepspeech2.types import Batch, Failure, Padded, Sample, Utterance
 
 CACHE_KINDS: tuple[CacheKind, ...] = get_args(CacheKind)
+
+Samples = Pcm | NDArray[np.float32]
+"""(S,), either 16-bit integers or float32 in [-1, 1]."""
 
 
 class SpeechDataset(Dataset[Sample | Failure]):
@@ -60,16 +65,21 @@ class SpeechDataset(Dataset[Sample | Failure]):
         self.encode = encode
         self.sample_rate = sample_rate
         self.cache = cache
-        self._audio = _store(utterances, sample_rate, cache, cache_dir)
+        self._memory: dict[int, Pcm] = {}
+        self._shards: Shards | None = None
+        if cache == "disk":
+            if cache_dir is None:
+                raise ConfigError("cache_dir must name a folder where cache is 'disk', but is None")
+            self._shards = open_cache(utterances, cache_dir, sample_rate=sample_rate)
 
     def __len__(self) -> int:
         return len(self.utterances)
 
     def __getitem__(self, index: int) -> Sample | Failure:
-        utterance = self.utterances[index]
         samples = self._samples(index)
         if isinstance(samples, Failure):
             return samples
+        utterance = self.utterances[index]
         waveform = torch.empty(len(samples))
         fill(waveform.numpy(), samples)
         return Sample(utterance, waveform, self._labels(utterance))
@@ -97,27 +107,24 @@ class SpeechDataset(Dataset[Sample | Failure]):
         )
 
     def _samples(self, index: int) -> Samples | Failure:
+        """Read an utterance; the samples must not be written to."""
+        utterance = self.utterances[index]
         try:
-            return self._audio[index]
+            if self._shards is not None:
+                return self._shards[index]
+            if self.cache == "none":
+                samples: Samples = read_utterance(utterance, self.sample_rate).numpy()
+                return samples
+            if index not in self._memory:
+                self._memory[index] = read_pcm(utterance, self.sample_rate)
+            return self._memory[index]
         except AudioError as error:
-            return Failure(self.utterances[index], str(error), error.seconds)
+            return Failure(utterance, str(error), error.seconds)
 
     def _labels(self, utterance: Utterance) -> Tensor:
-        """(L,) int64."""
+        """Encode the transcript as (L,) int64."""
         labels = [] if utterance.text is None else list(self.encode(utterance.text))
         return torch.tensor(labels, dtype=torch.int64)
-
-
-def _store(
-    utterances: Sequence[Utterance], sample_rate: int, cache: CacheKind, cache_dir: Path | None
-) -> AudioStore:
-    if cache == "none":
-        return FileStore(utterances, sample_rate)
-    if cache == "memory":
-        return MemoryStore(utterances, sample_rate)
-    if cache_dir is None:
-        raise ConfigError("cache_dir must name a folder where cache is 'disk', but is None")
-    return open_cache(utterances, cache_dir, sample_rate=sample_rate)
 
 
 def collate(items: Sequence[Sample | Failure]) -> Batch:
@@ -144,6 +151,15 @@ def pad_waveforms(rows: Sequence[Samples]) -> Padded:
     for target, samples in zip(data.numpy(), rows, strict=True):
         fill(target, samples)
     return Padded(data, lengths)
+
+
+def fill(row: NDArray[np.float32], samples: Samples) -> None:
+    """Write ``samples`` (S,) as float32 in [-1, 1] to the start of ``row``, then zeros."""
+    filled = row[: len(samples)]
+    filled[:] = samples
+    if samples.dtype == np.int16:
+        filled *= np.float32(1 / FULL_SCALE)  # a power of two: exact
+    row[len(samples) :] = 0
 
 
 def pad_labels(rows: Sequence[Tensor]) -> Padded:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from deepspeech2.datasets.corpus import Corpus, Exclusion
+from deepspeech2.datasets.corpus import Corpus, Exclusion, select
 from deepspeech2.datasets.folders import (
     Folder,
     Recording,
@@ -16,7 +16,6 @@ from deepspeech2.datasets.folders import (
     read_transcripts,
     walk,
 )
-from deepspeech2.datasets.subsets import select
 from deepspeech2.errors import ManifestError
 from deepspeech2.paths import resolve
 
@@ -32,7 +31,7 @@ class DirectoryCorpus(Corpus):
     Args:
         directory: the folder or file; a relative path counts from the repository's root.
         hours, limit, max_audio_length, max_text_length: what to keep; see
-            :func:`~deepspeech2.datasets.subsets.select`.
+            :func:`~deepspeech2.datasets.corpus.select`.
         name: of the corpus; by default the name of ``directory``.
         transcripts: a folder of ``<stem>.txt``, flat or with the subfolders of ``directory``.
 

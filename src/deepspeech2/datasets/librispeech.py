@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path, PurePath
 
-from deepspeech2.datasets.corpus import Corpus, Exclusion
+from deepspeech2.datasets.corpus import Corpus, Exclusion, select
 from deepspeech2.datasets.download import SPLITS, download_split
 from deepspeech2.datasets.index import open_index, uncollected
-from deepspeech2.datasets.subsets import SHARES, select, take_share
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.paths import resolve
 from deepspeech2.types import Utterance
@@ -22,6 +21,16 @@ GROUPS = {
 }
 """Names of several splits, or other names of one."""
 
+SUBSETS = {
+    "train-clean-8h": "train-clean-100",
+    "dev-clean-70m": "train-clean-100",
+    "test-clean-35m": "test-clean",
+}
+"""The split of each small subset, whose results can be repeated anywhere because a file lists its
+utterances. The first two have no speaker in common."""
+
+_LISTS = Path(__file__).parent / "lists"
+
 
 class LibriSpeechCorpus(Corpus):
     """One or several splits of LibriSpeech, or any folder in its layout.
@@ -31,12 +40,12 @@ class LibriSpeechCorpus(Corpus):
     within a part sorted by path. Transcripts are left as the corpus writes them.
 
     Args:
-        part: a split, a key of ``GROUPS`` or of ``SHARES``, a folder below ``data_dir``, or a
+        part: a split, a key of ``GROUPS`` or of ``SUBSETS``, a folder below ``data_dir``, or a
             list of these.
         data_dir: the folder of the splits, or of their folder ``LibriSpeech``; a relative path
             counts from the repository's root.
         hours, limit, max_audio_length, max_text_length: what to keep of all parts together; see
-            :func:`~deepspeech2.datasets.subsets.select`.
+            :func:`~deepspeech2.datasets.corpus.select`.
         index_dir: for the indexes of the parts; None: the user's cache folder.
         download: whether a missing split is downloaded to ``data_dir``.
         n_workers: threads that read headers for an index; None for a default.
@@ -70,11 +79,11 @@ class LibriSpeechCorpus(Corpus):
             exclusions: list[Exclusion] = []
             for split in chain.from_iterable(GROUPS.get(name, (name,)) for name in names):
                 folder = find_part(split, root, download=download)
-                shared = split in SHARES and folder.name != split
-                name = SHARES[split] if shared else split
+                listed = split in SUBSETS and folder.name != split
+                name = SUBSETS[split] if listed else split
                 index = open_index(folder, indexes, name, n_workers=n_workers)
-                if shared:
-                    index = take_share(split, *index, folder)
+                if listed:
+                    index = take_subset(split, *index, folder)
                 utterances.extend(index[0])
                 exclusions.extend(index[1])
             kept, filtered = select(utterances, hours, limit, max_audio_length, max_text_length)
@@ -83,10 +92,42 @@ class LibriSpeechCorpus(Corpus):
         )
 
 
+def subset_ids(subset: str) -> frozenset[str]:
+    """Return the ids of the utterances of ``subset``, a key of ``SUBSETS``."""
+    return frozenset((_LISTS / f"{subset}.txt").read_text(encoding="ascii").split())
+
+
+def take_subset(
+    subset: str,
+    utterances: Sequence[Utterance],
+    exclusions: Sequence[Exclusion],
+    place: Path,
+) -> tuple[list[Utterance], list[Exclusion]]:
+    """Take the utterances and the unreadable recordings of ``subset`` from the split at ``place``.
+
+    Raises:
+        ManifestError: the split lacks some of it.
+    """
+    ids = subset_ids(subset)
+    taken = {item.id: item for item in utterances if item.id in ids}
+    faults = {
+        item.utterance.id: item
+        for item in exclusions
+        if item.utterance is not None and item.utterance.id in ids
+    }
+    lacking = ids - taken.keys() - faults.keys()
+    if lacking:
+        raise ManifestError(
+            f"{place} lacks {len(lacking)} of the {len(ids)} utterances of {subset}"
+            f" ({min(lacking)} ...): unpack the whole of {SUBSETS[subset]} there"
+        )
+    return list(taken.values()), list(faults.values())
+
+
 def find_part(part: str, data_dir: Path, *, download: bool) -> Path:
     """Return the folder of ``part``, after downloading it if it is a known split that is missing.
 
-    A share without a folder of its own has that of its split.
+    A subset without a folder of its own has that of its split.
 
     Raises:
         ConfigError: ``part`` is absolute or leads out of ``data_dir``.
@@ -99,8 +140,8 @@ def find_part(part: str, data_dir: Path, *, download: bool) -> Path:
     for folder in (data_dir / part, data_dir / "LibriSpeech" / part):
         if folder.is_dir():
             return folder
-    if part in SHARES:
-        return find_part(SHARES[part], data_dir, download=download)
+    if part in SUBSETS:
+        return find_part(SUBSETS[part], data_dir, download=download)
     if part not in SPLITS:
         raise ManifestError(
             f"{data_dir / part} does not exist and {part!r} is no split of LibriSpeech "

@@ -17,8 +17,8 @@ from deepspeech2.datasets.corpus import (
     Exclusion,
     audio_fault,
     plain_ids,
+    select,
 )
-from deepspeech2.datasets.subsets import select
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.fields import AUDIO, SPEAKER, TEXT, find, listed
 from deepspeech2.paths import resolve
@@ -51,7 +51,7 @@ class ManifestCorpus(Corpus):
             otherwise from the repository's root.
         data_dir: a folder; a relative path counts from the repository's root.
         hours, limit, max_audio_length, max_text_length: what to keep; see
-            :func:`~deepspeech2.datasets.subsets.select`.
+            :func:`~deepspeech2.datasets.corpus.select`.
         name: of the corpus; by default the manifest's name without its ending.
         speakers: take only these.
         exclude_speakers: take all but these.

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deepspeech2.datasets.audio_store import Pcm, read, to_pcm
+from deepspeech2.audio.reading import Pcm, read_pcm
 from deepspeech2.errors import AudioError
 from deepspeech2.files import whole_file
 from deepspeech2.types import Utterance
@@ -100,7 +100,7 @@ def write_shard(
             if stopped():
                 raise Stopped
             try:
-                pcm = to_pcm(read(utterance, sample_rate))
+                pcm = read_pcm(utterance, sample_rate)
             except AudioError as error:
                 failures[len(lengths)] = str(error)
                 pcm = np.zeros(0, np.int16)
@@ -191,7 +191,7 @@ class Shards:
         content = _read(path, BYTES_PER_SAMPLE * start, BYTES_PER_SAMPLE * length)
         if _digest(content) != self._digests[_DIGEST * index : _DIGEST * (index + 1)]:
             self._give_up(shard)
-            return to_pcm(read(self._utterances[index], self._sample_rate))
+            return read_pcm(self._utterances[index], self._sample_rate)
         return np.frombuffer(content, _SAMPLE)
 
     def _give_up(self, shard: int) -> None:

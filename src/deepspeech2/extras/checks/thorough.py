@@ -7,8 +7,7 @@ from pathlib import Path
 
 from deepspeech2.datasets.corpus import Corpus
 from deepspeech2.datasets.download import SPLITS
-from deepspeech2.datasets.librispeech import GROUPS, find_part
-from deepspeech2.datasets.subsets import SHARES
+from deepspeech2.datasets.librispeech import GROUPS, SUBSETS, find_part
 from deepspeech2.errors import ManifestError
 from deepspeech2.extras.checks.audio_check import check_recordings, judge_recordings
 from deepspeech2.extras.checks.corpus_check import (
@@ -33,11 +32,11 @@ def present_and_missing(part: str | Sequence[str], root: Path) -> tuple[list[str
     names = [part] if isinstance(part, str) else part
     present, missing = [], []
     for split in (split for name in names for split in GROUPS.get(name, (name,))):
-        if split in SPLITS or split in SHARES:
+        if split in SPLITS or split in SUBSETS:
             try:
                 find_part(split, root, download=False)
             except ManifestError:
-                missing.append(SHARES.get(split, split))
+                missing.append(SUBSETS.get(split, split))
                 continue
         present.append(split)
     return present, list(dict.fromkeys(missing))
