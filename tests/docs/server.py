@@ -27,7 +27,8 @@ import deepspeech2.paths  # noqa: E402
 deepspeech2.paths.ROOT = Path(sys.argv[1]).resolve()
 deepspeech2.paths.CONFIGS = deepspeech2.paths.ROOT / "configs"
 
-from results import scoring  # noqa: E402
+from leaderboard import scoring  # noqa: E402
+
 from tests.docs import programs, stage  # noqa: E402
 
 scoring.SIZES.update(dict.fromkeys(scoring.SIZES, stage.SPOKEN))  # a whole split is no larger here
@@ -39,7 +40,7 @@ PRELOADED = (
     "deepspeech2.commands.train_lm", "deepspeech2.extras.interchange.exporting",
     "deepspeech2.extras.interchange.onnx_export",
     "deepspeech2.commands.download_model", "deepspeech2.extras.serving",
-    "deepspeech2.metrics.html", "results.ablation_page", "deepspeech2.inference.streaming",
+    "deepspeech2.metrics.html", "leaderboard.ablation", "deepspeech2.inference.streaming",
     "onnxruntime", "uvicorn", "matplotlib.pyplot", "torch._dynamo", "torch.distributed.run",
     "lightning_fabric",
 )  # fmt: skip

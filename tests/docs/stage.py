@@ -49,7 +49,7 @@ writer: {run_name: RUN}
 
 def build(stage: Path, url: str) -> None:
     """Fill an empty folder; ``url`` is where the predecessor's checkpoint lies."""
-    for name in ("configs", "docs", "models", "results", "benchmarks", "scripts"):
+    for name in ("configs", "docs", "models", "results", "benchmarks", "scripts", "tools"):
         ignored = shutil.ignore_patterns("_build", "__pycache__", "*.cache")
         shutil.copytree(ROOT / name, stage / name, ignore=ignored)
     for pattern in ("*.py", "*.txt", "README.md", "Makefile", "pyproject.toml", "LICENSE"):

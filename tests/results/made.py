@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from results.rows import LanguageModel, Machine, Rate, Result, Training
+from leaderboard.rows import LanguageModel, Machine, Rate, Result, Training
 
 
 def rate(value: float, words: int = 1000) -> Rate:

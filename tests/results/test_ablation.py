@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from results.ablation import read_run, read_runs, rows, write_runs
-from results.ablation_page import describe
+from leaderboard.ablation import Run, describe, read_run, rows, write_runs
+from leaderboard.rows import read
 
 from deepspeech2.errors import ManifestError
 from tests.results.conftest import Done
@@ -50,6 +51,11 @@ def make(
             lines.append({"step": 10 * epoch, "time": time, **row, f"{part}/loss": 2 * last})
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder
+
+
+@pytest.fixture
+def ablation(quick_script: Callable[..., Done]) -> Callable[..., Done]:
+    return partial(quick_script, "tools/results.py", "ablation")
 
 
 def test_a_run_beside_its_base(tmp_path: Path) -> None:
@@ -128,7 +134,7 @@ def test_what_a_replaced_part_lacks_is_not_told() -> None:
 
 
 def test_seeds_are_one_row_and_the_page_keeps_what_it_had(
-    tmp_path: Path, quick_script: Callable[..., Done]
+    tmp_path: Path, ablation: Callable[..., Done]
 ) -> None:
     base = make(tmp_path / "base", 0.6)
     again = make(tmp_path / "base2", 0.64, seed=2)
@@ -137,9 +143,9 @@ def test_seeds_are_one_row_and_the_page_keeps_what_it_had(
     results = tmp_path / "out/ablations.jsonl"
     words = [f"--results={results}", "--about", "Two hours, two epochs."]
     first = [str(path) for path in (base, again, worse)]
-    assert quick_script("tools/ablation.py", *first, *words).status == 0
-    assert quick_script("tools/ablation.py", str(base), str(better), words[0]).status == 0
-    found = rows(read_runs(results))
+    assert ablation(*first, *words).status == 0
+    assert ablation(str(base), str(better), words[0]).status == 0
+    found = rows(read(results, Run))
     assert [(row.name, len(row.runs)) for row in found] == [("base", 2), ("large", 1), ("small", 1)]
     assert found[0].mean("wer") == pytest.approx(0.62)
     assert found[0].spread == pytest.approx(0.02 * 2**0.5)
@@ -149,7 +155,7 @@ def test_seeds_are_one_row_and_the_page_keeps_what_it_had(
     assert "| large | `model.dropout=0.1` | 50.00 | -12.00 | 25.00 | 1.000 | 1 | 6 |" in text
     assert results.with_suffix(".png").stat().st_size > 1000
     assert str(tmp_path) not in text + results.read_text()
-    done = quick_script("tools/ablation.py", str(tmp_path / "none"), words[0])
+    done = ablation(str(tmp_path / "none"), words[0])
     assert (done.status, done.err[:7]) == (2, "error: ")
 
 
@@ -157,21 +163,24 @@ def test_runs_are_read_as_written(tmp_path: Path) -> None:
     base = make(tmp_path / "base", 0.6)
     runs = [read_run(base, base)]
     write_runs(tmp_path / "a.jsonl", runs)
-    assert read_runs(tmp_path / "a.jsonl") == runs
-    assert read_runs(tmp_path / "none.jsonl") == []
-    for text, message in (("{", "line 1: "), ('{"name": "a"}', "line 1: is not what a run is")):
+    assert read(tmp_path / "a.jsonl", Run) == runs
+    assert read(tmp_path / "none.jsonl", Run) == []
+    for text, message in (
+        ("{", "line 1: Invalid JSON"),
+        ('{"name": "a"}', "line 1: .*seed: .*required"),
+    ):
         (tmp_path / "a.jsonl").write_text(text)
         with pytest.raises(ManifestError, match=message):
-            read_runs(tmp_path / "a.jsonl")
+            read(tmp_path / "a.jsonl", Run)
 
 
 def test_without_a_place_the_table_lies_beside_the_runs(
-    tmp_path: Path, quick_script: Callable[..., Done]
+    tmp_path: Path, ablation: Callable[..., Done]
 ) -> None:
     """Not in this repository's results, which are other people's runs."""
     ours = ROOT / "results" / "ablations.jsonl"
     before = ours.read_bytes()
     base = make(tmp_path / "base", 0.6)
-    assert quick_script("tools/ablation.py", str(base)).status == 0
+    assert ablation(str(base)).status == 0
     assert ours.read_bytes() == before
-    assert [run.name for run in read_runs(tmp_path / "ablations.jsonl")] == ["base"]
+    assert [run.name for run in read(tmp_path / "ablations.jsonl", Run)] == ["base"]

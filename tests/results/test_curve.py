@@ -7,11 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from results.published import Published
-from results.rows import Result, append
+from leaderboard import curve
+from leaderboard.rows import Published, Result, append
 
 from deepspeech2.errors import ManifestError
-from results import curve
 from tests.results.conftest import Done
 from tests.results.made import BEAM, result
 
@@ -32,7 +31,7 @@ THEIRS = [
 def test_the_law_and_what_it_foretells() -> None:
     found = curve.fit(curve.choose(runs()[::-1], {}), THEIRS)
     assert [row.training.hours for row in found.rows] == list(HOURS)
-    assert found.foretold[960].value == pytest.approx(0.9 * 960**-0.35, rel=1e-4)
+    assert found.predicted[960].value == pytest.approx(0.9 * 960**-0.35, rel=1e-4)
     assert found.published == [("A", 11940, 5.3)]  # of the whole of what test-clean-35m is part
     text = curve.tables(found)
     assert "WER = 90.00 % * hours^-0.350" in text
@@ -68,7 +67,7 @@ def test_nothing_left(where: dict[str, str], recipe: str | None, message: str) -
 
 def test_nothing_recorded() -> None:
     for where in ({}, {"decoder": "Argmax"}):
-        with pytest.raises(ManifestError, match=r"no result is recorded: .*record_result.py"):
+        with pytest.raises(ManifestError, match=r"no result is recorded: .*results.py record"):
             curve.choose([], where)
 
 
@@ -105,7 +104,7 @@ def test_the_command(quick_script: Callable[..., Done], tmp_path: Path) -> None:
     for row in runs():
         append(tmp_path / "results.jsonl", row)
     words = ["--results", str(tmp_path / "results.jsonl"), "--output", str(tmp_path / "curve")]
-    done = quick_script("tools/learning_curve.py", *words, "--where", "decoder=Argmax")
+    done = quick_script("tools/results.py", "curve", *words, "--where", "decoder=Argmax")
     assert (done.status, done.err) == (0, "")
     assert "| 960 | 8.14 (8.14 to 8.14) |" in done.out
     assert (tmp_path / "curve.md").is_file()
@@ -114,7 +113,7 @@ def test_the_command(quick_script: Callable[..., Done], tmp_path: Path) -> None:
         (["--hours", "0"], "error: --hours must be positive, but is 0"),
         (["--recipe", "hours_1"], "error: a power law needs at least 3 runs"),
     ):
-        done = quick_script("tools/learning_curve.py", *words, *wrong)
+        done = quick_script("tools/results.py", "curve", *words, *wrong)
         assert done.status == 2
         assert done.err.startswith(message)
         assert done.err.count("\n") == 1

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from results.power_law import PowerLaw, student_quantile
+from leaderboard.power_law import PowerLaw, student_quantile
 from scipy import stats
 
 from deepspeech2.errors import ManifestError

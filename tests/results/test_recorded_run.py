@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from results.recording import PICTURES, RunLog
-from results.rows import Machine, read
+from leaderboard import page
+from leaderboard.recording import PICTURES, Summary
+from leaderboard.rows import Result, read
+from leaderboard.scoring import decoder_options, language_model
 
 from deepspeech2.commands import infer as inference
 from deepspeech2.commands.train import train
-from deepspeech2.errors import ConfigError
+from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.hardware import cpus, processor
-from results import decoding, page
 from tests.results.conftest import Done
 from tests.toy import config, overrides, write_corpus
 
@@ -53,7 +54,8 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def record(toy: Path, tmp_path: Path, quick_script: Callable[..., Done]) -> Callable[..., Done]:
     def run(*words: str, folder: str = "toy", evaluation: str = "python inference.py") -> Done:
         return quick_script(
-            "tools/record_result.py",
+            "tools/results.py",
+            "record",
             str(toy / "saved/toy/model_best.pth"),
             str(toy / "heard" / folder / "val"),
             f"--command={COMMAND}",
@@ -68,7 +70,7 @@ def record(toy: Path, tmp_path: Path, quick_script: Callable[..., Done]) -> Call
 def test_the_row_of_a_run(toy: Path, tmp_path: Path, record: Callable[..., Done]) -> None:
     done = record(*MACHINE)
     assert done.status == 0, done.err
-    (row,) = read(tmp_path / "results.jsonl")
+    (row,) = read(tmp_path / "results.jsonl", Result)
     log = (toy / "saved/toy/info.log").read_text()
     training = row.training
     assert f"{training.utterances} utterances, {training.hours:.2f} h to train on" in log
@@ -107,7 +109,8 @@ def test_what_it_started_from(
     content["config"]["trainer"]["from_pretrained"] = start
     torch.save(content, run / "model_best.pth")
     done = quick_script(
-        "tools/record_result.py",
+        "tools/results.py",
+        "record",
         str(run / "model_best.pth"),
         str(toy / "heard/toy/val"),
         f"--command={COMMAND}",
@@ -115,29 +118,15 @@ def test_what_it_started_from(
         f"--results={tmp_path / 'results.jsonl'}",
     )
     assert done.status == 0, done.err
-    (row,) = read(tmp_path / "results.jsonl")
+    (row,) = read(tmp_path / "results.jsonl", Result)
     assert row.training.started_from == (shown or start)
 
 
-def test_the_machine_is_in_the_log(tmp_path: Path, record: Callable[..., Done]) -> None:
+def test_the_machine_is_in_the_summary(tmp_path: Path, record: Callable[..., Done]) -> None:
     assert record().status == 0
-    (row,) = read(tmp_path / "results.jsonl")
+    (row,) = read(tmp_path / "results.jsonl", Result)
     machine = row.training.machine
     assert (machine.processor, machine.cpus, machine.gpu) == (processor(), cpus(), None)
-
-
-def test_a_log_of_several_gpus(tmp_path: Path) -> None:
-    line = (
-        "INFO deepspeech2.commands.train: machine: Intel(R) Xeon(R), 26 cores; {}; torch 2.13.0,"
-        " 1 threads"
-    )
-    log = tmp_path / "info.log"
-    started = "3.20 M parameters on cuda:0; 20 utterances, 0.10 h to train on, 1.0 % padding\n"
-    for text, gpu in (("1 x NVIDIA H100", "NVIDIA H100"), ("8 x NVIDIA H100", "8 x NVIDIA H100")):
-        log.write_text(started + line.format(text))
-        assert RunLog.read(log).machine == Machine("Intel(R) Xeon(R)", 26, gpu)
-    log.write_text(started)
-    assert RunLog.read(log).machine is None
 
 
 def test_rendered_twice_the_same(
@@ -155,7 +144,7 @@ def test_rendered_twice_the_same(
     words += [f"--card={card}", f"--model={model}"]
     seen = []
     for _ in range(2):
-        done = quick_script("tools/render_results.py", *words, f"--readme={readme}")
+        done = quick_script("tools/results.py", "render", *words, f"--readme={readme}")
         assert (done.status, done.err) == (0, "")
         assert "1 results and 12 published" in done.out
         seen.append([(tmp_path / "RESULTS.md").read_bytes(), readme.read_bytes()])
@@ -175,7 +164,7 @@ def test_another_decoder_must_be_in_the_command(
         record(*MACHINE, folder="greedy", evaluation="python inference.py decoder=greedy").status
         == 0
     )
-    (row,) = read(tmp_path / "results.jsonl")
+    (row,) = read(tmp_path / "results.jsonl", Result)
     assert (row.decoder, row.decoder_options) == ("Argmax", {})
 
 
@@ -205,46 +194,44 @@ def test_a_checkpoint_away_from_its_run(
     shutil.copy(toy / "saved/toy/model_best.pth", moved)
     words = [str(moved), str(toy / "heard/toy/val"), "--command=c", "--evaluation=e", *MACHINE]
     words.append(f"--results={tmp_path / 'results.jsonl'}")
-    done = quick_script("tools/record_result.py", *words)
-    assert done.err.startswith(
-        "error: neither the checkpoint nor the run's info.log beside it tells"
-    )
-    told = ["--utterances=9", "--hours=0.5", "--took-hours=0.1"]
-    assert quick_script("tools/record_result.py", *words, *told).status == 0
-    (tmp_path / "info.log").write_text("9.99 M parameters on cpu; 9 utterances, 0.50 h to train on")
-    done = quick_script("tools/record_result.py", *words, *told)
-    assert "tells of 9.99 M parameters, but model_best.pth has" in done.err
-    (tmp_path / "info.log").write_text(
-        (toy / "saved/toy/info.log").read_text().replace("on cpu;", "on cuda:0;")
-    )
-    done = quick_script("tools/record_result.py", *words)
-    assert "says that it ran on cuda:0: name it with --gpu" in done.err
-    assert quick_script("tools/record_result.py", *words, "--gpu=H100").status == 0
-    assert read(tmp_path / "results.jsonl")[-1].training.machine.gpu == "H100"
+    done = quick_script("tools/results.py", "record", *words)
+    assert done.err.startswith("error: neither the checkpoint nor a run.json beside it has what")
+    facts = ["--utterances=9", "--hours=0.5", "--took-hours=0.1"]
+    assert quick_script("tools/results.py", "record", *words, *facts).status == 0
+    summary = json.loads((toy / "saved/toy/run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps(summary | {"parameters": 9_990_000}))
+    done = quick_script("tools/results.py", "record", *words, *facts)
+    assert "is of 9,990,000 parameters, but model_best.pth has" in done.err
+    (tmp_path / "run.json").write_text(json.dumps(summary | {"device": "cuda:0"}))
+    words = words[: -len(MACHINE) - 1] + words[-1:]
+    done = quick_script("tools/results.py", "record", *words)
+    assert "names cuda:0: name the GPU with --gpu" in done.err
+    words += [*MACHINE, "--gpu=H100"]
+    assert quick_script("tools/results.py", "record", *words).status == 0
+    assert read(tmp_path / "results.jsonl", Result)[-1].training.machine.gpu == "H100"
 
 
-def test_of_a_resumed_run_the_last_start_counts(tmp_path: Path) -> None:
-    file = tmp_path / "info.log"
-    file.write_text(
-        "INFO x: 1.00 M parameters on cpu; 9 utterances, 0.50 h to train on, 2.0 % padding\n"
-        "INFO x: epoch 1/2  val/loss 1.000  (30.0 min)  best so far\n"
-        "INFO x: 1.00 M parameters on cuda:0; 8 utterances, 0.40 h to train on, 2.0 % padding\n"
-        "INFO x: epoch 2/2  val/loss 0.900  (90.0 min)\n"
-    )
-    assert RunLog.read(file) == RunLog("1.00", "cuda:0", 8, 0.4, 1.5)
-    assert RunLog.read(tmp_path / "none") == RunLog()
+def test_a_summary_that_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    assert Summary.read(file) == Summary()
+    file.write_text('{"device": "cuda:0", "hours": 7.654321, "epochs": 2}')
+    assert Summary.read(file) == Summary(device="cuda:0", hours=7.65)
+    for text, message in (("[", "Invalid JSON"), ('{"hours": "two"}', "hours: .* number")):
+        file.write_text(text)
+        with pytest.raises(ManifestError, match=f"run.json is no summary of a run: {message}"):
+            Summary.read(file)
 
 
 class TestDecoding:
     def test_the_command_changes_the_checkpoints_own(self) -> None:
-        found = decoding.options(
+        found = decoder_options(
             OWN, "python inference.py decoder.beam_size=20 decoder.nbest=3", "BeamSearchLM"
         )
         assert found == {"lm": "a.arpa", "beam_size": 20, "nbest": 3}
 
     def test_a_config_takes_its_place(self) -> None:
         command = "python inference.py decoder=beam 'decoder.hotwords=[ada lovelace]'"
-        found = decoding.options(OWN, command, "BeamSearch")
+        found = decoder_options(OWN, command, "BeamSearch")
         assert found == {
             "beam_size": 10,
             "nbest": 1,
@@ -254,29 +241,29 @@ class TestDecoding:
 
     def test_the_main_config_names_one(self) -> None:
         command = "python inference.py -cn=inference_an4 data_dir=PATH"
-        found = decoding.options(OWN, command, "BeamSearchLM")
+        found = decoder_options(OWN, command, "BeamSearchLM")
         assert found["lm"] == "data/lm/an4.arpa"
-        assert found == decoding.options(OWN, f"{command} decoder=an4", "BeamSearchLM")
-        assert decoding.options(OWN, "inference.py --config-name inference", "BeamSearchLM") == (
-            decoding.options(OWN, "inference.py", "BeamSearchLM")
+        assert found == decoder_options(OWN, f"{command} decoder=an4", "BeamSearchLM")
+        assert decoder_options(OWN, "inference.py --config-name inference", "BeamSearchLM") == (
+            decoder_options(OWN, "inference.py", "BeamSearchLM")
         )
-        greedy = decoding.options(OWN, f"{command} decoder=greedy", "Argmax")
+        greedy = decoder_options(OWN, f"{command} decoder=greedy", "Argmax")
         assert "lm" not in greedy
         with pytest.raises(ConfigError, match="-cn=inferense does not exist"):
-            decoding.options(OWN, "python inference.py -cn=inferense", "BeamSearchLM")
+            decoder_options(OWN, "python inference.py -cn=inferense", "BeamSearchLM")
 
     def test_as_the_checkpoints_own_takes_changes(self) -> None:
         own = {**OWN, "nbest": 10, "beam_threshold": 20.0}
         command = "python inference.py decoder.beam_threshold=null decoder.beam_size=5"
-        found = decoding.options(own, command, "BeamSearchLM")
+        found = decoder_options(own, command, "BeamSearchLM")
         assert (found["beam_threshold"], found["beam_size"], found["nbest"]) == (20.0, 5, 5)
         named = "python inference.py decoder=beam decoder.beam_size=null"
-        assert "beam_size" not in decoding.options(OWN, named, "BeamSearch")
+        assert "beam_size" not in decoder_options(OWN, named, "BeamSearch")
 
     def test_every_config_names_its_decoder(self) -> None:
         names = {"greedy": "Argmax", "beam": "BeamSearch", "beam_lm": "BeamSearchLM"}
         for config_name, name in names.items():
-            decoding.options({}, f"python inference.py decoder={config_name}", name)
+            decoder_options({}, f"python inference.py decoder={config_name}", name)
 
     @pytest.mark.parametrize(
         ("command", "message"),
@@ -288,14 +275,14 @@ class TestDecoding:
     )
     def test_what_does_not_fit(self, command: str, message: str) -> None:
         with pytest.raises(ConfigError, match=message):
-            decoding.options(OWN, command, "BeamSearchLM")
+            decoder_options(OWN, command, "BeamSearchLM")
 
     def test_the_language_model(self, tmp_path: Path) -> None:
         file = tmp_path / "own.arpa"
         file.write_text("x" * 10)
-        found = decoding.language_model({"lm": str(file)}, 90.5)
+        found = language_model({"lm": str(file)}, 90.5)
         assert found is not None
         assert (found.name, found.size_bytes, found.perplexity) == ("own.arpa", 10, 90.5)
-        named = decoding.language_model({"lm": "3-gram.pruned.1e-7"}, None)
+        named = language_model({"lm": "3-gram.pruned.1e-7"}, None)
         assert named is not None
         assert named.size_bytes is None

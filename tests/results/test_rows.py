@@ -7,26 +7,27 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from results.rows import append, latest, read, without_paths
+from leaderboard.rows import Result, append, latest, read
 
 from deepspeech2.errors import ManifestError
+from deepspeech2.paths import without_paths
 from tests.results.made import BEAM, result
 
 
 def test_rows_come_back(tmp_path: Path) -> None:
     rows = [result(1.0, 0.75), result(4.0, 0.5, **BEAM)]
     file = tmp_path / "new" / "results.jsonl"
-    assert read(file) == []
+    assert read(file, Result) == []
     for row in rows:
         append(file, row)
-    assert read(file) == rows
+    assert read(file, Result) == rows
 
 
 def test_no_absolute_path_gets_in(tmp_path: Path) -> None:
     command = "python train.py -cn=an4 data_dir=/home/me/an4 trainer.save_dir=../runs/a ~/x.yaml"
     options = {"lm": "/mnt/models/own.arpa", "beam_size": 50}
     append(tmp_path / "r.jsonl", result(command=command, decoder_options=options))
-    (row,) = read(tmp_path / "r.jsonl")
+    (row,) = read(tmp_path / "r.jsonl", Result)
     assert row.command == "python train.py -cn=an4 data_dir=an4 trainer.save_dir=../runs/a x.yaml"
     assert row.decoder_options == {"lm": "own.arpa", "beam_size": 50}
     for kept in ("https://www.openslr.org/12", "frames/s", "data/lm/own.arpa"):
@@ -36,13 +37,13 @@ def test_no_absolute_path_gets_in(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("not json", "line 2: Expecting value"),
-        ("[1]", r"line 2: result must be an object, but is \[1\]"),
-        ({"wer": 0.1}, "line 2: wer must be an object, but is 0.1"),
-        ({"recipe": 3}, "line 2: recipe must be .*str.*, but is 3"),
-        ({"utterances": True}, "line 2: utterances must be .*int.*, but is true"),
-        ({"colour": "red"}, "line 2: result has missing or unknown keys: colour"),
-        ({"training": None}, "line 2: training must be an object, but is null"),
+        ("not json", "line 2: Invalid JSON"),
+        ("[1]", r"line 2: Input should be an object, but is \[1\]"),
+        ({"wer": 0.1}, "line 2: wer: Input should be an object, but is 0.1"),
+        ({"recipe": 3}, "line 2: recipe: .* valid string, but is 3"),
+        ({"utterances": True}, "line 2: utterances: .* valid integer, but is true"),
+        ({"colour": "red"}, "line 2: colour: Unexpected keyword"),
+        ({"training": None}, "line 2: training: Input should be an object, but is null"),
     ],
 )
 def test_what_is_no_row_is_named(
@@ -55,7 +56,7 @@ def test_what_is_no_row_is_named(
         line + (change if isinstance(change, str) else json.dumps(json.loads(line) | change))
     )
     with pytest.raises(ManifestError, match=message):
-        read(file)
+        read(file, Result)
 
 
 def test_of_one_measurement_the_last_counts() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import jiwer
 import pytest
-from results.scoring import score
+from leaderboard import scoring
+from leaderboard.scoring import score
 
 from deepspeech2.errors import ManifestError
-from results import scoring
 
 PAIRS = [
     ("the cat sat", "the cat sat"),

@@ -8,14 +8,14 @@ import re
 from pathlib import Path
 
 import pytest
-from results.rows import read
+from leaderboard import page
+from leaderboard.rows import Result, ordered, read
 
 from deepspeech2 import checkpoint
 from deepspeech2.datasets import LibriSpeechCorpus
 from deepspeech2.inference import Recognizer
 from deepspeech2.metrics import CorpusScore
 from deepspeech2.paths import ROOT
-from results import page
 from tests.system.conftest import Run
 
 MODEL = ROOT / "models/english.pth"
@@ -38,11 +38,15 @@ def test_it_is_ready_and_tells_nothing_of_a_machine() -> None:
 
 def test_the_card_has_the_results_of_this_file() -> None:
     digest = hashlib.sha256(MODEL.read_bytes()).hexdigest()
-    rows = [row for row in read(ROOT / "results/results.jsonl") if row.checkpoint_sha256 == digest]
+    rows = [
+        row
+        for row in read(ROOT / "results/results.jsonl", Result)
+        if row.checkpoint_sha256 == digest
+    ]
     assert {row.decoder for row in rows} >= {"Argmax", "BeamSearchLM"}
     card = CARD.read_text(encoding="utf-8")
     shown = card.split(page.BEGIN)[1].split(page.END)[0].strip()
-    assert shown == page.summary(page.ordered(rows), []).strip()
+    assert shown == page.summary(ordered(rows), []).strip()
     (parameters,) = {row.parameters for row in rows}
     assert f"{parameters / 1e6:.1f} M parameters" in card
     (hours,) = {row.training.hours for row in rows}
@@ -54,7 +58,7 @@ def test_its_greedy_wer_is_the_recorded_one(speech_data: Path) -> None:
     digest = hashlib.sha256(MODEL.read_bytes()).hexdigest()
     (row,) = (
         row
-        for row in read(ROOT / "results/results.jsonl")
+        for row in read(ROOT / "results/results.jsonl", Result)
         if row.checkpoint_sha256 == digest and row.decoder == "Argmax"
     )
     corpus = list(LibriSpeechCorpus(row.test_set, speech_data / "LibriSpeech", download=False))

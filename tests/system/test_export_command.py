@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from results.rows import append
+from leaderboard.rows import append
 
 from deepspeech2 import checkpoint
 from deepspeech2.errors import CheckpointError

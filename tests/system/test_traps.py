@@ -43,7 +43,7 @@ def place(tmp_path: Path) -> Path:
         "scripts/import_checkpoint.py {trap} --output {place}/out.pth",
         "scripts/align.py {place}/a.wav --text ab --checkpoint {trap}",
         "scripts/serve.py --checkpoint {trap} --port 0",
-        "tools/record_result.py {trap} {place}/data/val --command a --evaluation b",
+        "tools/results.py record {trap} {place}/data/val --command a --evaluation b",
         "train.py -cn=an4 trainer.from_pretrained={trap}",
         "train.py -cn=an4 trainer.resume_from={trap}",
         "train.py -cn=an4 decoder=beam_lm decoder.lm={trap}",

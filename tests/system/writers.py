@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from results.rows import append
+from leaderboard.rows import append
 
 from deepspeech2 import checkpoint
 from tests.interchange.rebuilt import Predecessor
@@ -110,14 +110,16 @@ def programs(folder: Path, toy_run: Path) -> dict[str, Words]:
             "scripts/preview.py", "-cn=an4", *overrides(data, out, "transforms=none"),
             f"+preview.save_path={out / 'preview'}", "+preview.utterances=1",
         ],
-        "ablation": ["tools/ablation.py", str(toy_run), f"--results={out / 'ablations.jsonl'}"],
-        "learning_curve": ["tools/learning_curve.py", rows, f"--output={out / 'curve'}"],
+        "ablation": [
+            "tools/results.py", "ablation", str(toy_run), f"--results={out / 'ablations.jsonl'}"
+        ],
+        "learning_curve": ["tools/results.py", "curve", rows, f"--output={out / 'curve'}"],
         "record_result": [
-            "tools/record_result.py", str(best), str(folder / "heard"), rows,
+            "tools/results.py", "record", str(best), str(folder / "heard"), rows,
             "--command=python train.py", "--evaluation=python inference.py", "--trained-here",
         ],
         "render_results": [
-            "tools/render_results.py", rows, f"--page={out / 'RESULTS.md'}",
+            "tools/results.py", "render", rows, f"--page={out / 'RESULTS.md'}",
             f"--readme={out / 'README.md'}", f"--card={out / 'README.md'}",
         ],
     }  # fmt: skip

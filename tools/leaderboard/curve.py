@@ -15,13 +15,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from deepspeech2.errors import ManifestError
 from deepspeech2.files import write_whole
 from deepspeech2.metrics.interval import Interval
+from deepspeech2.tables import markdown_table
 from deepspeech2.writer.files import save_figure
-from results.page import decoding, percent
-from results.power_law import PowerLaw
-from results.published import Published
-from results.rows import Result, latest
+from leaderboard.page import decoding, percent
+from leaderboard.power_law import PowerLaw
+from leaderboard.rows import Published, Result, latest
 
-FORETOLD = (100.0, 960.0)  # hours: train-clean-100, and all of LibriSpeech
+HOURS = (100.0, 960.0)  # to predict the WER for: train-clean-100, and all of LibriSpeech
 _OURS, _BAND = "#0072b2", 0.18
 _MARKERS = "sD^vPX*<>ph"
 _COLOURS = matplotlib.color_sequences["petroff10"]
@@ -35,18 +35,18 @@ class Curve:
     Attributes:
         rows: by hours.
         law: through them.
-        foretold: by hours the WER with its 95 % prediction interval.
+        predicted: by hours the WER with its 95 % prediction interval.
         published: hours, WER in percent and names of others on the same test set.
     """
 
     rows: list[Result]
     law: PowerLaw
-    foretold: dict[float, Interval]
+    predicted: dict[float, Interval]
     published: list[tuple[str, float, float]]
 
 
 def properties(row: Result) -> dict[str, str]:
-    """What may not differ between the runs of a curve, and what they are chosen by."""
+    """Return what runs are chosen by, and what must be the same for all runs of a curve."""
     model = row.language_model
     return {
         "test_set": row.test_set,
@@ -61,7 +61,7 @@ def properties(row: Result) -> dict[str, str]:
 def choose(
     results: Sequence[Result], where: Mapping[str, str], recipe: str | None = None
 ) -> list[Result]:
-    """The latest rows that have the properties ``where``, by hours.
+    """Return the latest rows that have the properties ``where``, by hours.
 
     Args:
         recipe: what the names of the runs begin with.
@@ -71,7 +71,7 @@ def choose(
     """
     found = latest(results)
     if not found:
-        raise ManifestError("no result is recorded: record runs with tools/record_result.py first")
+        raise ManifestError("no result is recorded: record runs with tools/results.py record first")
     for key, value in where.items():
         values = sorted({properties(row).get(key, "") for row in found})
         if values == [""]:
@@ -84,7 +84,7 @@ def choose(
     if not found:
         raise ManifestError(
             f"no run whose name begins with {recipe!r} is recorded: record it with"
-            " tools/record_result.py"
+            " tools/results.py record"
         )
     for key in properties(found[0]):
         values = sorted({properties(row)[key] for row in found})
@@ -99,9 +99,9 @@ def choose(
 def fit(
     rows: Sequence[Result],
     published: Sequence[Published],
-    hours: Sequence[float] = FORETOLD,
+    hours: Sequence[float] = HOURS,
 ) -> Curve:
-    """The power law through ``rows``, and what it foretells.
+    """Fit the power law to ``rows``, and predict the WER for ``hours``.
 
     A subset of a test set, such as ``test-clean-35m``, stands beside what others have on the
     whole.
@@ -121,32 +121,28 @@ def fit(
 
 
 def tables(curve: Curve) -> str:
-    """The points, the line and what it foretells, as Markdown."""
+    """Return the points, the line and its predictions as Markdown."""
     first, law = curve.rows[0], curve.law
-    lines = [
+    points = []
+    for row in curve.rows:
+        hours = row.training.hours
+        line = f"{100 * law(hours).value:.2f}"
+        points.append((f"{hours:g}", percent(row.wer), line, row.recipe))
+    predictions = [(f"{hours:g}", percent(wer)) for hours, wer in sorted(curve.predicted.items())]
+    parts = [
         f"WER on {first.test_set} ({first.utterances:,} utterances), {decoding(first)},"
         f" {first.model} of {first.parameters / 1e6:.1f} M parameters.",
-        "",
-        "| hours | WER, % (95 % over utterances) | the line, % | run |",
-        "| ---: | ---: | ---: | --- |",
-        *(
-            f"| {row.training.hours:g} | {percent(row.wer)} |"
-            f" {100 * law(row.training.hours).value:.2f} | {row.recipe} |"
-            for row in curve.rows
+        markdown_table(
+            ("hours", "WER, % (95 % over utterances)", "the line, %", "run"), points, right=range(3)
         ),
-        "",
         f"WER = {100 * law.factor:.2f} % * hours^-{law.exponent:.3f}; 95 % of the exponent:"
         f" {law.exponents.low:.3f} to {law.exponents.high:.3f}. Least squares in the logarithms of"
         f" {law.points} runs.",
-        "",
-        "| foretold for hours | WER, % (95 % prediction interval) |",
-        "| ---: | ---: |",
-        *(
-            f"| {hours:g} | {_interval(foretold)} |"
-            for hours, foretold in sorted(curve.foretold.items())
+        markdown_table(
+            ("foretold for hours", "WER, % (95 % prediction interval)"), predictions, right=range(2)
         ),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def write(curve: Curve, place: Path) -> None:
@@ -155,7 +151,7 @@ def write(curve: Curve, place: Path) -> None:
     save_figure(draw(curve), picture, dpi=_DOTS_PER_INCH, metadata={"Software": None})
     text = (
         "# WER over hours of training speech\n\n"
-        "This page is generated by `python tools/learning_curve.py`: do not edit it.\n\n"
+        "This page is generated by `python tools/results.py curve`: do not edit it.\n\n"
         f"{tables(curve)}\n![WER over hours]({picture.name})\n"
     )
     write_whole(place.with_name(f"{place.name}.md"), text)
@@ -197,22 +193,18 @@ def draw(curve: Curve) -> Figure:
 
 
 def _draw_law(axes: Axes, curve: Curve, hours: np.ndarray) -> None:
-    """The line with its band, from the fewest hours to the most that are foretold."""
+    """Draw the line with its band, from the fewest hours to the most that are predicted."""
     law = curve.law
-    grid = np.geomspace(hours.min(), max(hours.max(), *curve.foretold), 200)
+    grid = np.geomspace(hours.min(), max(hours.max(), *curve.predicted), 200)
     values = 100 * np.array([(each.value, each.low, each.high) for each in map(law, grid)]).T
     label = f"{100 * law.factor:.3g} % · hours^−{law.exponent:.2f}"  # noqa: RUF001
     axes.plot(grid, values[0], color=_OURS, linewidth=1.2, label=label)
     axes.fill_between(
         grid, values[1], values[2], color=_OURS, alpha=_BAND, linewidth=0, label="95 % of new runs"
     )
-    for foretold in curve.foretold:
-        axes.axvline(foretold, color="black", linewidth=0.6, linestyle=":")
+    for each in curve.predicted:
+        axes.axvline(each, color="black", linewidth=0.6, linestyle=":")
     # a wide band must not squeeze the points
     rates = [100 * row.wer.value for row in curve.rows]
     shown = [*rates, *(rate for *_, rate in curve.published), values[0].min()]
     axes.set_ylim(min(shown) / 2, max(shown) * 2)
-
-
-def _interval(found: Interval) -> str:
-    return f"{100 * found.value:.2f} ({100 * found.low:.2f} to {100 * found.high:.2f})"

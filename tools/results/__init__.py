@@ -1,1 +1,0 @@
-"""Results that anyone can check: what was measured, with what it was made, and what follows."""
