@@ -14,8 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepspeech2.decoding import BeamSearchDecoder, GreedyDecoder
-from deepspeech2.evaluation import ErrorBudget, Evaluation, error_budget_of_parts
-from deepspeech2.evaluation.budget import acoustic_scores, divided, error_budgets
+from deepspeech2.error_budget import (
+    ErrorBudget,
+    acoustic_scores,
+    divided,
+    error_budget_of_parts,
+    error_budgets,
+)
+from deepspeech2.evaluation import Evaluation
 from deepspeech2.inference import budget_table
 from deepspeech2.metrics import CorpusScore
 from deepspeech2.metrics.edits import word_edits

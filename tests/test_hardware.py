@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from deepspeech2 import hardware
-from deepspeech2.engine import use_threads
+from deepspeech2.devices import use_threads
 from deepspeech2.errors import ConfigError
 from deepspeech2.hardware import cpus
 from deepspeech2.paths import ROOT

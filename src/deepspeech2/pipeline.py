@@ -15,11 +15,10 @@ from deepspeech2.types import Padded
 
 
 class HostCopy:
-    """A small tensor on its way from a device to the processor.
+    """Copies a small tensor from a device to the processor without waiting.
 
-    CTC reads its lengths on the processor. Were they fetched when it asks for them, it would
-    wait for all that the device has been given to do; sent off before the network's work is
-    queued, they arrive while the device is busy with it.
+    CTC reads its lengths on the processor. Fetched at that point, they would wait for all that
+    the device has still to do; sent before the network's work is queued, they arrive during it.
     """
 
     def __init__(self, values: Tensor) -> None:
@@ -30,17 +29,17 @@ class HostCopy:
             self._arrived.record()
 
     def read(self) -> Tensor:
-        """The values, on the CPU."""
+        """Return the values on the CPU."""
         if self._arrived is not None:
             self._arrived.synchronize()
         return self._copy
 
 
 class Pipeline(nn.Module):
-    """What is trained, saved and used for recognition.
+    """Front end, network and loss: what is trained, saved and used for recognition.
 
     Attributes:
-        network: holds the weights.
+        network: has the weights.
         through: calls the network under an engine's precision and ranks; None calls it plainly.
         seconds_per_frame: of the log-probabilities.
     """
@@ -58,13 +57,13 @@ class Pipeline(nn.Module):
     def forward(
         self, waveforms: Padded, labels: Padded, generator: torch.Generator | None = None
     ) -> tuple[LossValue, Padded]:
-        """Loss of labels (B, L), and the log-probabilities that it came from.
+        """Return the loss of labels (B, L), and the log-probabilities that it came from.
 
         Waveforms (B, S) are augmented only when a generator is given.
 
         Returns:
-            The log-probabilities are (B, T, V), and in training as many times B as the loss wants
-            views, one view of all utterances after the other.
+            The log-probabilities are (B, T, V); in training (views * B, T, V) if the loss wants
+            several views, one view of all utterances after the other.
         """
         views = self.loss.views if self.training else 1
         features: Padded = self.front_end(waveforms, generator, views)
@@ -75,14 +74,14 @@ class Pipeline(nn.Module):
         return value, log_probs
 
     def emissions(self, waveforms: Padded, generator: torch.Generator | None = None) -> Padded:
-        """Log-probabilities (B, T, V) of waveforms (B, S)."""
+        """Return log-probabilities (B, T, V) of waveforms (B, S)."""
         features: Padded = self.front_end(waveforms, generator)
         return (self.through or self.network)(features)
 
     def output_frames(self, n_samples: Tensor) -> Tensor:
-        """The fewest output frames (B,) that ``n_samples`` (B,) samples give in training."""
+        """Return the fewest output frames (B,) that ``n_samples`` (B,) give in training."""
         return self.network.output_lengths(self.front_end.fewest_frames(n_samples))
 
     def plain_frames(self, n_samples: Tensor) -> Tensor:
-        """The output frames (B,) of ``n_samples`` (B,) samples that are not augmented."""
+        """Return the output frames (B,) of ``n_samples`` (B,) without augmentation."""
         return self.network.output_lengths(self.front_end.output_lengths(n_samples))

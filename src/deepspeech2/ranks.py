@@ -1,4 +1,4 @@
-"""Talking between the processes of a run. A process alone talks to nobody."""
+"""Exchange between the processes of a run; a process alone exchanges nothing."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _LOST = (
 
 
 def n_ranks() -> int:
-    """Processes of this run."""
+    """Return the number of processes of this run."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def summed(values: Tensor) -> Tensor:
-    """``values`` added up over all ranks, each of which must call this; differentiable.
+    """Add up ``values`` over all ranks, each of which must call this; differentiable.
 
     The gradient is that of the sum of all ranks' losses: it, too, is added up.
     """
@@ -37,15 +37,15 @@ def summed(values: Tensor) -> Tensor:
 
 
 def rank_lost(error: RuntimeError) -> bool:
-    """Whether ``error`` says that another process of this run has ended."""
+    """Whether ``error`` means that another process of this run has ended."""
     return n_ranks() > 1 and any(words in str(error) for words in _LOST)
 
 
 class HostGroup:
-    """Exchange between the ranks' processors: what comes back can be read at once.
+    """Exchanges values between the ranks' processors.
 
     It never waits for a device, which the group of the gradients would on a GPU. Every rank
-    must make one and make the same calls in the same order.
+    must make one, and the same calls in the same order.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class HostGroup:
             self._group = dist.new_group(backend="gloo")
 
     def numbers(self, *values: float) -> Tensor:
-        """(ranks, len(values)) float64: what each rank gave."""
+        """Return (ranks, len(values)) float64: the values of each rank."""
         own = torch.tensor(values, dtype=torch.float64)
         if self._group is None:
             return own[None]
@@ -63,7 +63,7 @@ class HostGroup:
         return torch.stack(rows)
 
     def objects(self, value: Any) -> list[Any]:
-        """What each rank gave, pickled on the way."""
+        """Return the object of each rank, pickled on the way."""
         if self._group is None:
             return [value]
         gathered: list[Any] = [None] * n_ranks()

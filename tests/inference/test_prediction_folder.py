@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from deepspeech2.commands.infer import prediction_folders
 from deepspeech2.datasets import Corpus, DirectoryCorpus
 from deepspeech2.decoding import GreedyDecoder, Word
+from deepspeech2.error_budget import ErrorBudget
 from deepspeech2.errors import ConfigError, sentence
-from deepspeech2.evaluation import ErrorBudget, Evaluation, Recognized
+from deepspeech2.evaluation import Evaluation, Recognized
 from deepspeech2.files import safe_name
 from deepspeech2.inference import PredictionFolder
 from deepspeech2.inference.calibration import RawConfidence

@@ -25,9 +25,9 @@ pytestmark = [
 ]
 
 PLACES = {  # where it happens; the first four have readers
-    "inference": "deepspeech2.evaluation.evaluate._recognized",
+    "inference": "deepspeech2.evaluation._recognized",
     "tune_decoder": "deepspeech2.extras.tuning._add",
-    "calibrate": "deepspeech2.evaluation.evaluate._recognized",
+    "calibrate": "deepspeech2.evaluation._recognized",
     "robustness": "deepspeech2.extras.robustness.measure._recognize",
     "preview": "deepspeech2.extras.checks.preview.examples._panel",
     "doctor": "deepspeech2.extras.checks.audio_check._check",

@@ -33,10 +33,10 @@ pytestmark = [
 PHASES = {  # the call at which it happens, of the run below
     "first epoch": ("deepspeech2.trainer.trainer:Trainer._step", 2),
     "later epoch": ("deepspeech2.trainer.trainer:Trainer._step", 7),
-    "validation": ("deepspeech2.evaluation.evaluate:_recognized", 1),
+    "validation": ("deepspeech2.evaluation:_recognized", 1),
     "drawing": ("deepspeech2.trainer.figures:Figures.curves", 1),
     "saving": ("deepspeech2.checkpoint:save", 1),
-    "final scoring": ("deepspeech2.evaluation.evaluate:_recognized", 5),
+    "final scoring": ("deepspeech2.evaluation:_recognized", 5),
 }
 STATUSES = {
     "error": 1,

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from deepspeech2.config.components import TARGET, create, group, settings_of, takes
 from deepspeech2.config.loaders import corpora
-from deepspeech2.engine import use_threads
+from deepspeech2.devices import use_threads
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.escaping import one_line
 from deepspeech2.extras.checks import preview as pages

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deepspeech2.decoding import GreedyDecoder
-from deepspeech2.engine import use_threads
+from deepspeech2.devices import use_threads
 from deepspeech2.errors import ConfigError, run_command
 from deepspeech2.inference import Recognizer
 from deepspeech2.paths import typed

@@ -16,7 +16,7 @@ from deepspeech2.datasets.download import SPLITS
 from deepspeech2.datasets.librispeech import GROUPS
 from deepspeech2.datasets.loader import SpeechLoader
 from deepspeech2.decoding import Decoder
-from deepspeech2.engine import use_threads
+from deepspeech2.devices import use_threads
 from deepspeech2.errors import ConfigError
 from deepspeech2.inference import Recognizer
 from deepspeech2.paths import resolve

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from deepspeech2.decoding import Word, fired
-from deepspeech2.evaluation import ErrorBudget, Evaluation, Recognized
+from deepspeech2.error_budget import ErrorBudget
+from deepspeech2.evaluation import Evaluation, Recognized
 from deepspeech2.files import safe_name, write_whole
 from deepspeech2.inference.recognizer import Recognizer
 from deepspeech2.inference.summary import Rejections

@@ -27,7 +27,7 @@ from deepspeech2.decoding import (
     words,
 )
 from deepspeech2.decoding.align import Alignment, align
-from deepspeech2.engine import pick_device
+from deepspeech2.devices import pick_device
 from deepspeech2.inference.audio_input import Audio, AudioInput
 from deepspeech2.inference.calibration import Confidence, RawConfidence, restored
 from deepspeech2.inference.delay import emission_delay

@@ -12,12 +12,12 @@ from deepspeech2.audio.reading import AudioInfo, probe_all
 from deepspeech2.datasets.corpus import Corpus
 from deepspeech2.datasets.loader import SpeechLoader
 from deepspeech2.decoding import Decoder
+from deepspeech2.error_budget import error_budget_of_parts
 from deepspeech2.errors import AudioError
 from deepspeech2.evaluation import (
     Evaluation,
     Recognized,
     count_result,
-    error_budget_of_parts,
     evaluate,
 )
 from deepspeech2.inference.prediction_files import recall

@@ -9,7 +9,7 @@ import torch
 
 from deepspeech2.datasets.dataset import collate
 from deepspeech2.datasets.loader import SpeechLoader
-from deepspeech2.engine import out_of_memory
+from deepspeech2.devices import out_of_memory
 from deepspeech2.errors import TrainingError
 from deepspeech2.trainer.learner import Learner
 from deepspeech2.types import Batch

@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from deepspeech2.engine import out_of_memory
+from deepspeech2.devices import out_of_memory
 from deepspeech2.errors import SpeechError, TrainingError
 from deepspeech2.ranks import rank_lost
 from deepspeech2.settings import TrainerSettings

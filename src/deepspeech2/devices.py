@@ -1,7 +1,8 @@
-"""What a user may ask of a device, and what it says when it is full."""
+"""The device, its precision and threads, and how it reports that it is full."""
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import torch
@@ -18,19 +19,16 @@ PRECISIONS: dict[str, Precision] = {
 
 
 def pick_device(name: str) -> torch.device:
-    """``auto`` is the GPU if there is one.
+    """Return the device ``name``; ``auto`` is the GPU if there is one.
 
     Raises:
         ConfigError: the device does not exist here.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, but is {name!r}") from error
-    if device.type not in ("cpu", "cuda"):
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
         raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, but is {name!r}")
+    device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device is {name!r}, but torch sees no GPU here: use auto or cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
@@ -39,14 +37,14 @@ def pick_device(name: str) -> torch.device:
 
 
 def use_threads(threads: int | None) -> None:
-    """Let torch compute with so many threads.
+    """Set the number of torch's CPU threads.
 
     Args:
-        threads: None for torch's own choice, which knows nothing of a container's quota, but no
-            more than there are processors for this process.
+        threads: None for torch's own choice, which ignores a container's quota, but no more than
+            there are processors for this process.
 
     Raises:
-        ConfigError: there are none.
+        ConfigError: it is less than 1.
     """
     if threads is None:
         threads = min(torch.get_num_threads(), cpus())
@@ -56,7 +54,7 @@ def use_threads(threads: int | None) -> None:
 
 
 def pick_precision(name: str, device: torch.device) -> Precision:
-    """Fabric's word for ``name``; ``auto`` is bf16 on GPUs that have it, else 32.
+    """Return Fabric's word for ``name``; ``auto`` is bf16 on GPUs that have it, else 32.
 
     Raises:
         ConfigError: there is no such precision, or not on ``device``.
@@ -73,7 +71,7 @@ def pick_precision(name: str, device: torch.device) -> Precision:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether ``error`` says that a device's memory, or the machine's, is used up."""
+    """Whether ``error`` means that a device's memory, or the machine's, is used up."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     words = ("can't allocate memory", "not enough memory", "out of memory", "CUBLAS_STATUS_ALLOC")

@@ -1,7 +1,7 @@
-"""What word errors are owed to.
+"""What caused the word errors.
 
 The reference is scored as the hypothesis was. If it scores higher, the search has lost it;
-otherwise the models prefer what is wrong, and it shows which of them does (after L. Chase,
+otherwise the models prefer what is wrong, and the scores show which of them does (after L. Chase,
 Error-responsive feedback mechanisms for speech recognizers, 1997, chapter 4).
 """
 
@@ -28,8 +28,8 @@ class ErrorBudget:
     """Word errors by cause; they add up to all errors.
 
     Attributes:
-        unknown: of reference words that the decoder cannot say, being outside its vocabulary.
-        search: where the reference scores higher than what was found.
+        unknown: of reference words outside of the decoder's vocabulary.
+        search: where the reference scores higher than the hypothesis.
         language: where the language model, with word scores and hot words, prefers the
             hypothesis and the acoustic model the reference.
         acoustic: the other way round.
@@ -49,7 +49,7 @@ class ErrorBudget:
         return ErrorBudget(*(getattr(self, name) + getattr(other, name) for name in names))
 
     def share(self, cause: str) -> float:
-        """The word error rate that is owed to ``cause``, as a fraction."""
+        """Return the word error rate that ``cause`` accounts for, as a fraction."""
         return int(getattr(self, cause)) / max(self.words, 1)
 
 
@@ -60,10 +60,10 @@ def error_budgets(
     texts: Sequence[str],
     text_encoder: TextEncoder,
 ) -> list[ErrorBudget] | None:
-    """Finds what the errors of each utterance of a batch are owed to.
+    """Find what caused the errors of each utterance of a batch.
 
     Args:
-        decoder: what made ``texts``.
+        decoder: that made ``texts``.
         log_probs: (B, T, V).
         references: B normalised transcripts.
         texts: B hypotheses.
@@ -87,11 +87,11 @@ def error_budget_of_parts(
     texts: Sequence[str],
     text_encoder: TextEncoder,
 ) -> ErrorBudget | None:
-    """The same for one recording that was decoded in parts.
+    """Do the same for one recording that was decoded in parts.
 
     Each part gets the words of the reference that the best alignment gives to its hypothesis, so
-    the errors of the parts add up to those of the recording. An alphabet without a space makes one
-    word of a recording, and so one verdict.
+    the errors of the parts add up to those of the recording. An alphabet without a space makes a
+    recording one word, which has one cause.
 
     Args:
         log_probs: (P, T, V), of the parts.
@@ -112,7 +112,7 @@ def error_budget_of_parts(
 
 
 def divided(reference: Sequence[str], parts: Sequence[Sequence[str]]) -> list[Sequence[str]]:
-    """``reference`` in as many pieces as there are ``parts``, whose edits add up to the least.
+    """Split ``reference`` into a piece for each of ``parts``, with the fewest edits in all.
 
     >>> divided("abcd", ["ab", "x", "d"])
     ['ab', 'c', 'd']
@@ -128,7 +128,7 @@ def divided(reference: Sequence[str], parts: Sequence[Sequence[str]]) -> list[Se
 def acoustic_scores(
     log_probs: Padded, texts: Sequence[str], text_encoder: TextEncoder
 ) -> list[float]:
-    """ln P(text | audio) of a text for each of (B, T, V); -inf for what cannot be spelled."""
+    """Return ln P(text | audio) of a text for each of (B, T, V); -inf if it cannot be spelled."""
     possible, labels = [], []
     for text, length in zip(texts, log_probs.lengths.tolist(), strict=True):
         spelled = [] if text_encoder.unknown(text) else text_encoder.encode(text)
@@ -154,10 +154,10 @@ def acoustic_scores(
 def _account(
     decoder: Decoder, reference: str, text: str, theirs: float, ours: float
 ) -> ErrorBudget:
-    """The budget of one utterance; acoustic scores of the reference and of the hypothesis."""
-    spoken, found = reference.split(), text.split()
+    """Return the budget of one utterance from the acoustic scores of reference and hypothesis."""
+    spoken, recognized = reference.split(), text.split()
     errors = unknown = 0
-    for step in Levenshtein.opcodes(spoken, found):
+    for step in Levenshtein.opcodes(spoken, recognized):
         if step.tag == "equal":
             continue
         errors += max(step.src_end - step.src_start, step.dest_end - step.dest_start)

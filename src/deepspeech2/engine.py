@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from deepspeech2.engine.devices import pick_device, pick_precision, use_threads
+from deepspeech2.devices import pick_device, pick_precision, use_threads
 from deepspeech2.ranks import HostGroup
 from deepspeech2.types import Padded
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 _IN_HALVES = ("cuda", "bf16-mixed")
 _BF16_SCALE = 2.0**10
-"""By which losses are multiplied, and gradients divided again, under bf16 on a GPU.
+"""Losses are multiplied by it, and gradients divided again, under bf16 on a GPU.
 
-Whatever the precision of autocast, PyTorch hands recurrent layers to cuDNN in float16
+Whatever the precision of autocast, PyTorch passes recurrent layers to cuDNN in float16
 (aten/src/ATen/cudnn/AutocastRNN.cpp), where the small gradients of a mean over many characters
 would be rounded to zero. A power of two rounds nothing in the other layers.
 """
 
 
 class _OnTensors(nn.Module):
-    """A network between plain tensors: Fabric looks into what passes, not into frozen values."""
+    """A network on plain tensors: Fabric converts those, but not the tensors of a Padded."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class _OnTensors(nn.Module):
 
 
 class PreparedNetwork:
-    """Calls a network as Fabric wrapped it; holds no weights of its own."""
+    """Calls a network that Fabric wrapped; it has no weights of its own."""
 
     def __init__(self, module: _FabricModule) -> None:
         self.module = module
@@ -95,7 +95,7 @@ class Engine:
             strategy=DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
             if ranks > 1
             else "auto",
-            # said, lest Fabric take a scheduler's variables for a launch of its own kind
+            # explicit, because Fabric would guess from the variables of a cluster's scheduler
             plugins=[TorchElasticEnvironment() if several else LightningEnvironment()],
             precision=self.precision,
         )
@@ -127,7 +127,7 @@ class Engine:
     def setup(
         self, network: nn.Module, optimizer: torch.optim.Optimizer
     ) -> tuple[PreparedNetwork, torch.optim.Optimizer]:
-        """The network on its device under precision and ranks, and the optimiser with it.
+        """Put the network on its device under precision and ranks, and wrap the optimiser.
 
         Args:
             network: maps Padded features to Padded log-probabilities.
@@ -151,9 +151,9 @@ class Engine:
     def clip(
         self, network: PreparedNetwork, optimizer: torch.optim.Optimizer, max_norm: float | None
     ) -> Tensor:
-        """Scale the gradients to at most ``max_norm``; returns their norm before that.
+        """Scale the gradients to at most ``max_norm``, return their norm before that.
 
-        To be called once in each step, whether or not there is a limit.
+        Call it once in each step, whether or not there is a limit.
         """
         gradients = [p.grad for p in network.module.parameters() if p.grad is not None]
         if self._scale != 1.0 and gradients:
@@ -170,9 +170,8 @@ class Engine:
     def step(self, optimizer: torch.optim.Optimizer, finite: Tensor) -> None:
         """Step the optimiser, or leave the weights where ``finite`` (a scalar bool) is false.
 
-        A fused optimiser decides that on the device. Any other one has to wait for the answer,
-        and so does the gradient scaler of 16, which skips such a step itself and must see it to
-        lower its scale.
+        A fused optimiser decides that on the device; any other has to wait for the answer. The
+        gradient scaler of 16 skips such a step itself, and must see it to lower its scale.
 
         Args:
             optimizer: as :meth:`setup` returned it.
@@ -190,7 +189,7 @@ class Engine:
             optimizer.step()
 
     def sum(self, value: Tensor) -> Tensor:
-        """``value`` added up over all ranks, on the device."""
+        """Add up ``value`` over all ranks, on the device."""
         if self.world_size == 1:
             return value
         total = value.clone()
@@ -201,17 +200,17 @@ class Engine:
         self._fabric.barrier()
 
     def close(self) -> None:
-        """Leave the other ranks in good order; each must call this as its last word to them.
+        """End the exchange with the other ranks; each must call this last.
 
-        A process that ends while threads of gloo still run is now and then aborted, and its
-        launcher then says that the whole run failed.
+        A process that ends while threads of gloo still run is sometimes aborted, and its
+        launcher then reports that the whole run failed.
         """
         if self.world_size > 1:
             self.barrier()
             torch.distributed.destroy_process_group()
 
     def peak_memory(self) -> float:
-        """The most memory so far in GiB: of the GPU, or of this process on the CPU."""
+        """Return the most memory so far in GiB: of the GPU, or of this process on the CPU."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) / 2**30
         try:
@@ -222,10 +221,10 @@ class Engine:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
     def precision_state(self) -> dict[str, Any]:
-        """The state of the gradient scaler (empty without one): part of a checkpoint."""
+        """Return the state of the gradient scaler for a checkpoint; empty without one."""
         return dict(self._fabric.strategy.precision.state_dict())
 
     def load_precision_state(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`precision_state` gave; of another precision there is nothing."""
+        """Load a :meth:`precision_state`; that of another precision is empty."""
         if state:
             self._fabric.strategy.precision.load_state_dict(state)
