@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -25,9 +25,6 @@ from deepspeech2.writer.files import save_figure
 RESULTS = "robustness.json"
 # Okabe and Ito's palette, which colour-blind readers can tell apart
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d")
-
-Rate = tuple[float, float, float]
-"""An error rate and the bounds of its interval, as fractions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,31 +111,34 @@ def _rates(
 def tables(result: Report) -> str:
     """Return the report as Markdown that also reads well in a terminal."""
     names, levels = list(result.rates), [level_name(snr) for snr in result.snrs_db]
+    rates = [_cells(each) for each in result.rates.values()]
     parts = [
         "WER, %, with 95 % intervals",
-        _table(["SNR", *names], [levels, *(_cells(result.rates[name]) for name in names)]),
+        _table(["SNR", *names], zip(levels, *rates, strict=True)),
     ]
     if result.differences:
-        rows = [_cells(each, signed=True) for each in result.differences.values()]
+        differences = [_cells(each, signed=True) for each in result.differences.values()]
         parts += [
             f"Points of WER more than {names[0]} (paired: both heard the same)",
-            _table(["SNR", *result.differences], [levels, *rows]),
+            _table(["SNR", *result.differences], zip(levels, *differences, strict=True)),
         ]
     if result.classes:
         at = level_name(result.class_snr)
         clean = None in result.snrs_db
         heads = [f"{name}, {level}" for name in names for level in (at, "clean")[: 1 + clean]]
-        body = [
-            [cell for name in names for cell in _cells(result.classes[group][name])]
-            for group in result.classes
-        ]
-        sizes = [str(size) for size in result.class_sizes.values()]
-        columns = [list(result.classes), sizes, *map(list, zip(*body, strict=True))]
+        rows = []
+        for noise, row in result.classes.items():
+            cells = [cell for name in names for cell in _cells(row[name])]
+            rows.append([noise, str(result.class_sizes[noise]), *cells])
         parts += [
             f"WER, %, by class of noise at {at}" + (", and of the same speech without" * clean),
-            _table(["noise", "utterances", *heads], columns),
+            _table(["noise", "utterances", *heads], rows),
         ]
     return "\n\n".join(parts)
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return markdown_table(heads, list(rows), right=range(1, len(heads)), padded=True)
 
 
 def _cells(rates: Sequence[Interval], *, signed: bool = False) -> list[str]:
@@ -149,11 +149,6 @@ def _cells(rates: Sequence[Interval], *, signed: bool = False) -> list[str]:
         + f" ({100 * rate.low:{sign}.1f} to {100 * rate.high:{sign}.1f})" * (rate.low < rate.high)
         for rate in rates
     ]
-
-
-def _table(heads: Sequence[str], columns: Sequence[Sequence[str]]) -> str:
-    rows = list(zip(*columns, strict=True))
-    return markdown_table(heads, rows, right=range(1, len(heads)), padded=True)
 
 
 def claim(folder: Path, *, override: bool) -> None:
@@ -183,11 +178,7 @@ def write(result: Report, folder: Path, title: str, described: Mapping[str, Any]
         title: a paragraph of the Markdown: what was measured.
         described: more content of the JSON file.
     """
-    curves = {
-        name: [(rate.value, rate.low, rate.high) for rate in rates]
-        for name, rates in result.rates.items()
-    }
-    figure = error_over_noise(result.snrs_db, curves)
+    figure = error_over_noise(result.snrs_db, result.rates)
     text = f"# Robustness to noise\n\n{title}\n\n{tables(result)}\n\n![WER](robustness.png)\n"
     content = {**described, **_numbers(result)}
     with whole_folder(folder) as fresh:
@@ -226,7 +217,7 @@ def _numbers(result: Report) -> dict[str, Any]:
 
 
 def error_over_noise(
-    snrs_db: Sequence[float | None], curves: Mapping[str, Sequence[Rate]]
+    snrs_db: Sequence[float | None], curves: Mapping[str, Sequence[Interval]]
 ) -> Figure:
     """Draw WER over the signal-to-noise ratio, a line for each curve in a band of its intervals.
 
@@ -241,7 +232,8 @@ def error_over_noise(
     for number, (name, points) in enumerate(curves.items()):
         colour = _COLOURS[number % len(_COLOURS)]
         x = places[order]
-        rates, low, high = 100 * np.array(points)[order].T
+        percent = 100 * np.array([(each.value, each.low, each.high) for each in points])
+        rates, low, high = percent[order].T
         axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
         axes.plot(x, rates, "o-", color=colour, label=name, linewidth=1.8, markersize=5)
         if len(curves) == 1:
@@ -252,7 +244,7 @@ def error_over_noise(
                 )  # fmt: skip
     labels = ["clean" if snr is None else f"{snr:g}" for snr in snrs_db]
     axes.set_xticks(places, labels)
-    most = max(high for points in curves.values() for _, _, high in points)
+    most = max(each.high for points in curves.values() for each in points)
     axes.set_ylim(0, max(112 * most, 1.0))
     axes.yaxis.set_major_formatter(PercentFormatter(decimals=0, symbol=" %"))
     axes.set_title("Word error rate in noise", loc="left", fontweight="bold")
