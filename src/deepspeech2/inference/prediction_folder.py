@@ -79,9 +79,8 @@ class PredictionFolder:
         self.n_earlier = 0
         self.rejections = Rejections(settings.reject_below)
         self._recognizer = recognizer
-        self._overwrite = settings.overwrite
+        self._settings = settings
         self._sets_aside = settings.override == "changed" and not settings.overwrite
-        self._max_segment = settings.max_segment
         self._written: set[str] = set()
         self._index = _Index(folder)
         self._others = OtherFormats(self.output, settings.formats, overwrite=settings.overwrite)
@@ -110,7 +109,7 @@ class PredictionFolder:
             self._set_aside()
             return
         if used and not same:
-            if not self._overwrite:
+            if not self._settings.overwrite:
                 raise ConfigError(
                     f"{self.folder} holds predictions already, of another model or decoder:"
                     f" {_REMEDY}"
@@ -130,35 +129,31 @@ class PredictionFolder:
         Raises:
             ConfigError: a prediction is that of another recording of the same name.
         """
-        if self._overwrite:
+        if self._settings.overwrite:
             return {}
-        if self._sets_aside and any(map(self._is_anothers, utterances)):
-            self._set_aside()
         earlier = {}
         for utterance in utterances:
             path = self.folder / prediction_file(utterance.id)
             content = read_prediction(path)
             if content is None or "error" in content:
                 continue
-            if self._is_anothers(utterance):
+            if Path(content.get("audio_path", "")).resolve() != utterance.audio.resolve():
+                if self._sets_aside:
+                    self._set_aside()
+                    return {}
                 raise ConfigError(
                     f"{path} holds what was heard in {content.get('audio_path')}, not in"
                     f" {utterance.audio}: {_REMEDY}"
                 )
-            wanted = recording_fields(utterance, self._max_segment)
+            wanted = recording_fields(utterance, self._settings.max_segment)
             if all(content.get(key) == wanted.get(key) for key in _PART):
                 earlier[utterance.id] = content
-                self._judge_again(content, utterance)
-                self._deliver(content, keep=True)
+        for utterance in utterances:
+            if utterance.id in earlier:
+                self._judge_again(earlier[utterance.id], utterance)
+                self._deliver(earlier[utterance.id], keep=True)
         self.n_earlier = len(earlier)
         return earlier
-
-    def _is_anothers(self, utterance: Utterance) -> bool:
-        """Whether the file of this name is the prediction of another recording."""
-        content = read_prediction(self.folder / prediction_file(utterance.id))
-        if content is None or "error" in content:
-            return False
-        return Path(content.get("audio_path", "")).resolve() != utterance.audio.resolve()
 
     def _judge_again(self, content: dict[str, Any], utterance: Utterance) -> None:
         """Update an earlier prediction for the reference and the threshold of this run."""
@@ -184,16 +179,16 @@ class PredictionFolder:
         Args:
             error: why a part of the recording could not be read.
         """
-        content = prediction(result, self._recognizer, self.rejections, self._max_segment)
+        content = prediction(result, self._recognizer, self.rejections, self._settings.max_segment)
         if error is not None:
             content["error"] = error
         self._write_json(content)
-        self._deliver(content, keep=not self._overwrite)
+        self._deliver(content, keep=not self._settings.overwrite)
 
     @named_by(_OPTIONS)
     def write_error(self, utterance: Utterance, reason: str) -> None:
         """Write that a recording could not be read, and why."""
-        described = recording_fields(utterance, self._max_segment)
+        described = recording_fields(utterance, self._settings.max_segment)
         reference = self._reference(utterance)
         self._write_json({"pred_text": "", "text": reference, **described, "error": reason})
         self._written.add(utterance.id)
