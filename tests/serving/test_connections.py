@@ -54,12 +54,7 @@ def start(recognizer: Recognizer) -> Iterator[Start]:
             app = create_app(recognizer, bounds, model="toy")
             listening = socket.create_server(("127.0.0.1", 0))
             config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=5)
-            running = Server(
-                config,
-                app.state.stop,
-                connections=bounds.connections,
-                wait_seconds=bounds.wait_seconds,
-            )
+            running = Server(config, app.state.stop, bounds)
             thread = threading.Thread(target=running.run, args=([listening],))
             thread.start()
             opened.callback(thread.join)

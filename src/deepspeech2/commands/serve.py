@@ -51,7 +51,7 @@ def _serve(options: argparse.Namespace) -> None:
     try:
         import uvicorn
 
-        from deepspeech2.extras.serving import ACCEPTED, Server, create_app, most_connections
+        from deepspeech2.extras.serving import ACCEPTED, Server, create_app
     except ImportError as error:
         raise ConfigError(
             f"{error.name} is missing: pip install -r requirements-serve.txt"
@@ -83,12 +83,7 @@ def _serve(options: argparse.Namespace) -> None:
         )
         host, port = listening.getsockname()[:2]
         print(f"http://{host}:{port}", flush=True)
-        Server(
-            config,
-            app.state.stop,
-            connections=min(settings.connections, most_connections()),
-            wait_seconds=settings.wait_seconds,
-        ).run(sockets=[listening])
+        Server(config, app.state.stop, settings).run(sockets=[listening])
 
 
 def _listening(host: str, port: int) -> socket.socket:

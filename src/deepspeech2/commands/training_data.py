@@ -1,4 +1,4 @@
-"""The corpora of a run: examined, rid of what cannot be learnt from, and as loaders."""
+"""The loaders of a run: its corpora are checked, and what cannot be learnt from is left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Middleware: whom the server answers, how large a request may be, and how slow a client."""
+"""Middleware: which requests are answered, how large they may be, and how slow a client."""
 
 from __future__ import annotations
 
@@ -111,7 +111,8 @@ class BodyLimit:
     """Refuses bodies of more than ``max_bytes``: by their header, or when they get there.
 
     Args:
-        seconds: in which a body must come, or so many of it that it comes at :data:`SLOWEST`.
+        seconds: in which a body must come, or enough of it for the rate :data:`SLOWEST`; then as
+            many begin anew.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int, seconds: float) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,7 @@ _SETTLED = 12.0  # seconds of sound of which the earlier part is settled
 _PIECE = 8.0  # seconds of a settled part, at most
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """The words so far, without those that the client has and that stay as they are.
 
     Attributes:
@@ -32,22 +31,6 @@ class Progress:
 
     settled: int
     words: tuple[Word, ...]
-
-
-class Live(Protocol):
-    """A recording that is transcribed while it is made."""
-
-    def add(self, samples: Samples) -> None:
-        """Recognise more samples (S,), at the model's rate."""
-        ...
-
-    def progress(self) -> Progress:
-        """Return the words so far; to be called after each ``add``."""
-        ...
-
-    def finish(self) -> Transcript:
-        """Return the transcript of the whole recording."""
-        ...
 
 
 class StreamLive:
@@ -60,9 +43,11 @@ class StreamLive:
         self._start = 0.0  # seconds, of the word after them
 
     def add(self, samples: Samples) -> None:
+        """Recognise more samples (S,), at the model's rate."""
         self._state = self._recognizer.hear(self._state, samples)
 
     def progress(self) -> Progress:
+        """Return the words so far; to be called after each ``add``."""
         settled, words = self._settled, self._recognizer.words(self._state, start=self._start)
         if words:  # the last one may still grow
             self._settled += len(words) - 1
@@ -70,11 +55,12 @@ class StreamLive:
         return Progress(settled, words)
 
     def finish(self) -> Transcript:
+        """Return the transcript of the whole recording."""
         return self._recognizer.finish(self._state)
 
 
 class WindowLive:
-    """A recording for a model that needs all of it: the last seconds are recognised repeatedly.
+    """The same for a model that needs all of a recording: its end is recognised repeatedly.
 
     What is further back is settled at a pause, and not recognised again before the end.
     """
@@ -111,7 +97,7 @@ class WindowLive:
         start = self._start / self._rate
         words = self._quick.transcribe(samples).words if len(samples) else ()
         return tuple(
-            replace(word, start=word.start + start, end=word.end + start) for word in words
+            replace(each, start=each.start + start, end=each.end + start) for each in words
         )
 
     def progress(self) -> Progress:
@@ -122,6 +108,9 @@ class WindowLive:
 
     def finish(self) -> Transcript:
         return self._recognizer.transcribe(np.concatenate(self._pieces or [self._open]))
+
+
+Live = StreamLive | WindowLive
 
 
 def live(recognizer: Recognizer) -> Live:

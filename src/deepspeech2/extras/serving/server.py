@@ -1,4 +1,4 @@
-"""The server's connections, and its end."""
+"""How many connections the server keeps, how long it waits for clients, and how it ends."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from deepspeech2.extras.serving.guard import SLOWEST
 from deepspeech2.processes import REQUESTS
+from deepspeech2.settings import ServeSettings
 
 GRACE_SECONDS = 3.0
-"""For recordings that are being transcribed when the server is told to end."""
+"""For recordings that are being transcribed when a signal ends the server."""
 ACCEPTED = 128
 """Connections that are accepted before anything else is done."""
 
@@ -26,7 +27,7 @@ _DRAIN_SECONDS = 30.0  # in which a client that was refused may send the rest of
 
 
 class Connection(H11Protocol):
-    """A client's connection. Of more than ``room`` the one that says nothing for longest ends."""
+    """A client's connection; beyond ``room`` of them, the one that is idle for longest ends."""
 
     def __init__(self, *args: Any, room: int, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -38,23 +39,23 @@ class Connection(H11Protocol):
         self._since = self.loop.time()
         if len(self.connections) > self._room:
             others = [each for each in self.connections if isinstance(each, Connection)]
-            longest = min(others, key=Connection._worth)
+            longest = min(others, key=Connection._priority)
             self.connections.discard(longest)
             longest.transport.abort()
 
-    def _worth(self) -> tuple[int, float]:
-        """What comes first is given up first: who asks nothing, who sends, who waits."""
-        if self.asks_nothing:
+    def _priority(self) -> tuple[int, float]:
+        """The lowest ends first: no request, then sending one, then waiting for an answer."""
+        if self.idle:
             return 0, self._since
         return 1 if self.cycle.more_body else 2, self._since
 
     @property
-    def asks_nothing(self) -> bool:
-        """Whether no request of it is to be answered."""
+    def idle(self) -> bool:
+        """Whether it has no request that is yet to be answered."""
         return self.cycle is None or self.cycle.response_complete
 
     def send_400_response(self, msg: str) -> None:
-        """Tell of what is no HTTP in the way of all other problems."""
+        """Answer what is no HTTP as all other problems are answered."""
         headers = [("content-type", "application/json"), ("connection", "close")]
         content = b'{"detail":"the request is no HTTP/1.1, or its header is too long"}'
         for event in (
@@ -66,7 +67,7 @@ class Connection(H11Protocol):
         self.transport.close()
 
 
-def most_connections() -> int:
+def _most_connections() -> int:
     """As many as the limit of open files allows, each with an upload in a temporary file."""
     try:
         import resource
@@ -79,33 +80,30 @@ def most_connections() -> int:
 
 
 class _Turn(NamedTuple):
-    what: object
+    """A time in which it is the client's turn to send or to read."""
+
+    state: object  # of the connection; when it changes, the time begins anew
     since: float
     seconds: float
 
 
 class Server(uvicorn.Server):
-    """Takes leave of its clients, whichever signal ends it; nohup has SIGHUP ignored.
+    """Ends its connections in order, whichever signal ends it; nohup has SIGHUP ignored.
 
     Args:
         stop: ends what is being transcribed; called :data:`GRACE_SECONDS` after the signal.
-        connections: clients at the same time.
-        wait_seconds: for a request's header, and for an answer to be read beyond the time that it
-            takes at :data:`SLOWEST`.
+        settings: how many connections, and how many seconds to wait for a request's header, and
+            for an answer to be read beyond the time that it takes at :data:`SLOWEST`.
     """
 
     def __init__(
-        self,
-        config: uvicorn.Config,
-        stop: Callable[[], object],
-        *,
-        connections: int,
-        wait_seconds: float,
+        self, config: uvicorn.Config, stop: Callable[[], object], settings: ServeSettings
     ) -> None:
-        config.http = cast(type[asyncio.Protocol], partial(Connection, room=connections))
+        room = min(settings.connections, _most_connections())
+        config.http = cast(type[asyncio.Protocol], partial(Connection, room=room))
         super().__init__(config)
         self._stop = stop
-        self._wait = wait_seconds
+        self._wait = settings.wait_seconds
         self._turns: dict[Any, _Turn] = {}
         uvicorn.server.HANDLED_SIGNALS = tuple(
             number
@@ -118,21 +116,21 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     def _drop_idle(self, now: float) -> None:
-        """End connections whose clients neither ask nor read for too long."""
+        """End connections whose clients neither send a request nor read for too long."""
         turns = {}
         for each in list(self.server_state.connections):
             unsent = each.transport.get_write_buffer_size()
             seconds = self._wait + unsent / SLOWEST
-            what: object = unsent > 0
-            held = each.transport.is_closing()
+            state: object = unsent > 0
+            waiting = each.transport.is_closing()
             if isinstance(each, Connection):
-                what = (each.cycle, each.asks_nothing, unsent > 0)
-                held = held or each.asks_nothing or unsent > 0
-                if each.cycle and each.asks_nothing and each.cycle.more_body:
+                state = (each.cycle, each.idle, unsent > 0)
+                waiting = waiting or each.idle or unsent > 0
+                if each.cycle and each.idle and each.cycle.more_body:
                     seconds = max(seconds, _DRAIN_SECONDS)
             turn = self._turns.get(each)
-            if turn is None or turn.what != what or not held:
-                turn = _Turn(what, now, seconds)
+            if turn is None or turn.state != state or not waiting:
+                turn = _Turn(state, now, seconds)
             turns[each] = turn
             if now - turn.since > turn.seconds:
                 each.transport.abort()

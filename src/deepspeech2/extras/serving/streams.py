@@ -27,12 +27,11 @@ class Recording:
     """The recording of one client: samples of any rate in, words and spectrogram out."""
 
     def __init__(self, recognizer: Recognizer, rate: int) -> None:
-        wanted = recognizer.sample_rate
         self._live = live(recognizer)
         self._picture = Picture(recognizer.pipeline.front_end.features)
         self._converter: Any = None
-        if rate != wanted:
-            self._converter = soxr.ResampleStream(rate, wanted, 1, dtype="float32")
+        if rate != recognizer.sample_rate:
+            self._converter = soxr.ResampleStream(rate, recognizer.sample_rate, 1, dtype="float32")
 
     def add(self, data: bytes) -> dict[str, Any]:
         """Recognise more 16-bit samples, return the message about them."""

@@ -117,14 +117,14 @@ def steps(front_end: FrontEnd, node: Mapping[str, Any]) -> list[Step]:
     Args:
         node: what the front end was built from, with plain values.
     """
-    found: list[Step] = []
+    unwrapped: list[Step] = []
     for key, transforms in (
         ("waveform_transforms", front_end.waveform_transforms),
         ("feature_transforms", front_end.feature_transforms),
     ):
         for part, transform in zip(node.get(key) or (), transforms, strict=True):
-            found += _unwrapped(part, transform, 1.0, on_features=key.startswith("feature"))
-    return found
+            unwrapped += _unwrapped(part, transform, 1.0, on_features=key.startswith("feature"))
+    return unwrapped
 
 
 def _unwrapped(

@@ -120,7 +120,7 @@ def write(
 ) -> None:
     """Write all of it or nothing, in the place of an earlier preview; other files stay.
 
-    The earlier one stands aside until the new one is there, and for good if this process is
+    The earlier one is renamed until the new one is complete, and for good if this process is
     killed.
     """
     with whole_folder(folder) as fresh:

@@ -38,7 +38,7 @@ class CorpusStatistics:
         characters: how often each occurs in all transcripts, normalised.
         left_out: by kind, the names of what is left out with the reason of each.
         batches: indices into ``utterances`` of the first epoch's batches.
-        random_padding: the share of padding if utterances met at random under the same limits.
+        random_padding: the share of padding in batches of random utterances under the same limits.
     """
 
     name: str
@@ -185,8 +185,8 @@ def _batches(
 
 def unknown_characters(corpora: Sequence[CorpusStatistics], text_encoder: TextEncoder) -> set[str]:
     """Characters of the transcripts that the alphabet lacks."""
-    met: set[str] = set().union(*(each.characters for each in corpora))
-    return text_encoder.unknown("".join(met)) if met else set()
+    characters: set[str] = set().union(*(each.characters for each in corpora))
+    return text_encoder.unknown("".join(characters)) if characters else set()
 
 
 def charts(corpora: Sequence[CorpusStatistics], pipeline: Pipeline) -> dict[str, bytes]:
