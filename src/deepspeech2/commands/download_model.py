@@ -10,9 +10,8 @@ from typing import Any
 
 from deepspeech2 import checkpoint
 from deepspeech2.errors import SIGNALLED, CheckpointError, run_command
-from deepspeech2.extras.interchange.importing import import_checkpoint
+from deepspeech2.extras.interchange.importing import import_checkpoint, summary
 from deepspeech2.extras.interchange.registry import REGISTRY, Model, find, read
-from deepspeech2.extras.interchange.wording import summary
 from deepspeech2.http.fetch import checksum
 from deepspeech2.http.model_download import copy_model, download_model
 from deepspeech2.paths import at_home, resolve, typed

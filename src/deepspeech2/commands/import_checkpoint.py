@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deepspeech2.errors import run_command
-from deepspeech2.extras.interchange import import_checkpoint
-from deepspeech2.extras.interchange.wording import summary, table
+from deepspeech2.extras.interchange.importing import import_checkpoint, summary
 from deepspeech2.paths import typed
+from deepspeech2.tables import text_table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,6 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _import(options: argparse.Namespace) -> None:
     converted = import_checkpoint(options.checkpoint, options.output)
-    lines = summary(converted)
-    print("\n".join(lines if options.quiet else [*table(converted.moves), *lines]))
+    if not options.quiet:
+        rows = [
+            (move.source or "-", move.target, "x".join(map(str, move.shape)) or "1", move.note)
+            for move in converted.moves
+        ]
+        print(text_table(("theirs", "ours", "shape", "note"), rows))
+    print("\n".join(summary(converted)))
     print(f"{options.output}: python inference.py inferencer.from_pretrained={options.output}")

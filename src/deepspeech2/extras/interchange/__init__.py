@@ -1,6 +1,6 @@
-"""Models that come from other programs."""
+"""Import of other programs' checkpoints, and export of ours."""
 
-from deepspeech2.extras.interchange.converted import Converted
 from deepspeech2.extras.interchange.importing import convert, import_checkpoint
+from deepspeech2.extras.interchange.mapping import Converted
 
 __all__ = ["Converted", "convert", "import_checkpoint"]

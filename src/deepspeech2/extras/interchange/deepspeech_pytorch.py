@@ -16,8 +16,7 @@ import torch
 
 from deepspeech2.checkpoint.safe_unpickle import plain
 from deepspeech2.errors import CheckpointError
-from deepspeech2.extras.interchange.converted import Converted
-from deepspeech2.extras.interchange.mapping import Mapper, indices
+from deepspeech2.extras.interchange.mapping import Converted, Mapper, indices
 from deepspeech2.settings import is_number
 
 KIND = "a checkpoint of deepspeech.pytorch"
@@ -33,7 +32,7 @@ def fits(weights: Mapping[str, Any]) -> bool:
 
 
 def convert(content: Mapping[str, Any], weights: Mapping[str, Any]) -> Converted:
-    """Its network as ours.
+    """Convert its network to ours.
 
     Args:
         content: of the file.
@@ -65,12 +64,8 @@ def convert(content: Mapping[str, Any], weights: Mapping[str, Any]) -> Converted
         "text_encoder": {"name": "TextEncoder", "alphabet": alphabet, "case": case},
         "decoder": {"name": "BeamSearchDecoder", "beam_size": 10},
     }
-    return Converted(
-        kind=KIND,
-        recipe=recipe,
-        weights=mapper.weights,
-        moves=mapper.moves,
-        unused=mapper.unused,
+    return mapper.converted(
+        recipe,
         epoch=content.get("epoch"),
         config={key: settings.get(key) for key in ("model_cfg", "spect_cfg", "audio_conf")},
         notes=["samples are divided by 32,768 here and by 32,767 there"],

@@ -1,4 +1,4 @@
-"""Checkpoints of other programs become ours."""
+"""Make checkpoints of other programs ours."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deepspeech2.checkpoint import torch_file
 from deepspeech2.errors import CheckpointError
 from deepspeech2.escaping import printable
 from deepspeech2.extras.interchange import deepspeech_pytorch, predecessor
-from deepspeech2.extras.interchange.converted import Converted
+from deepspeech2.extras.interchange.mapping import Converted
 from deepspeech2.files import alone
 from deepspeech2.http.fetch import checksum
 
@@ -22,7 +22,7 @@ _KNOWN = (
 
 
 def convert(path: Path) -> Converted:
-    """The network of another program's checkpoint, as ours.
+    """Convert the network of another program's checkpoint to ours.
 
     Raises:
         CheckpointError: it cannot be read safely, is of no known program, or its weights do not
@@ -54,26 +54,39 @@ def import_checkpoint(source: Path, output: Path) -> Converted:
         ConfigError: another process writes ``output``.
     """
     with alone(output):
-        return _import(source, output)
+        if output.exists():
+            raise CheckpointError(
+                f"{output} is there already and is kept: move it away or name another --output"
+            )
+        converted = convert(source)
+        payload = {
+            "arch": converted.recipe["model"]["name"],
+            "recipe": converted.recipe,
+            "state_dict": dict(converted.weights),
+            "epoch": converted.epoch if type(converted.epoch) is int else None,
+            "metrics": {},
+            "config": converted.config if isinstance(converted.config, dict) else None,
+            "origin": {"kind": converted.kind, "sha256": checksum(source)},
+        }
+        checkpoint.save(payload, output)
+        return converted
 
 
-def _import(source: Path, output: Path) -> Converted:
-    if output.exists():
-        raise CheckpointError(
-            f"{output} is there already and is kept: move it away or name another --output"
-        )
-    converted = convert(source)
-    payload = {
-        "arch": converted.recipe["model"]["name"],
-        "recipe": converted.recipe,
-        "state_dict": dict(converted.weights),
-        "epoch": converted.epoch if type(converted.epoch) is int else None,
-        "metrics": {},
-        "config": converted.config if isinstance(converted.config, dict) else None,
-        "origin": {"kind": converted.kind, "sha256": checksum(source)},
-    }
-    checkpoint.save(payload, output)
-    return converted
+def summary(converted: Converted) -> list[str]:
+    """Return a few lines for people: what was taken, made and left out."""
+    taken = sum(move.source is not None for move in converted.moves)
+    made = len(converted.moves) - taken
+    # statistics of batch normalisation are no parameters
+    n_parameters = sum(
+        weight.numel() for key, weight in converted.weights.items() if "running_" not in key
+    )
+    lines = [
+        f"{converted.kind}: {n_parameters:,} parameters; {taken} of its weights have a place"
+        f" here{f', {made} were made' if made else ''}"
+    ]
+    if converted.unused:
+        lines.append(f"left out: {', '.join(map(printable, converted.unused))}")
+    return lines + [f"note: {note}" for note in converted.notes]
 
 
 def _weights(content: Any, path: Path) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Another program's weights in the places that ours have, each taken once."""
+"""Put another program's weights in the places that ours have, each taken once."""
 
 from __future__ import annotations
 
@@ -32,12 +32,37 @@ class Move:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A network of another program, as ours.
+
+    Attributes:
+        kind: which program wrote the checkpoint.
+        recipe: of network, features, normalisation, text encoder and decoder.
+        weights: of the pipeline, by our keys.
+        moves: where each weight came from.
+        unused: keys of theirs that have no place here.
+        epoch: when it was written, if it contains that.
+        config: their settings, for people to read.
+        notes: what differs, or was assumed, in a sentence each.
+    """
+
+    kind: str
+    recipe: dict[str, Any]
+    weights: Mapping[str, Tensor]
+    moves: list[Move]
+    unused: list[str]
+    epoch: Any
+    config: Any
+    notes: list[str]
+
+
 class Mapper:
     """Takes weights from those given, and remembers what became of each.
 
     Args:
         given: state dict of the other program; what is no tensor is left out.
-        kind: whose it is, for messages.
+        kind: which program it is, for messages.
     """
 
     def __init__(self, given: Mapping[str, Any], kind: str) -> None:
@@ -46,23 +71,23 @@ class Mapper:
         }
         self.kind = kind
         self.weights: dict[str, Tensor] = {}
-        self.moves: list[Move] = []
+        self._moves: list[Move] = []
         self._used: set[str] = set()
 
-    @property
-    def unused(self) -> list[str]:
-        """Keys that nothing was taken from, counters of batches aside."""
-        return [
+    def converted(self, recipe: dict[str, Any], **others: Any) -> Converted:
+        """Return the network of what was taken; counters of batches are not listed as unused."""
+        unused = [
             key
             for key in self.given
             if key not in self._used and not key.endswith("num_batches_tracked")
         ]
+        return Converted(self.kind, recipe, self.weights, self._moves, unused, **others)
 
     def peek(self, source: str, n_axes: int | None = None) -> Tensor:
-        """A weight of theirs, which has so many axes.
+        """Return a weight of theirs.
 
         Raises:
-            CheckpointError: there is none of this name, or it is of another shape.
+            CheckpointError: there is none of this name, or it has not ``n_axes`` axes.
         """
         if source not in self.given:
             raise CheckpointError(f"it lacks {source!r}, which {self.kind} has")
@@ -89,7 +114,7 @@ class Mapper:
         self._put(target, None, value, note)
 
     def norm(self, source: str, target: str, *, shift: str | None = None) -> None:
-        """A batch normalisation; ``shift`` is a bias that is added before it, there.
+        """Take a batch normalisation; ``shift`` is a bias that is added before it, there.
 
         Normalising x + b with the mean m is normalising x with the mean m - b.
         """
@@ -98,26 +123,24 @@ class Mapper:
             self.take(f"{source}.{name}", f"{target}.{name}", less=less)
 
     def no_norm(self, target: str, size: int) -> None:
-        """A batch normalisation that changes nothing, where they have none."""
+        """Make a batch normalisation that changes nothing, where they have none."""
         note = "changes nothing: there is no normalisation there"
-        self.make(f"{target}.weight", torch.ones(size), note)
-        self.make(f"{target}.bias", torch.zeros(size), note)
-        self.make(f"{target}.running_mean", torch.zeros(size), note)
-        self.make(f"{target}.running_var", torch.full((size,), 1.0 - EPS), note)
+        for name, value in zip(_STATISTICS, (1.0, 0.0, 0.0, 1.0 - EPS), strict=True):
+            self.make(f"{target}.{name}", torch.full((size,), value), note)
 
     def recurrence(self, source: str, target: str, *, bidirectional: bool) -> None:
-        """One layer of ``nn.GRU``, ``nn.LSTM`` or ``nn.RNN``: our directions are two modules."""
+        """Take a layer of ``nn.GRU``, ``nn.LSTM`` or ``nn.RNN``: our directions are two modules."""
         for suffix, direction in (("", "ahead"), ("_reverse", "back"))[: 1 + bidirectional]:
             for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
                 self.take(f"{source}.{name}{suffix}", f"{target}.{direction}.{name}")
 
     def _put(self, target: str, source: str | None, value: Tensor, note: str) -> None:
         self.weights[target] = value
-        self.moves.append(Move(target, source, tuple(value.shape), note))
+        self._moves.append(Move(target, source, tuple(value.shape), note))
 
 
 def indices(keys: Mapping[str, Any], prefix: str) -> Sequence[int]:
-    """The numbers that follow ``prefix`` in the keys, each once, in order."""
+    """Return the numbers that follow ``prefix`` in the keys, each once, in order."""
     found = {
         int(number)
         for key in keys

@@ -14,8 +14,7 @@ from typing import Any
 
 from deepspeech2.checkpoint.safe_unpickle import plain
 from deepspeech2.errors import CheckpointError
-from deepspeech2.extras.interchange.converted import Converted
-from deepspeech2.extras.interchange.mapping import Mapper, indices
+from deepspeech2.extras.interchange.mapping import Converted, Mapper, indices
 
 KIND = "a checkpoint of the predecessor"
 ALPHABET = string.ascii_lowercase + " "
@@ -29,7 +28,7 @@ def fits(weights: Mapping[str, Any]) -> bool:
 
 
 def convert(content: Mapping[str, Any], weights: Mapping[str, Any]) -> Converted:
-    """Its network as ours.
+    """Convert its network to ours.
 
     Args:
         content: of the file.
@@ -86,12 +85,8 @@ def convert(content: Mapping[str, Any], weights: Mapping[str, Any]) -> Converted
         },
         "decoder": {"name": "BeamSearchDecoder", "beam_size": 10},
     }
-    return Converted(
-        kind=KIND,
-        recipe=recipe,
-        weights=mapper.weights,
-        moves=mapper.moves,
-        unused=mapper.unused,
+    return mapper.converted(
+        recipe,
         epoch=content.get("epoch"),
         config=config,
         notes=["strides of the convolutions are not in the file: (2, 2), (2, 1), (2, 1) taken"],

@@ -16,7 +16,7 @@ REGISTRY = "models/registry.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that can be had.
+    """A model that can be downloaded.
 
     Attributes:
         name: to ask for it.
@@ -41,7 +41,7 @@ class Model:
 
 
 def read(path: Path) -> list[Model]:
-    """All of them, in the file's order.
+    """Read all models, in the file's order.
 
     Raises:
         ManifestError: the file is missing or malformed; names the entry.
@@ -52,13 +52,15 @@ def read(path: Path) -> list[Model]:
         reason = " ".join(str(error).split())
         raise ManifestError(f"{path} cannot be read ({reason}): mend or restore it") from error
     listed = content.get("models") if isinstance(content, dict) else None
-    if not isinstance(listed, list) or not listed:
+    if not isinstance(listed, list):
+        raise ManifestError(f"{path} must have a list 'models', but has none")
+    if not listed:
         raise ManifestError(f"{path} must name at least one model under 'models'")
     return [_entry(entry, f"{path}, model {number}") for number, entry in enumerate(listed, 1)]
 
 
 def find(models: list[Model], name: str) -> Model:
-    """The model of this name.
+    """Return the model of this name.
 
     Raises:
         ManifestError: there is none.
