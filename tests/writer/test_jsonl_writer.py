@@ -15,7 +15,7 @@ from PIL import Image
 
 from deepspeech2.files import safe_name
 from deepspeech2.writer import JsonlWriter
-from deepspeech2.writer.files import rasterise
+from deepspeech2.writer.base import rasterise
 from deepspeech2.writer.jsonl import METRICS_FILE, read_metrics
 
 

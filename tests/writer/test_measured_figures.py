@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from deepspeech2.extras.calibration.report import Curve, reliability
-from deepspeech2.writer.files import rasterise
+from deepspeech2.writer.base import rasterise
 from deepspeech2.writer.surface import Point, surface
 
 GRID = list(itertools.product((0.0, 0.5, 1.0, 1.5, 2.0), (-2.0, -0.5, 1.0, 2.5, 4.0)))

@@ -11,8 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from deepspeech2.writer import JsonlWriter
-from deepspeech2.writer.examples import Prediction, prediction_table
-from deepspeech2.writer.files import rasterise
+from deepspeech2.writer.base import Prediction, prediction_table, rasterise
 from deepspeech2.writer.plots import curves, emissions, spectrograms
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,7 +116,7 @@ def test_emissions_name_what_the_network_spells() -> None:
 
 def test_figures_do_without_pyplot() -> None:
     code = (
-        "import sys, numpy; from deepspeech2.writer.files import rasterise;"
+        "import sys, numpy; from deepspeech2.writer.base import rasterise;"
         "from deepspeech2.writer import plots;"
         "rasterise(plots.spectrograms([('a', numpy.eye(4))], 0.01));"
         "sys.exit('matplotlib.pyplot' in sys.modules)"

@@ -23,7 +23,7 @@ from pydantic.dataclasses import dataclass
 from deepspeech2.errors import ManifestError
 from deepspeech2.files import write_whole
 from deepspeech2.tables import markdown_table
-from deepspeech2.writer.files import save_figure
+from deepspeech2.writer.base import save_figure
 from deepspeech2.writer.jsonl import METRICS_FILE, read_metrics
 from leaderboard.rows import CHECKED
 

@@ -16,7 +16,7 @@ from deepspeech2.errors import ManifestError
 from deepspeech2.files import write_whole
 from deepspeech2.metrics.interval import Interval
 from deepspeech2.tables import markdown_table
-from deepspeech2.writer.files import save_figure
+from deepspeech2.writer.base import save_figure
 from leaderboard.page import decoding, percent
 from leaderboard.power_law import PowerLaw
 from leaderboard.rows import Published, Result, latest

@@ -21,7 +21,7 @@ from deepspeech2.extras.tuning import Trial, emissions, identity, ties, tune
 from deepspeech2.files import write_whole
 from deepspeech2.paths import resolve
 from deepspeech2.settings import TunerSettings
-from deepspeech2.writer.files import save_figure
+from deepspeech2.writer.base import save_figure
 from deepspeech2.writer.surface import surface
 
 log = logging.getLogger(__name__)

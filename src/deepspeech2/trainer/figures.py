@@ -19,9 +19,8 @@ from deepspeech2.seeding import derive_seed, generator
 from deepspeech2.text import TextEncoder
 from deepspeech2.types import Padded, Sample
 from deepspeech2.writer import Writer
-from deepspeech2.writer.examples import Prediction, prediction_table
-from deepspeech2.writer.pictures import emissions, spectrograms
-from deepspeech2.writer.plots import curves
+from deepspeech2.writer.base import Prediction, prediction_table
+from deepspeech2.writer.plots import curves, emissions, spectrograms
 
 P = ParamSpec("P")
 log = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
-"""Pictures of a corpus: how long its utterances are, how they fill batches, how fast they speak.
+"""Figures of a corpus: how long its utterances are, how they fill batches, how fast they speak.
 
-Text and lines are of a grey that reads on white and on black, on no ground of their own.
+Text and lines are grey, readable on white and on black, and the background is transparent.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepspeech2.writer.files import DOTS_PER_INCH
+from deepspeech2.writer.base import DOTS_PER_INCH
 
 _GREY = "#808080"
 _COLOURS = ("#3a8fd6", "#e0742c", "#17a37f", "#cc79a7", "#c9971c")
@@ -24,7 +24,7 @@ Values = NDArray[np.float64]
 
 
 def durations(parts: Mapping[str, Values]) -> Figure:
-    """How long utterances are: a histogram for each part, on one axis of seconds."""
+    """Draw how long utterances are: a histogram for each part, on one axis of seconds."""
     longest = max((float(values.max()) for values in parts.values() if len(values)), default=1.0)
     edges = np.linspace(0, longest, 41)
     figure = Figure(figsize=(8, 0.7 + 1.35 * len(parts)), layout="constrained")
@@ -40,7 +40,7 @@ def durations(parts: Mapping[str, Values]) -> Figure:
 
 
 def padding(shares: Values, sizes: NDArray[np.int64]) -> Figure:
-    """How batches are filled.
+    """Draw how batches are filled.
 
     Args:
         shares: (N,) of padding in each batch, from 0 to 1.
@@ -60,11 +60,11 @@ def padding(shares: Values, sizes: NDArray[np.int64]) -> Figure:
 
 
 def speech_rates(parts: Mapping[str, Values], limits: Sequence[tuple[str, float]]) -> Figure:
-    """How many frames a second transcripts need, against those that there are.
+    """Draw how many frames a second transcripts need, beside those that exist.
 
     Args:
         parts: (N,) frames that CTC needs, over seconds of audio.
-        limits: what the network gives, and how many frames a second that is.
+        limits: of networks, by name, the frames that they output a second.
     """
     most = max([rate for _, rate in limits] + [float(v.max()) for v in parts.values() if len(v)])
     edges = np.linspace(0, 1.05 * most, 61).tolist()
@@ -88,7 +88,7 @@ def speech_rates(parts: Mapping[str, Values], limits: Sequence[tuple[str, float]
 
 
 def neutral_png(figure: Figure, dpi: int = DOTS_PER_INCH) -> bytes:
-    """A figure as PNG without a ground, its text and axes in grey."""
+    """Return a figure as a transparent PNG, its text and axes in grey."""
     for text in figure.findobj(Text):
         text.set_color(_GREY)
     for axes in figure.axes:

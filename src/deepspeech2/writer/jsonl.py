@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, final
 
 from deepspeech2.escaping import sheet_cell
 from deepspeech2.files import safe_name, write_whole
-from deepspeech2.writer.files import DOTS_PER_INCH
+from deepspeech2.writer.base import DOTS_PER_INCH
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def read_metrics(path: str | Path, *, last_step: int | None = None) -> list[dict[str, float]]:
-    """The lines of a metrics file, in order, without those that are cut off.
+    """Return the lines of a metrics file, in order, without those that are cut off.
 
     Args:
         path: written by :class:`JsonlWriter`.
@@ -59,8 +59,8 @@ def _to_line(row: Mapping[str, float]) -> str:
 class JsonlWriter:
     """Numbers to ``metrics.jsonl``, one line a call; tables, figures and audio as files.
 
-    ``tables/<name>.csv``, ``plots/<name>.png`` and ``audio/<name>.wav`` hold the latest of
-    their name. Where the disk is full, it says so once and the run goes on without.
+    ``tables/<name>.csv``, ``plots/<name>.png`` and ``audio/<name>.wav`` are the latest of their
+    name. Where the disk is full, that is logged once and the run goes on without.
     """
 
     def __init__(
@@ -75,36 +75,36 @@ class JsonlWriter:
             run_dir: the run's folder; made if it is missing.
             resume_step: the last step that the resumed run has done. Lines of later steps are
                 dropped, because the run will write them once more. None for a new run.
-            run_name: taken, as every writer takes it, and not used.
+            run_name: not used; every writer accepts it.
 
         Raises:
             FileExistsError: ``resume_step`` is None and there are metrics already.
         """
         self._dir = Path(run_dir)
-        self._told = False
+        self._warned = False
         self._dir.mkdir(parents=True, exist_ok=True)
         path = self._dir / METRICS_FILE
         if resume_step is None:
             self._file = path.open("x", encoding="utf-8", newline="\n")
             return
         if path.exists():
-            kept = read_metrics(path, last_step=resume_step)
-            write_whole(path, "".join(map(_to_line, kept)).encode())
+            rows = read_metrics(path, last_step=resume_step)
+            write_whole(path, "".join(map(_to_line, rows)).encode())
         self._file = path.open("a", encoding="utf-8", newline="\n")
 
     @contextmanager
     def _going_on(self) -> Iterator[None]:
-        """A run is worth more than its curves: what cannot be written is told once and left out."""
+        """Log the first failure to write, and go on: a run is worth more than its curves."""
         try:
             yield
         except OSError as error:
-            if not self._told:
+            if not self._warned:
                 log.warning(
                     "%s: metrics and pictures cannot be written (%s); the run goes on",
                     self._dir,
                     error.strerror or error,
                 )
-            self._told = True
+            self._warned = True
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         row = {key: float(value) for key, value in values.items()}

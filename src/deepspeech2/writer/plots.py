@@ -1,4 +1,4 @@
-"""Figures of a run: its curves, its spectrograms, what the network emits.
+"""Figures of a run: its curves, and an utterance's spectrograms and emissions.
 
 All are :class:`matplotlib.figure.Figure` objects made without pyplot: no global state, no window.
 """
@@ -15,14 +15,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from deepspeech2.writer.jsonl import read_metrics
-from deepspeech2.writer.pictures import emissions, spectrograms
-
-__all__ = ["curves", "emissions", "spectrograms"]
 
 _SMOOTH_FROM = 40  # points; fewer are shown as they are
 _WINDOWS = 25  # a curve is smoothed over a window of its length over this
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d")
 """Okabe and Ito's palette, which colour-blind readers can tell apart."""
+_PEAK = 0.5  # a token is named where its posterior exceeds this
+_BLANK = 0  # the index of CTC's blank
 
 
 class _Series(NamedTuple):
@@ -169,3 +168,125 @@ def _smoothed(values: np.ndarray) -> np.ndarray:
     centres = np.arange(len(values))
     reach = np.minimum(half, np.minimum(centres, centres[::-1]))
     return np.asarray((sums[centres + reach + 1] - sums[centres - reach]) / (2 * reach + 1))
+
+
+def spectrograms(
+    rows: Sequence[tuple[str, np.ndarray]], seconds_per_frame: float, *, unit: str = "mel channel"
+) -> Figure:
+    """Draw spectrograms above one another, with a common time axis and a colour bar each.
+
+    Args:
+        rows: title and features (T, F) of each, low frequencies first; T may differ, as it
+            does under speed perturbation.
+        seconds_per_frame: the hop.
+        unit: what the F axis counts.
+    """
+    longest = max(len(features) for _, features in rows) * seconds_per_frame
+    figure = Figure(figsize=(_width(longest), 0.6 + 2.3 * len(rows)), layout="constrained")
+    # one range of colours for all, so that they compare; single cells must not determine it.
+    cells = np.concatenate([features.ravel() for _, features in rows])
+    low, high = np.percentile(cells, [1, 99.8])
+    panels = figure.subplots(len(rows), sharex=True, squeeze=False)[:, 0]
+    for axes, (title, features) in zip(panels, rows, strict=True):
+        image = axes.imshow(
+            features.T,
+            origin="lower",
+            aspect="auto",
+            interpolation="nearest",
+            cmap="magma",
+            vmin=low,
+            vmax=max(high, low + 1e-6),
+            extent=(0, len(features) * seconds_per_frame, 0, features.shape[1]),
+        )
+        axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
+        axes.set_ylabel(unit)
+        figure.colorbar(image, ax=axes, pad=0.01, label="log power")
+    panels[-1].set_xlim(0, longest)
+    panels[-1].set_xlabel("time, s")
+    return figure
+
+
+def emissions(
+    log_probs: np.ndarray,
+    tokens: Sequence[str],
+    seconds_per_frame: float,
+    *,
+    title: str = "Emissions",
+) -> Figure:
+    """Draw the network's output in each frame: posteriors as curves, and log-probabilities.
+
+    Args:
+        log_probs: (T, V), natural logarithm; index 0 is the blank.
+        tokens: V names.
+        seconds_per_frame: of the network's output.
+        title: such as the reference.
+
+    Raises:
+        ValueError: ``tokens`` does not name V tokens.
+    """
+    if len(tokens) != log_probs.shape[1]:
+        raise ValueError(f"{len(tokens)} tokens cannot name {log_probs.shape[1]} columns")
+    duration = len(log_probs) * seconds_per_frame
+    figure = Figure(figsize=(_width(duration), 6.8), layout="constrained")
+    above, below = figure.subplots(2, sharex=True, height_ratios=(1, 2.2))
+    _draw_posteriors(above, np.exp(log_probs), tokens, seconds_per_frame)
+    above.set_title(title, loc="left", fontsize=11, fontweight="bold")
+    image = below.imshow(
+        log_probs.T / np.log(10),
+        aspect="auto",
+        interpolation="nearest",
+        cmap="magma",
+        vmin=-4,
+        vmax=0,
+        extent=(0, duration, len(tokens) - 0.5, -0.5),
+    )
+    below.set_yticks(range(len(tokens)), [_token_name(token) for token in tokens], fontsize=7)
+    below.set_ylabel("token")
+    below.set_xlabel("time, s")
+    below.set_xlim(0, duration)
+    figure.colorbar(image, ax=below, pad=0.01, label="log10 probability")
+    return figure
+
+
+def _draw_posteriors(
+    axes: Axes, posteriors: np.ndarray, tokens: Sequence[str], seconds_per_frame: float
+) -> None:
+    times = (np.arange(len(posteriors)) + 0.5) * seconds_per_frame
+    axes.fill_between(times, posteriors[:, _BLANK], color="0.88", linewidth=0, label="blank")
+    for index in range(len(tokens)):
+        curve = posteriors[:, index]
+        if index == _BLANK or curve.max() < 0.05:
+            continue
+        (line,) = axes.plot(times, curve, linewidth=1.2)
+        for start, stop in _runs(curve > _PEAK):
+            peak = start + int(curve[start:stop].argmax())
+            axes.annotate(
+                _token_name(tokens[index]),
+                (times[peak], curve[peak]),
+                (0, 3),
+                textcoords="offset points",
+                ha="center",
+                fontsize=9,
+                color=line.get_color(),
+            )
+    axes.set_ylim(0, 1.18)
+    axes.set_yticks([0, 0.5, 1])
+    axes.set_ylabel("posterior")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="upper right", frameon=False, fontsize=8, borderaxespad=0)
+
+
+def _runs(mask: np.ndarray) -> list[tuple[int, int]]:
+    """The half-open ranges in which ``mask`` (T,) is true."""
+    edges = np.diff(np.concatenate(([0], mask.astype(np.int8), [0])))
+    starts, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    return [(int(start), int(stop)) for start, stop in zip(starts, stops, strict=True)]
+
+
+def _token_name(token: str) -> str:
+    return "␣" if token == " " else token or "blank"
+
+
+def _width(seconds: float) -> float:
+    """Inches: long utterances get wider figures, within what a screen shows."""
+    return float(np.clip(3 + 1.1 * seconds, 8, 18))

@@ -1,4 +1,4 @@
-"""The picture of a search for two weights and a beam."""
+"""The figure of a search for two weights and a beam."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COLOURS = "viridis_r"
 
 
 def surface(plane: Sequence[Point], beams: Sequence[Point], best: Point) -> Figure:
-    """WER over weight and word score, and over the size of the beam.
+    """Draw the WER over weight and word score, and over the size of the beam.
 
     All points of the lowest WER are marked alike, and counted in the titles.
 
@@ -37,17 +37,12 @@ def surface(plane: Sequence[Point], beams: Sequence[Point], best: Point) -> Figu
 def _draw_plane(figure: Figure, axes: Axes, plane: Sequence[Point], best: Point) -> None:
     x, y, wer = (np.array(values) for values in zip(*plane, strict=True))
     percent = 100 * wer
-    # far from the best all is bad alike: colours end where the WER is half as much again
+    # colours end at 1.5 times the best WER: what is far from it needs no distinction
     top = min(percent.max(), 1.5 * percent.min() + 1)
     levels = np.array(MaxNLocator(10).tick_values(percent.min(), max(top, percent.min() + 0.1)))
     levels = levels[levels >= 0]
-    dots: dict[str, Any] = {
-        "s": 14,
-        "edgecolors": "white",
-        "linewidths": 0.6,
-        "clip_on": False,
-        "zorder": 3,
-    }
+    dots: dict[str, Any] = {"s": 14, "edgecolors": "white", "linewidths": 0.6}
+    dots |= {"clip_on": False, "zorder": 3}
     drawn: Any
     if np.linalg.matrix_rank(np.stack([x - x.mean(), y - y.mean()])) > 1:
         drawn = axes.tricontourf(x, y, percent, levels=levels, cmap=_COLOURS, extend="max")

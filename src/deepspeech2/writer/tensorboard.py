@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from deepspeech2.tables import markdown_table
-from deepspeech2.writer.files import rasterise
-from deepspeech2.writer.writer import importing
+from deepspeech2.writer.base import importing, rasterise
 
 if TYPE_CHECKING:
     import numpy as np

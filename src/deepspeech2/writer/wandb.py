@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from deepspeech2.errors import ConfigError
 from deepspeech2.files import write_whole
-from deepspeech2.writer.files import rasterise
-from deepspeech2.writer.writer import importing, one_line
+from deepspeech2.writer.base import error_line, importing, rasterise
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 def effective_mode(mode: str) -> str:
-    """``mode``, or what WANDB_MODE says where that sends less: neither sends what one withholds.
+    """Return ``mode`` or that of WANDB_MODE, whichever sends less.
 
     Raises:
         ConfigError: one of the two does not exist.
@@ -47,7 +46,7 @@ def effective_mode(mode: str) -> str:
 
 
 def _check_name(value: str | None, key: str) -> None:
-    """Raises ConfigError where W&B would refuse the name."""
+    """Raise ConfigError where W&B would refuse the name."""
     if value is None:
         return
     if set(value) & set(_FORBIDDEN) or not value.strip() or len(value) > _LONGEST:
@@ -80,11 +79,11 @@ class WandbWriter:
             run_name: the name that is shown.
             mode: online, offline or disabled. Without a key or a network online becomes offline.
             entity: the user or team; None for the default of the key.
-            run_id: the run to go on with. By default a resumed run finds its own id in its folder.
+            run_id: the run to resume. By default a resumed run finds its own id in its folder.
             run_dir: the run's folder; everything is written below it.
             config: plain containers, shown beside the run.
-            resume_step: the last step that the resumed run has done; None for a new run. W&B keeps
-                what it has: lines of steps that it already knows are not written again.
+            resume_step: the last step that the resumed run has done; None for a new run. W&B
+                ignores lines of steps that it already has.
 
         Raises:
             ConfigError: ``mode`` or WANDB_MODE is none of the three, W&B takes no such name, or
@@ -139,7 +138,7 @@ class WandbWriter:
             self._guard(run.finish)
 
     def _possible_mode(self, mode: str) -> str:
-        """``mode``, or offline where online cannot be had for want of a key."""
+        """``mode``, but offline in place of online where there is no key."""
         if mode != "online":
             return mode
         try:
@@ -148,23 +147,19 @@ class WandbWriter:
                 return "online"
             reason = "there is no API key (`wandb login` stores one)"
         except Exception as error:
-            reason = one_line(error)
+            reason = error_line(error)
         _log.warning("W&B goes offline: %s", reason)
         return "offline"
 
     def _start(self, options: Mapping[str, Any], mode: str) -> Any:
-        """The run, or None when W&B cannot even write files: training matters more."""
+        """Start the run; None when W&B cannot even write files: training matters more."""
         for attempt in dict.fromkeys((mode, "offline")):
-            settings = self._wandb.Settings(
-                silent=True,
-                console="off",
-                init_timeout=_INIT_TIMEOUT,
-                finish_timeout=_FINISH_TIMEOUT,
-            )
+            timeouts = {"init_timeout": _INIT_TIMEOUT, "finish_timeout": _FINISH_TIMEOUT}
+            settings = self._wandb.Settings(silent=True, console="off", **timeouts)
             try:
                 run = self._wandb.init(**options, mode=attempt, settings=settings)
             except Exception as error:
-                _log.warning("W&B does not start in mode %s: %s", attempt, one_line(error))
+                _log.warning("W&B does not start in mode %s: %s", attempt, error_line(error))
                 continue
             if attempt == "online":
                 _log.info("W&B shows the run at %s", run.url)
@@ -184,5 +179,5 @@ class WandbWriter:
             action()
         except Exception as error:
             if not self._reported:
-                _log.warning("W&B failed, training goes on without it: %s", one_line(error))
+                _log.warning("W&B failed, training goes on without it: %s", error_line(error))
             self._reported = True

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from deepspeech2.extras.calibration.fit import Fit, Judgement
 from deepspeech2.metrics.calibration import bins, calibration_error
 from deepspeech2.tables import text_table
-from deepspeech2.writer.files import save_figure
+from deepspeech2.writer.base import save_figure
 
 _CURVE = tuple(index / 50 for index in range(51))
 _COLOURS = ("#d55e00", "#0072b2")  # Okabe and Ito's palette, which colour-blind readers can see

@@ -20,7 +20,7 @@ from deepspeech2.files import whole_folder, write_whole
 from deepspeech2.metrics.interval import Interval, interval, resampled_rates
 from deepspeech2.paths import move_aside
 from deepspeech2.tables import markdown_table
-from deepspeech2.writer.files import save_figure
+from deepspeech2.writer.base import save_figure
 
 RESULTS = "robustness.json"
 # Okabe and Ito's palette, which colour-blind readers can tell apart

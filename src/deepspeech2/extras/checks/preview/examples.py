@@ -19,7 +19,7 @@ from deepspeech2.seeding import generator
 from deepspeech2.transforms import Compose, FrontEnd, OneOf, RandomApply
 from deepspeech2.types import Padded, Sample, Utterance
 from deepspeech2.writer.histograms import neutral_png
-from deepspeech2.writer.pictures import spectrograms
+from deepspeech2.writer.plots import spectrograms
 
 AS_RECORDED = "as recorded"
 _SHORTEST, _LONGEST = 2.0, 10.0  # seconds of an utterance that one likes to listen to
