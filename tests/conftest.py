@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+
+from deepspeech2.decoding.beam import cpu
+from deepspeech2.model import gru_cpu
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -31,6 +35,29 @@ def speech_cases(speech_data: Path) -> Path:
     if not path.is_dir():
         pytest.skip("the small cases beside the real speech are absent")
     return path
+
+
+@pytest.fixture(autouse=True)
+def _undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing is most of a toy training: only tests marked ``figures`` look at what is drawn."""
+    trainer = sys.modules.get("deepspeech2.trainer.figures")
+    if trainer and not request.node.get_closest_marker("figures"):
+        for name in ("augmentation", "curves", "emissions"):
+            monkeypatch.setattr(trainer.Figures, name, lambda *_, **__: None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile machine code before the workers start: each would compile the same."""
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        gru_cpu.compile_kernels()
+        cpu._compile()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole programs and the documentation are tested by ``make test-all``."""
+    for item in items:
+        if item.path.relative_to(ROOT).parts[1] in ("docs", "system"):
+            item.add_marker("slow")
 
 
 @pytest.fixture

@@ -6,9 +6,12 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from deepspeech2.paths import ROOT
 
 
+@pytest.mark.slow
 def test_each_ends_in_a_sentence_or_a_model() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.checkpoint.hostile", "150"],

@@ -54,6 +54,7 @@ def same(one: Path, other: Path) -> bool:
     return all(torch.equal(first[key], second[key]) for key in first)
 
 
+@pytest.mark.figures
 def test_a_run_learns_and_leaves_what_it_promises(data: Path, tmp_path: Path) -> None:
     status = run(
         data,
