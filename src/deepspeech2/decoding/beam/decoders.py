@@ -63,13 +63,9 @@ class BeamSearchDecoder:
     ) -> None:
         self.text_encoder = text_encoder
         self.options = SearchOptions(
-            beam_size=beam_size,
-            nbest=nbest,
-            beam_size_token=beam_size_token,
-            beam_threshold=beam_threshold,
-            blank_threshold=blank_threshold,
-            threads=threads,
-        )
+            beam_size=beam_size, nbest=nbest, beam_size_token=beam_size_token,
+            beam_threshold=beam_threshold, blank_threshold=blank_threshold, threads=threads,
+        )  # fmt: skip
         self._hot = HotPhrases(hotwords, hotword_weight, text_encoder)
         self._fusion = _fuse(text_encoder, self._hot)
 
@@ -79,7 +75,6 @@ class BeamSearchDecoder:
 
     @property
     def hotwords(self) -> tuple[str, ...]:
-        """The hot phrases, normalised."""
         return tuple(self._hot.boosts)
 
     def acoustic(self, log_probs: Padded) -> Padded:
@@ -165,13 +160,9 @@ class LanguageModelDecoder:
             raise ConfigError(f"lm_weight must be 0 or more, but is {lm_weight}")
         self.text_encoder = text_encoder
         self.options = SearchOptions(
-            beam_size=beam_size,
-            nbest=nbest,
-            beam_size_token=beam_size_token,
-            beam_threshold=beam_threshold,
-            blank_threshold=blank_threshold,
-            threads=threads,
-        )
+            beam_size=beam_size, nbest=nbest, beam_size_token=beam_size_token,
+            beam_threshold=beam_threshold, blank_threshold=blank_threshold, threads=threads,
+        )  # fmt: skip
         self.prior = TokenPrior(prior, prior_weight, text_encoder.n_tokens)
         self._hot = HotPhrases(hotwords, hotword_weight, text_encoder)
         self._files = {"lm": str(lm), "lexicon": lexicon}
@@ -199,7 +190,6 @@ class LanguageModelDecoder:
 
     @property
     def hotwords(self) -> tuple[str, ...]:
-        """The hot phrases, normalised."""
         return tuple(self._hot.boosts)
 
     def reweighed(

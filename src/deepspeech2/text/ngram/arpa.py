@@ -14,6 +14,8 @@ import lzma
 import re
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import IO
 
@@ -65,20 +67,17 @@ def _read(file: IO[bytes], path: Path, key: Callable[[str], str] | None) -> NGra
         disable=None, leave=False,
     )  # fmt: skip
     with bar:
-        lines = _Lines(file)
-        for n, count in enumerate(counts, start=1):
+        for n, blocks in groupby(_blocks(file, len(counts), path), key=itemgetter(0)):
             parts = []
-            for block in lines.section(n, path):
+            for _, block in blocks:
                 frame = _parse(block, n, path)
                 bar.update(len(frame))
-                if n > 1:
-                    frame = _with_ids(frame, n, index, path)
-                parts.append(frame)
-            frame = pd.concat(parts, ignore_index=True) if parts else _parse(b"", n, path)
-            if len(frame) != count:
+                parts.append(frame if n == 1 else _with_ids(frame, n, index, path))
+            frame = pd.concat(parts, ignore_index=True)
+            if len(frame) != counts[n - 1]:
                 raise ManifestError(
                     f"{path} is cut off or damaged: it holds {len(frame)} {n}-grams where its"
-                    f" header says {count}"
+                    f" header says {counts[n - 1]}"
                 )
             if n == 1:
                 unigrams = set(frame["0"])
@@ -89,8 +88,6 @@ def _read(file: IO[bytes], path: Path, key: Callable[[str], str] | None) -> NGra
                 spelt = [unknown if word == UNKNOWN else word for word in words]
                 index = pd.Index(spelt, dtype=object)
             orders.append(_order(frame, n, len(words), path))
-    if not lines.ended:
-        raise ManifestError(f"{path} is cut off: its last line is not \\end\\")
     return NGramTables(tuple(words), tuple(orders))
 
 
@@ -123,35 +120,25 @@ def _header(file: IO[bytes], path: Path) -> list[int]:
     return counts
 
 
-class _Lines:
-    """The sections of an open file, in blocks of whole lines."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._rest = b""
-        self.ended = False
-
-    def section(self, n: int, path: Path) -> Iterator[bytes]:
-        """The lines of the section of order ``n``, without its title."""
-        title = f"\\{n}-grams:".encode()
-        while not self._rest.strip():
-            self._rest = self._file.read(_BLOCK) + self._file.readline()
-            if not self._rest:
-                raise ManifestError(f"{path} is cut off: it has no section {title.decode()}")
-        head, _, self._rest = self._rest.lstrip().partition(b"\n")
-        if head.strip() != title:
-            raise ManifestError(f"{path} has {head[:50]!r} where {title.decode()} is due")
-        while True:
+def _blocks(file: IO[bytes], n_orders: int, path: Path) -> Iterator[tuple[int, bytes]]:
+    """The sections of all orders without their titles, in blocks of whole lines, at least one."""
+    rest = b""
+    for n in range(1, n_orders + 1):
+        title = f"\\{n}-grams:"
+        while not rest.strip():
+            if not (rest := file.read(_BLOCK) + file.readline()):
+                raise ManifestError(f"{path} is cut off: it has no section {title}")
+        head, _, rest = rest.lstrip().partition(b"\n")
+        if head.strip() != title.encode():
+            raise ManifestError(f"{path} has {head[:50]!r} where {title} is due")
+        end = b""
+        while rest and not end:
             # a line that begins with a backslash ends the section; no n-gram's line does
-            block, end, after = (b"\n" + self._rest).partition(b"\n\\")
-            yield block[1:]
-            if end:
-                self._rest = b"\\" + after
-                self.ended = self._rest.startswith(b"\\end\\")
-                return
-            self._rest = self._file.read(_BLOCK) + self._file.readline()
-            if not self._rest:
-                return
+            block, end, after = (b"\n" + rest).partition(b"\n\\")
+            yield n, block[1:]
+            rest = b"\\" + after if end else file.read(_BLOCK) + file.readline()
+    if not rest.startswith(b"\\end\\"):
+        raise ManifestError(f"{path} is cut off: its last line is not \\end\\")
 
 
 def _parse(block: bytes, n: int, path: Path) -> pd.DataFrame:
@@ -256,11 +243,7 @@ def _write_order(
         phrases = words[order.ids[rows, 0]]
         for column in order.ids[rows, 1:].T:
             phrases = phrases + " " + words[column]
-        probabilities = order.log10_probability[rows].tolist()
-        if with_backoff:
-            weights = order.log10_backoff[rows].tolist()
-            lines = zip(probabilities, phrases, weights, strict=True)
-            file.write("".join(f"{p:.7g}\t{w}\t{b:.7g}\n" for p, w, b in lines).encode())
-        else:
-            pairs = zip(probabilities, phrases, strict=True)
-            file.write("".join(f"{p:.7g}\t{w}\n" for p, w in pairs).encode())
+        weights = order.log10_backoff[rows].tolist()
+        ends = [f"\t{weight:.7g}" for weight in weights] if with_backoff else [""] * len(weights)
+        lines = zip(order.log10_probability[rows].tolist(), phrases, ends, strict=True)
+        file.write("".join(f"{p:.7g}\t{phrase}{end}\n" for p, phrase, end in lines).encode())
