@@ -140,6 +140,7 @@ NUMBERS = st.sampled_from([0, 1, 2, 7, 8, 16, 24, 32, 64, 255, 1000, 16000, 4410
     announced=st.sampled_from([0, 1, 400, 2**31, 2**32 - 1]),
     samples=st.binary(max_size=800),
 )
+@example(kind=1, channels=1, rate=0, bits=8, announced=0, samples=b"\0")
 def test_headers_that_announce_anything(
     tmp_path: Path, kind: int, channels: int, rate: int, bits: int, announced: int, samples: bytes
 ) -> None:

@@ -20,7 +20,6 @@ from deepspeech2.audio import ffmpeg
 from deepspeech2.audio.containers import MOST_JOINED, RawSamples, Structure, examine, shortened
 from deepspeech2.audio.ffmpeg import FfmpegFile, Samples, Section
 from deepspeech2.errors import AudioError, ConfigError, IncompleteError
-from deepspeech2.escaping import one_line
 
 _UNKNOWN_FRAMES = 2**62  # a FLAC stream of unknown length is announced as the largest count
 _FRAME = 1152  # samples of an MPEG frame, by which counts of such files may be wrong
@@ -279,7 +278,9 @@ def _headless(path: Path, samples: RawSamples) -> File:
         )
     except (soundfile.SoundFileError, ValueError, OverflowError) as error:
         section.close()
-        raise AudioError(f"{path} is damaged: {one_line(str(error))}") from error
+        raise AudioError(
+            f"{path} is damaged: its header announces {channels} channels at {samplerate} Hz"
+        ) from error
     return cast(File, file)
 
 
