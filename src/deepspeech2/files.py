@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 MOST_BYTES = 180
 """The longest file name, so that an ending and a temporary prefix fit into most systems' 255."""
 
-# Names that Windows keeps for devices, whatever ending follows.
+# Names that Windows reserves for devices, with any ending.
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[\d¹²³]|lpt[\d¹²³])(\.|$)", re.IGNORECASE)
 _FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
 _HOST = re.sub(r"[^\w-]", "_", socket.gethostname())[:40]

@@ -26,7 +26,7 @@ _UNKNOWN_SIZE = 0x7FFF0000
 _SHORT_CHUNK = re.compile(
     r"^ *(?:data|SSND|Data Size|riff|Riff size) *: (\d+) \(should be (\d+)\)", re.MULTILINE
 )
-# The object that holds the sound, followed by its size (Advanced Systems Format 1.2, 5.2)
+# The object of the sound, followed by its size (Advanced Systems Format 1.2, 5.2)
 _ASF_DATA = b"6&\xb2u\x8ef\xcf\x11\xa6\xd9\x00\xaa\x00b\xcel"
 _SPHERE_HEADER = 1024
 MOST_JOINED = 10_000

@@ -142,14 +142,14 @@ def _measure(
             return _Contents(frames, 0.0, False)
     with _opened(path, 0, starts[1] if len(starts) > 1 else None) as container:
         stream = container.streams.audio[0]
-        others = len(container.streams) - 1
-        if others:
-            announce(log, "%s: of its %d tracks the first with sound is heard", path, others + 1)
+        tracks = len(container.streams)
+        if tracks > 1:
+            announce(log, "%s: of its %d tracks only the first with sound is read", path, tracks)
         announced = 0.0
         if _COUNTING.intersection(container.format.name.split(",")):
             if stream.duration and stream.time_base:
                 announced = float(stream.duration * stream.time_base)
-            elif container.duration and not others:
+            elif container.duration and tracks == 1:
                 announced = container.duration / 1e6
         return _Contents(frames, announced, stream.codec_context.name.startswith("pcm_f"))
 

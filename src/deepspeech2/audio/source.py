@@ -269,7 +269,7 @@ def _open(path: Path, structure: Structure, most: float | None) -> tuple[Structu
 
 
 def _headless(path: Path, samples: RawSamples) -> File:
-    """The samples to the end of the file, whatever a size says: 4 GiB of WAV wrap it around."""
+    """Open the samples up to the end of the file: the size in a WAV header wraps at 4 GiB."""
     start, end, samplerate, channels, subtype = samples
     section = Section(path, start, end)
     try:

@@ -64,7 +64,7 @@ def open_cache(
     if len(known) < len(parts):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            # not beside the shards, where another user could hold it
+            # not beside the shards, where another user could take it
             with locked(user_folder() / "locks" / f"{folder.name}.lock"):
                 known |= _genuine(folder, _without(parts, known))
                 if missing := _without(parts, known):  # or another process was faster
@@ -92,7 +92,7 @@ def fingerprint(utterances: Sequence[Utterance], sample_rate: int) -> str:
 def _state(path: Path) -> str:
     try:
         status = os.stat(path)
-    except OSError:  # whoever decodes finds out why
+    except OSError:  # decoding will report why
         return "absent"
     return f"{status.st_size} {status.st_mtime_ns}"
 

@@ -66,7 +66,7 @@ def walk(root: Path) -> Iterator[Folder]:
     Raises:
         ManifestError: ``root`` cannot be listed.
     """
-    seen: set[tuple[int, int]] = set()  # a link may lead back to where it lies
+    seen: set[tuple[int, int]] = set()  # a link may lead back to its own folder
     pending = [(root, "")]
     while pending:
         path, relative = pending.pop()

@@ -47,9 +47,9 @@ class Expected:
         if self.size is not None and path.stat().st_size != self.size:
             return f"has {path.stat().st_size} bytes where {self.size} are due"
         for name, value in self.checksums.items():
-            found = checksum(path, name)
-            if found != value:
-                return f"has the {name} {found} where {value} is due"
+            digest = checksum(path, name)
+            if digest != value:
+                return f"has the {name} {digest} where {value} is due"
         return None
 
 

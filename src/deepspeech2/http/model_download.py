@@ -176,12 +176,12 @@ def _drive_address(address: str, timeout: float) -> str:
     if not HTML.match(content):
         return address
     try:
-        found = get_url_from_gdrive_confirmation(content.decode("utf-8", "replace"))
+        link = get_url_from_gdrive_confirmation(content.decode("utf-8", "replace"))
     except (DriveError, KeyError, AssertionError) as error:  # its errors for other pages
         raise ValueError("the page has no address") from error
-    if urlsplit(found).scheme not in ("https", urlsplit(address).scheme):
+    if urlsplit(link).scheme not in ("https", urlsplit(address).scheme):
         raise Refused("leads from https to an address where anybody can meddle")
-    return found
+    return link
 
 
 class _TooLarge(Exception):
@@ -194,9 +194,9 @@ def _only_a_page(n_bytes: int) -> None:
 
 
 def _drive_id(url: str) -> str:
-    found = re.search(r"/d/([\w-]{20,})|[?&]id=([\w-]{20,})", url)
-    if found is None:
+    match = re.search(r"/d/([\w-]{20,})|[?&]id=([\w-]{20,})", url)
+    if match is None:
         raise DownloadError(
             f"{url} names no file of Google Drive: give an address with /file/d/ID or ?id=ID"
         )
-    return found[1] or found[2]
+    return match[1] or match[2]

@@ -212,20 +212,20 @@ def _receive(
 def _extent(response: requests.Response) -> tuple[int, int | None]:
     """Return where the body starts in the file, and the size of the file, if that is known."""
     if response.status_code == HTTPStatus.PARTIAL_CONTENT:
-        found = re.fullmatch(
+        match = re.fullmatch(
             r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)", response.headers.get("Content-Range", "")
         )
-        if found is None:
+        if match is None:
             raise Refused("answers a range request without saying which range")
-        return int(found[1]), None if found[2] == "*" else int(found[2])
+        return int(match[1]), None if match[2] == "*" else int(match[2])
     length = response.headers.get("Content-Length", "")
     return 0, int(length) if re.fullmatch(r"\d{1,18}", length, re.ASCII) else None
 
 
 def _settle_unsatisfiable(response: requests.Response, part: Path, offset: int) -> None:
     """Status 416: ``part`` is complete if it has the size of the server's file, else remove it."""
-    found = re.fullmatch(r"bytes \*/(\d{1,18})", response.headers.get("Content-Range", ""))
-    if found is not None and int(found[1]) == offset:
+    match = re.fullmatch(r"bytes \*/(\d{1,18})", response.headers.get("Content-Range", ""))
+    if match is not None and int(match[1]) == offset:
         return
     part.unlink(missing_ok=True)
     raise Broken("has a shorter file than the part that was here")

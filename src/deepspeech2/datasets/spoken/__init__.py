@@ -178,7 +178,7 @@ def _audible(
         SpeechError: there is none.
     """
     if not np.any(spoken):
-        raise SpeechError(f"eSpeak NG says nothing for {line.text!r} with {line.voice.name}")
+        raise SpeechError(f"eSpeak NG is silent for {line.text!r} with {line.voice.name}")
     speech = soxr.resample(spoken, sample_rate, SAMPLE_RATE).astype(np.float64)
     loud = np.flatnonzero(np.abs(speech) > _AUDIBLE * np.abs(speech).max())
     return speech, slice(int(loud[0]), int(loud[-1]) + 1)
