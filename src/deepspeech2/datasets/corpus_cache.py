@@ -16,7 +16,6 @@ from deepspeech2.datasets.shards import (
     BYTES_PER_SAMPLE,
     ShardIndex,
     Shards,
-    Stopped,
     plan_shards,
     read_index,
     write_shard,
@@ -111,6 +110,10 @@ def _without(parts: Parts, known: Mapping[int, ShardIndex]) -> Parts:
     return {number: part for number, part in parts.items() if number not in known}
 
 
+class _Stopped(Exception):
+    """Another shard failed, so this one need not be finished."""
+
+
 def _build(folder: Path, parts: Parts, sample_rate: int, n_workers: int) -> dict[int, ShardIndex]:
     """Write the shards of ``parts`` by threads: decoding does not hold Python's lock."""
     seconds = sum(utterance.duration for part in parts.values() for utterance in part)
@@ -124,14 +127,14 @@ def _build(folder: Path, parts: Parts, sample_rate: int, n_workers: int) -> dict
         ThreadPoolExecutor(n_workers) as pool,
     ):
 
-        def done() -> None:
+        def count() -> None:
+            if stop.is_set():
+                raise _Stopped
             with turn:  # the bar counts for one thread at a time
                 bar.update()
 
         tasks = {
-            number: pool.submit(
-                write_shard, folder, number, part, sample_rate, done=done, stopped=stop.is_set
-            )
+            number: pool.submit(write_shard, folder, number, part, sample_rate, count)
             for number, part in parts.items()
         }
         try:
@@ -140,6 +143,6 @@ def _build(folder: Path, parts: Parts, sample_rate: int, n_workers: int) -> dict
             stop.set()  # also when Ctrl-C ends the waiting
     # The others only stopped because one of them failed: that error has to be reported.
     faults = [error for task in tasks.values() if (error := task.exception()) is not None]
-    for error in sorted(faults, key=lambda error: isinstance(error, Stopped)):
+    for error in sorted(faults, key=lambda error: isinstance(error, _Stopped)):
         raise error
     return {number: task.result() for number, task in tasks.items()}

@@ -117,7 +117,7 @@ def _scan(folders: Sequence[Folder], n_workers: int | None) -> Contents:
 def _save(file: Path, mark: str, root: Path, contents: Contents) -> None:
     prefix = f"{root}{os.sep}"
 
-    def row(utterance: Utterance) -> Row:
+    def row_of(utterance: Utterance) -> Row:
         return {
             "id": utterance.id,
             "audio": str(utterance.audio).removeprefix(prefix).replace(os.sep, "/"),
@@ -128,9 +128,9 @@ def _save(file: Path, mark: str, root: Path, contents: Contents) -> None:
 
     utterances, exclusions = contents
     rows: list[Row] = [{"version": VERSION, "fingerprint": mark, "root": str(root)}]
-    rows.extend(map(row, utterances))
+    rows.extend(map(row_of, utterances))
     for item in exclusions:
-        broken = {} if item.utterance is None else {"utterance": row(item.utterance)}
+        broken = {} if item.utterance is None else {"utterance": row_of(item.utterance)}
         rows.append({"excluded": item.name, "reason": item.reason, **broken})
     try:
         write_sealed(file, "".join(json.dumps(row) + "\n" for row in rows).encode())

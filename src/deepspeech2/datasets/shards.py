@@ -49,10 +49,6 @@ class ShardIndex:
     failures: dict[int, str]
 
 
-class Stopped(Exception):
-    """Another shard failed, so this one need not be finished."""
-
-
 def plan_shards(durations: Sequence[float], sample_rate: int) -> list[range]:
     """Choose consecutive utterances for each shard, by their ``durations`` in seconds."""
     sizes = [duration * sample_rate * BYTES_PER_SAMPLE for duration in durations]
@@ -74,21 +70,17 @@ def write_shard(
     number: int,
     utterances: Sequence[Utterance],
     sample_rate: int,
-    *,
-    done: Callable[[], None],
-    stopped: Callable[[], bool],
+    count: Callable[[], None],
 ) -> ShardIndex:
     """Decode ``utterances`` into shard ``number`` of ``folder``.
 
     Both files appear complete and on the disk, or not at all; an earlier shard is replaced.
 
     Args:
-        done: called after each utterance.
-        stopped: called before each utterance; when true, nothing is left behind.
+        count: called before each utterance; if it raises, nothing is left behind.
 
     Raises:
         OSError: it cannot be written.
-        Stopped: ``stopped`` returned true.
     """
     samples, index = _files(folder, number)
     lengths: list[int] = []
@@ -97,8 +89,7 @@ def write_shard(
     make_way(samples)
     with whole_file(samples) as stream:
         for utterance in utterances:
-            if stopped():
-                raise Stopped
+            count()
             try:
                 pcm = read_pcm(utterance, sample_rate)
             except AudioError as error:
@@ -108,7 +99,6 @@ def write_shard(
             lengths.append(len(pcm))
             digests.append(_digest(packed))
             stream.write(packed)
-            done()
     content = {
         "shard": f"{folder.name}/{number}",
         "lengths": lengths,
