@@ -1,4 +1,4 @@
-"""Utterances that a file lists, one JSON object a line."""
+"""Read utterances from a manifest, one JSON object a line."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class ManifestCorpus(Corpus):
 
 
 def _read(path: Path) -> tuple[list[_Line], list[Exclusion]]:
-    """The lines of a manifest, and those that are wrong.
+    """Read the lines of a manifest; return those that are right, and the others.
 
     Raises:
         ManifestError: there is no manifest, or more than half of it is wrong; names every fault.
@@ -98,25 +98,24 @@ def _read(path: Path) -> tuple[list[_Line], list[Exclusion]]:
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
     lines: list[_Line] = []
-    faults: list[Exclusion] = []
+    faults: list[tuple[int, str]] = []
     for number, line in enumerate(content.split(b"\n"), start=1):
         if line.strip():
             try:
                 lines.append(_parse(_decoded(line), path.parent))
             except ValueError as error:
-                faults.append(Exclusion(f"{path.name}, line {number}", str(error)))
+                faults.append((number, str(error)))
     if len(faults) > len(lines):
-        reasons = dict.fromkeys(fault.reason for fault in faults)
-        named = [f"{fault.name.removeprefix(path.name)[2:]}: {fault.reason}" for fault in faults]
-        if len(reasons) == 1:
-            named = [f"each: {faults[0].reason}"] if len(faults) > 1 else named
-        more = len(named) - MOST_NAMED
+        named = [f"line {number}: {reason}" for number, reason in faults[:MOST_NAMED]]
+        if len(faults) > MOST_NAMED:
+            named.append(f"and {len(faults) - MOST_NAMED} more")
+        if len(faults) > 1 and len({reason for _, reason in faults}) == 1:
+            named = [f"each: {faults[0][1]}"]
         raise ManifestError(
-            f"{path} is no manifest: {len(faults)} of {len(faults) + len(lines)} lines are wrong ("
-            + "; ".join(named[:MOST_NAMED])
-            + (f"; and {more} more)" if more > 0 else ")")
+            f"{path} is no manifest: {len(faults)} of {len(faults) + len(lines)} lines are wrong"
+            f" ({'; '.join(named)})"
         )
-    return lines, faults
+    return lines, [Exclusion(f"{path.name}, line {number}", reason) for number, reason in faults]
 
 
 def _decoded(line: bytes) -> str:

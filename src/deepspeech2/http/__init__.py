@@ -1,1 +1,1 @@
-"""Files from the network: resumed where they broke off, and never taken for whole."""
+"""Download files: resume them where they broke off, and check them before use."""
