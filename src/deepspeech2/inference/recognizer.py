@@ -189,6 +189,7 @@ class Recognizer:
         inputs = [AudioInput(item, sample_rate, self.sample_rate) for item in audio]
         transcripts: dict[int, Transcript] = {}
         short: list[int] = []
+        # long recordings one by one, in pieces
         for index, each in enumerate(inputs):
             if each.seconds <= max_segment:
                 short.append(index)
@@ -198,6 +199,7 @@ class Recognizer:
             )
             best = parts.joined()[self.decoder.name]
             transcripts[index] = self.transcript(best, each.seconds, each)
+        # the others in batches of similar lengths
         limits: dict[str, Any] = {"max_batch_duration": TOGETHER, "shuffle": False}
         for batch in plan_epoch([inputs[i].seconds for i in short], seed=0, epoch=0, **limits):
             indices = [short[number] for number in batch]

@@ -63,6 +63,7 @@ class CorpusTranscriber:
         Returns:
             Counts over the whole corpus, and the recordings that could not be read, or not all.
         """
+        # what an earlier run has predicted is only counted
         earlier = folder.finished(corpus.utterances)
         rest = [each for each in corpus.utterances if each.id not in earlier]
         # without a reference there is nothing to compare: only the chosen decoder runs
@@ -70,6 +71,7 @@ class CorpusTranscriber:
         decoders = self.recognizer.decoders if scored else [self.recognizer.decoder]
         evaluation = self._recognize(rest, decoders, folder.write, corpus.name)
         recall(evaluation, earlier.values(), self.recognizer.decoder.name)
+        # a recording may turn out to be broken now, or was already left out of the corpus
         broken = [
             *evaluation.failures,
             *(
