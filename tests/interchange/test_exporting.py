@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from deepspeech2 import checkpoint
-from deepspeech2.errors import CheckpointError
-from deepspeech2.extras.interchange.exporting import export
+from deepspeech2.errors import CheckpointError, ManifestError
+from deepspeech2.extras.interchange.exporting import card, export, recorded
 from deepspeech2.http.fetch import checksum
 from deepspeech2.text import TextEncoder
 from deepspeech2.types import Padded
@@ -147,3 +147,60 @@ def test_what_is_there_is_kept(whole: Path, tmp_path: Path) -> None:
         checkpoint.save(checkpoint.load(whole), tmp_path / "x.safetensors")
     assert not (tmp_path / "x.safetensors").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["whole.pth"]
+
+
+def line(**changes: Any) -> dict[str, Any]:
+    """What a card needs of a line of results.jsonl."""
+    rate = {"value": 0.36, "low": 0.33, "high": 0.384}
+    return {
+        "checkpoint_sha256": "a" * 64,
+        "training": {"corpus": "librispeech/train-clean-8h", "hours": 7.65, "epochs": 26},
+        "decoder": "Argmax",
+        "decoder_options": {},
+        "language_model": None,
+        "test_set": "test-clean-35m",
+        "utterances": 2400,
+        "wer": rate,
+        "cer": {**rate, "value": 0.179},
+        "evaluation": "python inference.py | cat",
+        **changes,
+    }
+
+
+def test_a_card_has_the_last_result_of_each_decoder(whole: Path, tmp_path: Path) -> None:
+    beam = {"decoder": "BeamSearchLM", "language_model": {"name": "own.arpa", "size_bytes": 9}}
+    lines = [
+        line(wer={"value": 0.9, "low": 0.8, "high": 1.0}),
+        line(checkpoint_sha256="b" * 64, test_set="dev-clean"),
+        line(**beam, decoder_options={"beam_size": 50}),
+        line(**beam, decoder_options={"beam_size": 300}),
+        line(),
+        line(checkpoint_sha256="c" * 64, test_set="another"),
+    ]
+    path = tmp_path / "results.jsonl"
+    path.write_text("\n".join(["", *map(json.dumps, lines), ""]), encoding="utf-8")
+    results = recorded(path, ("a" * 64, "b" * 64))
+    text = card(checkpoint.load(whole), results, name="m.pth", licence="mit", data="")
+    rates = "36.00 (33.00 to 38.40) | 17.90 (33.00 to 38.40)"
+    command = "`python inference.py \\| cat`"
+    table = [row for row in text.splitlines() if row.startswith("| ")][2:]
+    assert table == [
+        f"| test-clean-35m (2,400 utterances) | {rates} | Argmax | {command} |",
+        f"| dev-clean (2,400 utterances) | {rates} | Argmax | {command} |",
+        *[f"| test-clean-35m (2,400 utterances) | {rates} | BeamSearchLM own.arpa | {command} |"]
+        * 2,
+    ]
+    assert "\n7.65 h of librispeech/train-clean-8h, 26 epochs\n" in text
+    assert "0.0 M parameters: 1 convolutions, 1 gru layers of 8, both directions;" in text
+    given = card(checkpoint.load(whole), [], name="m.pth", licence="mit", data="Ten talks.")
+    assert "## Trained on\n\nTen talks.\n" in given
+    assert "No result of this checkpoint has been recorded." in given
+
+
+@pytest.mark.parametrize("wrong", [b"{", b"[]", b"\xff", b"1", json.dumps(line(wer=3)).encode()])
+def test_a_line_that_is_no_result_is_named(tmp_path: Path, wrong: bytes) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_bytes(json.dumps(line()).encode() + b"\n" + wrong + b"\n")
+    with pytest.raises(ManifestError, match=r"results\.jsonl, line 2 is no result"):
+        recorded(path, ("a" * 64,))
+    assert recorded(tmp_path / "none.jsonl", ("a" * 64,)) == []

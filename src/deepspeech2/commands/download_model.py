@@ -1,4 +1,4 @@
-"""``download_model.py``: a model is fetched, verified, and made ours if it is another's."""
+"""``download_model.py``: download a model, verify it, and convert it if it is another program's."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from deepspeech2.paths import at_home, resolve, typed
 
 
 def original_of(output: Path) -> Path:
-    """Where the file lies that ``output`` was made from."""
+    """Return the path of the file that ``output`` was made from."""
     return output.with_name(f"{output.name}.original")
 
 
 def adopt(output: Path) -> list[str]:
     """Make ``output`` a checkpoint of ours if it is another program's, which is kept beside it.
 
+    A file that is no checkpoint is left alone.
+
     Returns:
-        What was done, in lines for people; a file that is no checkpoint is left alone, and that
-        is said.
+        What was done, in lines for people.
     """
     original = original_of(output)
     if output.exists():
@@ -54,9 +55,9 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
         prog="download_model.py", description="Fetch a model, and make it ours if it is another's."
     )
     parser.add_argument("name", nargs="?", help=f"of {REGISTRY} (default: its first)")
-    parser.add_argument("--list", action="store_true", help="tell the models that are known")
+    parser.add_argument("--list", action="store_true", help="list the models that are known")
     parser.add_argument("--url", help="fetch this address instead of the model's own")
-    parser.add_argument("--from-file", type=typed, help="take this file, had in another way")
+    parser.add_argument("--from-file", type=typed, help="take this file, downloaded in another way")
     parser.add_argument("--sha256", help="checksum that the file must have")
     parser.add_argument(
         "--unchecked", action="store_true", help="take what comes where no checksum is known"
@@ -67,7 +68,7 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line of ``download_model.py``; returns its exit status."""
+    """Run the command line and return its exit status."""
     options = arguments_of(arguments)
     status = run_command(lambda: _run(options))
     if status > SIGNALLED:
@@ -85,7 +86,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _provide(model: Model, options: argparse.Namespace) -> None:
-    """Fetch or copy, verify, import, tell."""
+    """Download or copy the model, verify it, convert it, and print what was done."""
     output = at_home(options.output or resolve(model.output)).absolute()
     original = original_of(output)
     fetched = original if original.exists() else output

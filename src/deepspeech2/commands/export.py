@@ -1,4 +1,4 @@
-"""Export of checkpoints, from the command line."""
+"""``scripts/export.py``: write a checkpoint for recognition, with a model card beside it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deepspeech2.paths import resolve, typed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns its exit status."""
+    """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(
         description="Write what recognition needs of a checkpoint, with a model card beside it."
     )
@@ -43,26 +43,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _export(options: argparse.Namespace) -> None:
-    place = options.card or options.output.with_name(f"{options.output.name}.md")
+    card_path = options.card or options.output.with_name(f"{options.output.name}.md")
     digest = checksum(options.checkpoint)
     undo = ExitStack()
 
     def write_card(content: Mapping[str, Any]) -> None:
-        told = card(
+        text = card(
             content,
             recorded(resolve(options.results), (digest, content["exported_from"])),
             name=options.output.name,
             licence=options.licence,
             data=options.data,
         )
-        if not place.exists():
-            write_whole(place, told)
-            undo.callback(place.unlink, missing_ok=True)
-        # ours is the same: of an export that was killed before the model was there
-        elif place.read_bytes() != told.encode():
-            raise CheckpointError(f"{place} is there already and is kept: name another --card")
+        if not card_path.exists():
+            write_whole(card_path, text)
+            undo.callback(card_path.unlink, missing_ok=True)
+        # an export that was killed before it wrote the model has left the same card
+        elif card_path.read_bytes() != text.encode():
+            raise CheckpointError(f"{card_path} is there already and is kept: name another --card")
 
-    with undo:  # no card without its model, and none that another export wrote is removed
+    # a card without its model is removed, but none that another export wrote
+    with undo:
         export(
             options.checkpoint,
             options.output,
@@ -74,4 +75,4 @@ def _export(options: argparse.Namespace) -> None:
     before, after = options.checkpoint.stat().st_size, options.output.stat().st_size
     sizes = f"{after / 1e6:.1f} MB of {before / 1e6:.1f} MB"
     print(one_line(f"{options.output}: {sizes}, SHA-256 {checksum(options.output)}"))
-    print(one_line(f"{place}: its card"))
+    print(one_line(f"{card_path}: its card"))

@@ -1,4 +1,4 @@
-"""Import of other programs' checkpoints, from the command line."""
+"""``scripts/import_checkpoint.py``: make other programs' checkpoints ours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deepspeech2.tables import text_table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns its exit status."""
+    """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(
         description="Make a checkpoint of the predecessor or of deepspeech.pytorch ours."
     )

@@ -1,15 +1,17 @@
-"""A checkpoint made ready for the way: what recognition needs, and nothing of the machine."""
+"""Export what recognition needs of a checkpoint, without paths of the machine, and its card."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deepspeech2 import checkpoint
 from deepspeech2.checkpoint import onnx_file, safetensors_file
+from deepspeech2.decoding import GreedyDecoder
 from deepspeech2.errors import CheckpointError, ConfigError, ManifestError
 from deepspeech2.extras.interchange import onnx_export
 from deepspeech2.files import alone
@@ -21,10 +23,9 @@ from deepspeech2.tables import markdown_table
 
 SUFFIXES = (".pth", safetensors_file.SUFFIX, onnx_file.SUFFIX)
 log = logging.getLogger(__name__)
-_KEPT = ("arch", "recipe", "state_dict", "calibration", "weights", "epoch", "step", "metrics")
-
-
-def _nothing(_content: Mapping[str, Any]) -> None: ...
+_EXPORTED = (
+    "arch", "recipe", "state_dict", KEY, "weights", "epoch", "step", "metrics", "origin",
+)  # fmt: skip
 
 
 def export(
@@ -33,28 +34,28 @@ def export(
     *,
     int8: bool = False,
     streaming: bool = False,
-    before: Callable[[Mapping[str, Any]], None] = _nothing,
+    before: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Write the checkpoint ``source`` to ``output``, as its ending says, for recognition alone.
+    """Write the checkpoint ``source`` to ``output``, in the format of its ending, for recognition.
 
-    The optimiser is left out, and absolute paths are cut: of files in the repository to what
-    stands below it, of others to their last component.
+    The optimiser is left out, and absolute paths are cut: of files in the repository to their
+    path below it, of others to their last component.
 
     Args:
         int8: store large weights in 8 bits; for ONNX only.
         streaming: for recordings piece by piece instead of whole ones; for ONNX only.
-        before: is given what is about to be written.
+        before: is called with what is about to be written.
 
     Returns:
         What was written.
 
     Raises:
         CheckpointError: ``output`` exists or has another ending, or ``source`` is no checkpoint.
-        ConfigError: either is asked of another format, the model cannot stream, or a package is
+        ConfigError: an option is for another format, the model cannot stream, or a package is
             missing.
     """
-    for option, asked in (("--int8", int8), ("--streaming", streaming)):
-        if asked and output.suffix != onnx_file.SUFFIX:
+    for option, chosen in (("--int8", int8), ("--streaming", streaming)):
+        if chosen and output.suffix != onnx_file.SUFFIX:
             raise ConfigError(f"{option} is for {onnx_file.SUFFIX} only, but --output is {output}")
     if output.suffix not in SUFFIXES:
         raise CheckpointError(f"--output must end in {', '.join(SUFFIXES)}, but is {output}")
@@ -63,101 +64,57 @@ def export(
             raise CheckpointError(
                 f"{output} is there already and is kept: move it away or name another --output"
             )
-        kept, pipeline = _prepared(source)
-        before(kept)
+        content, pipeline = _prepared(source)
+        if before is not None:
+            before(content)
         if output.suffix == onnx_file.SUFFIX:
-            onnx_export.write(kept, pipeline, output, int8=int8, streaming=streaming)
+            onnx_export.write(content, pipeline, output, int8=int8, streaming=streaming)
         else:
-            checkpoint.save(kept, output)
-        return kept
+            checkpoint.save(content, output)
+        return content
 
 
 def _prepared(source: Path) -> tuple[dict[str, Any], Pipeline]:
+    """Return what is written of a checkpoint, and its pipeline."""
     content = checkpoint.load(source)
-    kept: dict[str, Any] = {key: content[key] for key in _KEPT if key in content}
-    kept["config"] = _without_paths(content.get("config"))
-    if "recipe" in kept:
-        kept["recipe"] = _with_portable(kept["recipe"], warn=True)
-    if isinstance(kept.get(KEY), Mapping):
-        kept[KEY] = {name: _with_portable(fitted) for name, fitted in kept[KEY].items()}
-    kept["exported_from"] = content.get("exported_from") or checksum(source)
-    if "origin" in content:
-        kept["origin"] = content["origin"]
     if onnx_file.SESSION in content:
         raise CheckpointError(f"{source} is of ONNX already: export the checkpoint it was made of")
-    return kept, checkpoint.restore(kept, source, decoder=_greedy).pipeline
+    found: dict[str, Any] = {key: content[key] for key in _EXPORTED if key in content}
+    found["config"] = _without_paths(content.get("config"))
+    found["recipe"] = _portable(content["recipe"], warn=True)
+    if isinstance(found.get(KEY), Mapping):
+        found[KEY] = {name: _portable(fitted) for name, fitted in found[KEY].items()}
+    found["exported_from"] = content.get("exported_from") or checksum(source)
+    # no language model is loaded to see whether the weights fit
+    return found, checkpoint.restore(found, source, decoder=GreedyDecoder).pipeline
 
 
-def card(
-    content: Mapping[str, Any],
-    results: Sequence[Mapping[str, Any]],
-    *,
-    name: str,
-    licence: str,
-    data: str,
-) -> str:
-    """A model card in Markdown, with the header that the Hugging Face hub reads.
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A line of ``results.jsonl`` in the words of a card: the training, and a row of the table."""
 
-    Args:
-        content: of the checkpoint.
-        results: lines of ``results.jsonl`` about this checkpoint.
-        name: of the model's file.
-        licence: of the weights, as the hub abbreviates it.
-        data: what it was trained on and under which licence, in a sentence; empty to take what
-            the results tell.
-    """
-    recipe = content["recipe"]
-    network, features = recipe["model"], recipe["features"]
-    sums = sum(value.numel() for key, value in content["state_dict"].items() if _learnt(key))
-    trained = dict.fromkeys(
-        "{hours:g} h of {corpus}, {epochs} epochs".format_map(each["training"]) for each in results
-    )
-    parts = [
-        f"---\nlicense: {licence}\npipeline_tag: automatic-speech-recognition\ntags: [ctc, "
-        "deepspeech2]\n---\n",
-        f"# {name}\n",
-        f"DeepSpeech 2 with CTC, {sums / 1e6:.1f} M parameters:"
-        f" {len(network.get('conv_channels', ()))} convolutions,"
-        f" {network.get('rnn_layers', '?')} {network.get('rnn_type', 'gru')} layers of"
-        f" {network.get('rnn_size', '?')},"
-        f" {'both directions' if network.get('bidirectional', True) else 'one direction'};"
-        f" {network['n_features']} features at {features.get('sample_rate', 16000)} Hz"
-        f" ({features['name']}); characters {recipe['text_encoder'].get('alphabet')!r}.\n",
-        "```bash\npython inference.py -cn=transcribe audio=PATH"
-        f" inferencer.from_pretrained={name}\n```\n",
-        f"## Trained on\n\n{data or '; '.join(trained) or 'The checkpoint does not tell.'}\n",
-        "## How good it is\n",
-        _table(results) if results else "No result of this checkpoint has been recorded.\n",
-    ]
-    return "\n".join(parts)
+    training: str
+    row: tuple[str, ...]
 
-
-def _table(results: Sequence[Mapping[str, Any]]) -> str:
-    header = ("test set", "WER, % (95 %)", "CER, % (95 %)", "decoding", "command")
-    rows = []
-    for each in results:
-        model = each["language_model"]
-        rows.append(
-            (
-                f"{each['test_set']} ({each['utterances']:,} utterances)",
-                _percent(each["wer"]),
-                _percent(each["cer"]),
-                f"{each['decoder']} {model['name']}" if model else each["decoder"],
-                f"`{each['evaluation']}`",
-            )
+    @classmethod
+    def of(cls, line: Mapping[str, Any]) -> Recorded:
+        """Take what a card needs; KeyError, TypeError or ValueError if the line lacks it."""
+        model = line["language_model"]
+        rates = (
+            f"{100 * rate['value']:.2f} ({100 * rate['low']:.2f} to {100 * rate['high']:.2f})"
+            for rate in (line["wer"], line["cer"])
         )
-    return (
-        f"{markdown_table(header, rows)}\n\nError rates are corpus level: all edits over all words"
-        " (characters) of the references, with 95 % intervals of a bootstrap over utterances.\n"
-    )
+        row = (
+            f"{line['test_set']} ({line['utterances']:,} utterances)",
+            *rates,
+            f"{line['decoder']} {model['name']}" if model else line["decoder"],
+            f"`{line['evaluation']}`",
+        )
+        return cls("{hours:g} h of {corpus}, {epochs} epochs".format_map(line["training"]), row)
 
 
-def _percent(rate: Mapping[str, float]) -> str:
-    return f"{100 * rate['value']:.2f} ({100 * rate['low']:.2f} to {100 * rate['high']:.2f})"
-
-
-def recorded(path: Path, digests: Collection[str]) -> list[dict[str, Any]]:
-    """The last line of ``results.jsonl`` for each test set and decoder of a checkpoint.
+def recorded(path: Path, digests: Collection[str]) -> list[Recorded]:
+    """Read the last line of ``results.jsonl`` for each test set and decoder of a checkpoint.
 
     Args:
         path: of JSON lines; a file that does not exist has none.
@@ -166,18 +123,70 @@ def recorded(path: Path, digests: Collection[str]) -> list[dict[str, Any]]:
     Raises:
         ManifestError: a line is no result; names its number.
     """
-    found: dict[tuple[str, ...], dict[str, Any]] = {}
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    found: dict[tuple[str, ...], Recorded] = {}
+    lines = path.read_bytes().splitlines() if path.exists() else []
     for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
-            row = json.loads(line)
-            if row["checkpoint_sha256"] in digests:
-                found[row["test_set"], row["decoder"], str(row["language_model"])] = row
+            result = json.loads(line)
+            if result["checkpoint_sha256"] in digests:
+                options = json.dumps(result["decoder_options"], sort_keys=True)
+                found[result["test_set"], result["decoder"], options] = Recorded.of(result)
         except (ValueError, KeyError, TypeError) as error:
             raise ManifestError(
                 f"{path}, line {number} is no result ({error}): delete it"
             ) from error
     return list(found.values())
+
+
+def card(
+    content: Mapping[str, Any], results: Sequence[Recorded], *, name: str, licence: str, data: str
+) -> str:
+    """Return a model card in Markdown, with the header that the Hugging Face hub reads.
+
+    Args:
+        content: of the checkpoint.
+        results: of this checkpoint.
+        name: of the model's file.
+        licence: of the weights, as the hub abbreviates it.
+        data: what it was trained on and under which licence, in a sentence; empty to take what
+            the results contain.
+    """
+    recipe = content["recipe"]
+    network, features = recipe["model"], recipe["features"]
+    n_parameters = sum(
+        value.numel()
+        for key, value in content["state_dict"].items()
+        if "running_" not in key and not key.startswith("front_end.")
+    )
+    trained = "; ".join(dict.fromkeys(each.training for each in results))
+    parts = [
+        f"---\nlicense: {licence}\npipeline_tag: automatic-speech-recognition\ntags: [ctc, "
+        "deepspeech2]\n---\n",
+        f"# {name}\n",
+        f"DeepSpeech 2 with CTC, {n_parameters / 1e6:.1f} M parameters:"
+        f" {len(network.get('conv_channels', ()))} convolutions,"
+        f" {network.get('rnn_layers', '?')} {network.get('rnn_type', 'gru')} layers of"
+        f" {network.get('rnn_size', '?')},"
+        f" {'both directions' if network.get('bidirectional', True) else 'one direction'};"
+        f" {network['n_features']} features at {features.get('sample_rate', 16000)} Hz"
+        f" ({features['name']}); characters {recipe['text_encoder'].get('alphabet')!r}.\n",
+        "```bash\npython inference.py -cn=transcribe audio=PATH"
+        f" inferencer.from_pretrained={name}\n```\n",
+        f"## Trained on\n\n{data or trained or 'The checkpoint does not record it.'}\n",
+        "## How good it is\n",
+    ]
+    if results:
+        header = ("test set", "WER, % (95 %)", "CER, % (95 %)", "decoding", "command")
+        parts.append(
+            f"{markdown_table(header, [each.row for each in results])}\n\nError rates are corpus"
+            " level: all edits over all words (characters) of the references, with 95 % intervals"
+            " of a bootstrap over utterances.\n"
+        )
+    else:
+        parts.append("No result of this checkpoint has been recorded.\n")
+    return "\n".join(parts)
 
 
 def _without_paths(value: Any) -> Any:
@@ -188,8 +197,8 @@ def _without_paths(value: Any) -> Any:
     return without_paths(value) if isinstance(value, str) else value
 
 
-def _with_portable(part: Any, *, warn: bool = False) -> Any:
-    """``part`` with its decoder's files as they may be called on another machine."""
+def _portable(part: Any, *, warn: bool = False) -> Any:
+    """Return ``part`` with its decoder's files as they may be called on another machine."""
     if not isinstance(part, Mapping) or not isinstance(part.get("decoder"), Mapping):
         return part
     found = dict(part["decoder"])
@@ -205,12 +214,3 @@ def _with_portable(part: Any, *, warn: bool = False) -> Any:
                     path, path.name, key,
                 )  # fmt: skip
     return {**part, "decoder": found}
-
-
-def _learnt(key: str) -> bool:
-    return "running_" not in key and not key.startswith("front_end.")
-
-
-def _greedy(text_encoder: Any) -> Any:
-    """No language model is loaded to see whether the weights fit."""
-    return checkpoint.COMPONENTS["GreedyDecoder"](text_encoder)
