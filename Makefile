@@ -18,8 +18,8 @@ demo: .venv/installed
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not exhaustive" tests
 
-# The same, and whole programs, several ranks, the documentation and the browser.
-test-all: test
+# The same, and whole programs, several ranks, the documentation, the browser, and KenLM.
+test-all: test .venv/tried-lm
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "slow and not exhaustive" tests
 
 check: .venv/installed-dev
@@ -56,6 +56,12 @@ install: .venv/installed
 	@echo "Installing requirements-dev.txt into .venv (some minutes the first time) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@ .venv/installed
+
+# KenLM is compiled: without a compiler, the tests that compare with it are skipped.
+.venv/tried-lm: requirements-lm.txt | .venv/installed-dev
+	@echo "Installing requirements-lm.txt into .venv, to compare with ..."
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-lm.txt
+	@touch $@
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -39,6 +39,7 @@ ngram 2=2
 ENCODER = TextEncoder()
 
 pytest.importorskip("flashlight.lib.text.decoder")
+pytestmark = pytest.mark.slow  # make test-all installs it
 
 
 @pytest.fixture

@@ -49,6 +49,7 @@ def test_scores_are_those_of_the_plain_model(tmp_path: Path, order: int) -> None
             assert [unknown for _, unknown in found] == [w not in WORDS for w in words] + [False]
 
 
+@pytest.mark.slow  # KenLM is installed by make test-all
 def test_scores_are_kenlm_s(tmp_path: Path) -> None:
     kenlm = pytest.importorskip("kenlm", reason="requirements-lm.txt is not installed")
     tables = random_tables(WORDS[:5], 3, seed=7, share=0.6)
