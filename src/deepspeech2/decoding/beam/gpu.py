@@ -37,13 +37,14 @@ def search_on_device(
     count = 1 if options.nbest == 1 else options.beam_size  # many are the same text
     # In which frames labels were emitted is found on the host, as in its own search.
     scores, labels = (scores[:, :count] + skipped[:, None]).cpu(), labels[:, :count].cpu()
-    emissions = frames.transpose(0, 1).cpu().double().contiguous().numpy()
+    emissions = frames.transpose(0, 1).cpu().double().contiguous()
+    utterances = zip(emissions, positions.cpu(), labels, scores.tolist(), strict=True)
     result = []
-    for index, utterance in enumerate(emissions):
-        beams = zip(labels[index].numpy(), scores[index].tolist(), strict=True)
+    for data, places, rows, values in utterances:
+        beams = zip(rows.numpy(), values, strict=True)
         alive = ((row[row != BLANK], score) for row, score in beams if score > -math.inf)
-        places = positions[index].cpu().numpy()
-        result.append(describe(utterance, places, alive, options.nbest, text_encoder))
+        hypotheses = describe(data.numpy(), places.numpy(), alive, options.nbest, text_encoder)
+        result.append(hypotheses)
     return result
 
 
