@@ -57,5 +57,5 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         for path in (tmp_path / "site/docs/reference/code").glob("*.html")
     )
     for path in (ROOT / "src").rglob("*.py"):
-        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        assert f'id="module-{module}"' in code
+        module = ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
+        assert f'id="module-{module.removesuffix(".__init__")}"' in code
