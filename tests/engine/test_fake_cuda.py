@@ -27,9 +27,11 @@ from deepspeech2.engine import Engine
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.text import TextEncoder
 from deepspeech2.trainer import Learner
+from deepspeech2.trainer.alarms import Alarms
 from deepspeech2.trainer.learner import count_labels
-from deepspeech2.trainer.reporter import Meters, NonfiniteGuard
+from deepspeech2.trainer.reporter import NonfiniteGuard, Reporter
 from deepspeech2.transforms import GlobalNormalization
+from deepspeech2.writer import NullWriter
 from tests.toy import ROOT, config
 from tests.trainer.small import as_batch, noise
 
@@ -172,14 +174,15 @@ def test_a_step_stays_on_the_gpu_and_waits_for_nothing(
         if optimizer.defaults.get("fused", ...) is None:  # as training chooses it on a GPU
             optimizer = torch.optim.AdamW(pipeline.parameters(), lr=1e-3, fused=True)
         learner = Learner(engine, pipeline, optimizer, None, max_grad_norm=1.0, seed=1, ema=0.99)
-        meters, guard = Meters(engine), NonfiniteGuard(2)
+        alarms = Alarms(num_workers=1, cached=False)
+        reporter, guard = Reporter(learner, alarms, NullWriter()), NonfiniteGuard(2)
         pipeline.train()
         fused = optimizer.defaults.get("fused")
         with nullcontext() if fused else mock.patch.object(Engine, "step"):  # which would wait
             result = learner.step(given, 0, n_labels=n_labels, look=True)
         optimizer.step()
         assert result.total.device == result.norm.device == result.finite.device == CUDA
-        meters.add(result, given)
+        reporter.add(result, given)
         guard.note(1, result.finite, given)
         with pytest.raises(DataDependentOutputException):  # here at last it does wait
             guard.settle(None)  # type: ignore[arg-type]

@@ -16,7 +16,6 @@ from deepspeech2.checkpoint import COMPONENTS
 from deepspeech2.commands.training_data import open_training_data
 from deepspeech2.config.components import TARGET, create, group, plain, settings_of, target
 from deepspeech2.config.optimization import optimizer_and_schedule, planned, planned_before
-from deepspeech2.datasets.loader import SpeechLoader
 from deepspeech2.decoding import Decoder, GreedyDecoder
 from deepspeech2.engine import Engine
 from deepspeech2.errors import CheckpointError, ConfigError, SpeechError
@@ -99,38 +98,18 @@ def _trainer(
     recipe["decoder"] = {"name": type(decoders[-1]).__name__, **decoders[-1].settings}
     data = open_training_data(config, settings, engine, text_encoder, pipeline, folder.path)
 
-    # the weights to begin with: of this run, of another one, or new ones
+    # a checkpoint that does not fit is refused before anything in the folder changes
     resumed = find_checkpoint(folder.path, settings.resume_from) if settings.resume_from else None
-    content = checkpoint.load(resumed) if resumed else None
-    if content is not None and resumed is not None:
+    content = checkpoint.load(resumed) if resumed else {}
+    if resumed:
         _check_start(settings, content, resumed)
     else:
-        if settings.from_pretrained:
-            start = resolve(settings.from_pretrained)
-            for line in start_from(pipeline, recipe, checkpoint.load(start), start):
-                log.info("%s", line)
-        _fit(pipeline, data.train, engine)
-    if settings.freeze:
-        frozen = freeze(pipeline.network, settings.freeze)
-        log.info("%d tensors of the network are frozen", len(frozen))
-
-    # optimiser and schedule, and their state in the checkpoint; one that does not fit is refused
-    # before anything in the folder changes
-    optimizer, schedule = optimizer_and_schedule(config, pipeline, data.train, settings, engine)
-    learner = Learner(
-        engine,
-        pipeline,
-        optimizer,
-        schedule,
-        max_grad_norm=settings.max_grad_norm,
-        seed=settings.seed,
-        ema=settings.ema,
-    )
+        _first_weights(pipeline, recipe, data, settings, engine)
+    learner = _learner(config, pipeline, data, settings, engine)
     plan = training_plan(data.train, settings, engine.world_size) | planned(config)
-    saved_config = _saved_config(config, content)
-    checkpoints = Checkpoints(folder.path, learner, recipe, saved_config, plan)
+    checkpoints = Checkpoints(folder.path, learner, recipe, _saved_config(config, content), plan)
     progress = Progress()
-    if content is not None and resumed is not None:
+    if resumed:
         progress = checkpoints.resume(content, resumed, planned_before(content, config))
         if resumed.resolve().parent != folder.path.resolve():
             progress.best, progress.waited = None, 0  # of files that are elsewhere
@@ -147,6 +126,51 @@ def _trainer(
     summary = _summary(pipeline, data, engine)
     epoch_end = EpochEnd(settings, learner, data, validator, checkpoints, figures, writer, summary)
     return Trainer(settings, learner, data, epoch_end, checkpoints, writer, progress)
+
+
+def _first_weights(
+    pipeline: Pipeline,
+    recipe: dict[str, dict[str, Any]],
+    data: TrainingData,
+    settings: TrainerSettings,
+    engine: Engine,
+) -> None:
+    """Start a new run from the weights of another one if asked to, and fit the normalisation."""
+    if settings.from_pretrained:
+        start = resolve(settings.from_pretrained)
+        for line in start_from(pipeline, recipe, checkpoint.load(start), start):
+            log.info("%s", line)
+    normalization = pipeline.front_end.normalization
+    if not isinstance(normalization, GlobalNormalization) or normalization.fitted:
+        return
+    # on the first rank's share of the data, for all ranks
+    if engine.is_main:
+        with closing(data.train.pass_once()) as batches:
+            pipeline.front_end.fit(batch.waveforms for batch in batches if len(batch))
+    normalization.load_state_dict(engine.host.objects(normalization.state_dict())[0])
+
+
+def _learner(
+    config: DictConfig,
+    pipeline: Pipeline,
+    data: TrainingData,
+    settings: TrainerSettings,
+    engine: Engine,
+) -> Learner:
+    """Make optimiser and schedule of what is not frozen."""
+    if settings.freeze:
+        frozen = freeze(pipeline.network, settings.freeze)
+        log.info("%d tensors of the network are frozen", len(frozen))
+    optimizer, schedule = optimizer_and_schedule(config, pipeline, data.train, settings, engine)
+    return Learner(
+        engine,
+        pipeline,
+        optimizer,
+        schedule,
+        max_grad_norm=settings.max_grad_norm,
+        seed=settings.seed,
+        ema=settings.ema,
+    )
 
 
 def _check_ranks(engine: Engine, progress: Progress, folder: RunFolder) -> None:
@@ -172,8 +196,12 @@ def _check_start(settings: TrainerSettings, content: Mapping[str, Any], path: Pa
         )
 
 
-def _saved_config(config: DictConfig, resumed: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the config for checkpoints; one that was resumed keeps what its run started from."""
+def _saved_config(config: DictConfig, resumed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config for checkpoints; one that was resumed keeps what its run started from.
+
+    Args:
+        resumed: content of the checkpoint; empty for a new run.
+    """
     saved: dict[str, Any] = plain(config)
     trainer = saved["trainer"]
     if resumed:
@@ -225,17 +253,6 @@ def _decoders(config: DictConfig, text_encoder: TextEncoder) -> list[Decoder]:
     chosen: Decoder = create(group(config, "decoder"), "decoder", text_encoder)
     greedy = GreedyDecoder(text_encoder)
     return [greedy] if chosen.name == greedy.name else [greedy, chosen]
-
-
-def _fit(pipeline: Pipeline, loader: SpeechLoader, engine: Engine) -> None:
-    """Fit the features' normalisation on the first rank's share of the data, for all ranks."""
-    normalization = pipeline.front_end.normalization
-    if not isinstance(normalization, GlobalNormalization) or normalization.fitted:
-        return
-    if engine.is_main:
-        with closing(loader.pass_once()) as batches:
-            pipeline.front_end.fit(batch.waveforms for batch in batches if len(batch))
-    normalization.load_state_dict(engine.host.objects(normalization.state_dict())[0])
 
 
 def _writer(config: DictConfig, run_dir: Path, engine: Engine, resume_step: int | None) -> Writer:

@@ -32,7 +32,7 @@ class Progress:
         skipped: steps without a finite loss or gradient, or without any readable audio.
         nonfinite: steps in a row, up to now, without a finite loss or gradient.
         seconds: of training time so far.
-        sums: of the meters, see :class:`deepspeech2.trainer.reporter.Meters`.
+        sums: of the steps, see :class:`deepspeech2.trainer.reporter.Reporter`.
         metrics: of the last epoch, by their logged names; a checkpoint has them beside the rest.
     """
 

@@ -13,7 +13,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from deepspeech2.datasets.loader import SpeechLoader
-from deepspeech2.engine import Engine
 from deepspeech2.errors import CheckpointError, TrainingError
 from deepspeech2.seeding import generator
 from deepspeech2.trainer.alarms import Alarms, Reading, augmentation_idle
@@ -28,23 +27,28 @@ log = logging.getLogger(__name__)
 UTTERANCES, SECONDS = 8, 4  # that augmentations are tried on
 
 
-class Meters:
-    """Sums since the last reading and since the epoch's start.
+class Reporter:
+    """Adds up what the steps measure; logs and writes it every few steps, with warnings in words.
 
     Tensors stay on the device until they are read. Steps that were skipped count for the speed
     and for nothing else. All ranks must read at the same step.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._epoch = torch.zeros(2, device=engine.device)  # nats and labels
+    def __init__(self, learner: Learner, alarms: Alarms, writer: Writer) -> None:
+        self._learner = learner
+        self._engine = learner.engine
+        self._alarms = alarms
+        self._writer = writer
+        self._started = time.perf_counter()
+        self._epoch = torch.zeros(2, device=self._engine.device)  # nats and labels
         self._reset()
 
     def _reset(self) -> None:
+        """Begin the sums between two reports."""
         # nats, labels, gradient norms and steps
         self._sums = torch.zeros(4, device=self._engine.device)
         self._audio = self._padded = self._waited = 0.0
-        self._started = time.perf_counter()
+        self._since = time.perf_counter()
 
     def start_epoch(self, *, resumed: bool = False) -> None:
         """Begin at zero, or continue within the epoch where the run was ``resumed``."""
@@ -88,15 +92,66 @@ class Meters:
         self._sums += values
         self._epoch += values[:2]
 
-    def read(self, learning_rate: float) -> dict[str, float]:
-        """Return the logged values since the last reading, by name."""
-        elapsed = max(time.perf_counter() - self._started, 1e-9)
+    def epoch_loss(self) -> dict[str, float]:
+        """Return the mean loss of the epoch, also of its steps before a resume, if it has any."""
+        total, count = self._epoch.tolist()
+        return {"train/epoch_loss": total / count} if count else {}
+
+    def check_augmentations(self, loader: SpeechLoader) -> None:
+        """Try the augmentations on a few utterances; warn of those that change nothing."""
+        count = len(loader.dataset)
+        items = [loader.dataset[index] for index in range(0, count, max(1, count // UTTERANCES))]
+        samples = [item for item in items[:UTTERANCES] if isinstance(item, Sample)]
+        if not samples:
+            return
+        pipeline, device = self._learner.pipeline, self._engine.device
+        most = SECONDS * pipeline.front_end.sample_rate
+        waveforms = Padded.stack([sample.waveform[:most] for sample in samples]).to(device)
+        draw = generator(device, self._learner.seed, "alarm")
+        for sentence in augmentation_idle(pipeline.front_end, waveforms, draw):
+            log.warning("Alarm: %s", sentence)
+
+    def report(self, result: StepResult | None, progress: Progress, bar: tqdm[Any]) -> None:
+        """Report the steps since the last time. All ranks must call this at the same step."""
+        values = self._read()
+        self._writer.scalars({**values, "epoch": progress.epoch}, progress.step)
+        loss = values.get("train/loss", math.nan)
+        speed = f"{values['train/audio_seconds_per_second']:.0f}x real time"
+        bar.set_postfix_str(f"loss {loss:.3f}, {speed}")
+        log.info(
+            "step %d  loss %.3f  learning rate %.2e  gradient norm %.2f  %s  waiting for data"
+            " %.0f %%  padding %.1f %%  memory %.1f GiB",
+            progress.step,
+            loss,
+            values["train/learning_rate"],
+            values.get("train/grad_norm", math.nan),
+            speed,
+            100 * values["train/waiting_share"],
+            100 * values["train/padding"],
+            values["train/peak_memory_gib"],
+            extra=IN_FILE,
+        )
+        share = None if result is None else result.blank_share
+        reading = Reading(
+            step=progress.step,
+            seconds=time.perf_counter() - self._started,
+            loss=loss if math.isfinite(loss) else None,
+            learning_rate=values["train/learning_rate"],
+            waiting_share=values["train/waiting_share"],
+            blank_share=None if share is None else float(share),
+        )
+        for sentence in self._alarms.watch(reading):
+            log.warning("Alarm: %s", sentence)
+
+    def _read(self) -> dict[str, float]:
+        """Return the logged values since the last report, by name."""
+        elapsed = max(time.perf_counter() - self._since, 1e-9)
         own = (self._audio, self._padded, self._waited / elapsed, self._engine.peak_memory())
         everyone = self._engine.host.numbers(*own)
         audio, padded, _, _ = everyone.sum(0).tolist()
         total, count, norms, steps = self._sums.tolist()
         values = {
-            "train/learning_rate": learning_rate,
+            "train/learning_rate": self._learner.learning_rate,
             "train/audio_seconds_per_second": audio / elapsed,
             "train/waiting_share": float(everyone[:, 2].max()),
             "train/padding": 1 - audio / padded if padded else 0.0,
@@ -107,11 +162,6 @@ class Meters:
             values["train/grad_norm"] = norms / steps
         self._reset()
         return values
-
-    def epoch_loss(self) -> dict[str, float]:
-        """Return the mean loss of the epoch, also of its steps before a resume, if it has any."""
-        total, count = self._epoch.tolist()
-        return {"train/epoch_loss": total / count} if count else {}
 
 
 class NonfiniteGuard:
@@ -168,60 +218,3 @@ class NonfiniteGuard:
     def exhausted(self, progress: Progress) -> bool:
         """Whether ``patience`` or more steps in a row were skipped, of those that are settled."""
         return self.patience is not None and progress.nonfinite >= self.patience
-
-
-class Reporter:
-    """Writes the numbers of a logging step, and warns in words of what looks wrong."""
-
-    def __init__(self, learner: Learner, meters: Meters, alarms: Alarms, writer: Writer) -> None:
-        self._learner = learner
-        self._meters = meters
-        self._alarms = alarms
-        self._writer = writer
-        self._started = time.perf_counter()
-
-    def check_augmentations(self, loader: SpeechLoader) -> None:
-        """Try the augmentations on a few utterances; warn of those that change nothing."""
-        count = len(loader.dataset)
-        items = [loader.dataset[index] for index in range(0, count, max(1, count // UTTERANCES))]
-        samples = [item for item in items[:UTTERANCES] if isinstance(item, Sample)]
-        if not samples:
-            return
-        pipeline, device = self._learner.pipeline, self._learner.engine.device
-        most = SECONDS * pipeline.front_end.sample_rate
-        waveforms = Padded.stack([sample.waveform[:most] for sample in samples]).to(device)
-        draw = generator(device, self._learner.seed, "alarm")
-        for sentence in augmentation_idle(pipeline.front_end, waveforms, draw):
-            log.warning("Alarm: %s", sentence)
-
-    def report(self, result: StepResult | None, progress: Progress, bar: tqdm[Any]) -> None:
-        """Report the steps since the last time. All ranks must call this at the same step."""
-        values = self._meters.read(self._learner.learning_rate)
-        self._writer.scalars({**values, "epoch": progress.epoch}, progress.step)
-        loss = values.get("train/loss", math.nan)
-        speed = f"{values['train/audio_seconds_per_second']:.0f}x real time"
-        bar.set_postfix_str(f"loss {loss:.3f}, {speed}")
-        log.info(
-            "step %d  loss %.3f  learning rate %.2e  gradient norm %.2f  %s  waiting for data"
-            " %.0f %%  padding %.1f %%  memory %.1f GiB",
-            progress.step,
-            loss,
-            values["train/learning_rate"],
-            values.get("train/grad_norm", math.nan),
-            speed,
-            100 * values["train/waiting_share"],
-            100 * values["train/padding"],
-            values["train/peak_memory_gib"],
-            extra=IN_FILE,
-        )
-        share = None if result is None else result.blank_share
-        reading = Reading(
-            step=progress.step,
-            seconds=time.perf_counter() - self._started,
-            loss=loss if math.isfinite(loss) else None,
-            learning_rate=values["train/learning_rate"],
-            waiting_share=values["train/waiting_share"],
-            blank_share=None if share is None else float(share),
-        )
-        for sentence in self._alarms.watch(reading):
-            log.warning("Alarm: %s", sentence)

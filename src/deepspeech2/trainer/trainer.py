@@ -23,7 +23,7 @@ from deepspeech2.trainer.learner import Learner, StepResult, count_labels
 from deepspeech2.trainer.memory_check import check_memory, memory_ran_out
 from deepspeech2.trainer.microbatches import MicroBatches, TrainingData, epoch_ends
 from deepspeech2.trainer.monitor import Progress
-from deepspeech2.trainer.reporter import Meters, NonfiniteGuard, Reporter
+from deepspeech2.trainer.reporter import NonfiniteGuard, Reporter
 from deepspeech2.trainer.signals import GracefulStop
 from deepspeech2.trainer.validation import ValidationStopped
 from deepspeech2.types import Batch
@@ -77,11 +77,10 @@ class Trainer:
         self._ends = epoch_ends(
             data.train, settings.n_epochs, settings.epoch_len, settings.accumulate
         )
-        self._meters = Meters(learner.engine)
-        self._meters.load(progress.sums)
         self._guard = NonfiniteGuard(settings.nonfinite_patience)
         alarms = Alarms(num_workers=data.train.num_workers, cached=data.cached)
-        self._reporter = Reporter(learner, self._meters, alarms, writer)
+        self._reporter = Reporter(learner, alarms, writer)
+        self._reporter.load(progress.sums)
         self._saving = Interval(*parse_interval(settings.save_every, "trainer.save_every"))
         self._started = time.perf_counter()
 
@@ -137,7 +136,7 @@ class Trainer:
         progress, end = self.progress, self._ends[self.progress.epoch]
         begin = self._ends[progress.epoch - 1] if progress.epoch else 0
         self.learner.pipeline.train()
-        self._meters.start_epoch(resumed=progress.step > begin)
+        self._reporter.start_epoch(resumed=progress.step > begin)
         bar = tqdm(
             desc=f"epoch {progress.epoch + 1}/{len(self._ends)}",
             total=end - begin,
@@ -166,7 +165,7 @@ class Trainer:
         progress = self.progress
         waiting = time.perf_counter()
         position, taken = batches.take()
-        self._meters.wait(time.perf_counter() - waiting)
+        self._reporter.wait(time.perf_counter() - waiting)
         n_labels, number = self._agree(stop, count_labels(taken))
         if number:  # these batches are the first of the run that resumes
             return number
@@ -197,7 +196,7 @@ class Trainer:
             if out_of_memory(error):
                 raise memory_ran_out(self.data.train) from error
             raise
-        self._meters.add(result, batches)
+        self._reporter.add(result, batches)
         self._guard.note(number + 1, result.finite, batches)
         return result
 
@@ -205,7 +204,7 @@ class Trainer:
         """Score and save the epoch; return the signal that stopped its validation, or 0."""
         self._save()  # scoring may take minutes: what was learnt is safe before it starts
         try:
-            losses = self._meters.epoch_loss()
+            losses = self._reporter.epoch_loss()
             self.epoch_end.finish_epoch(self.progress, losses, lambda: stop.requested)
         except ValidationStopped:
             return self._agree(stop)[1]
@@ -242,6 +241,6 @@ class Trainer:
         """Write the last checkpoint; without ``required`` a full disk is only reported."""
         self._guard.settle(self.progress)
         self.progress.seconds = time.perf_counter() - self._started
-        self.progress.sums = self._meters.state()
+        self.progress.sums = self._reporter.state()
         self.checkpoints.save(self.checkpoints.last, self.progress, required=required)
         self._saving.done()
