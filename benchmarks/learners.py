@@ -1,7 +1,9 @@
-"""What the benchmarks of training have in common: a learner as the configs make it, and noise."""
+"""What benchmarks of training share: a learner as the configs make it, noise, and the clock."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -60,3 +62,46 @@ def noise_batch(seconds: float, *, seed: int, longest: float = 14.0) -> Batch:
         for index, waveform in enumerate(waveforms)
     )
     return Batch(Padded.stack(waveforms), Padded.stack(labels), utterances)
+
+
+class Ours:
+    """The product's training step on batches, one after the other.
+
+    Args:
+        pinned: put batches in page-locked memory, from which a GPU copies by itself.
+    """
+
+    def __init__(self, learner: Learner, batches: Sequence[Batch], *, pinned: bool = True) -> None:
+        cuda = learner.engine.device.type == "cuda"
+        self.learner = learner
+        self.batches = [batch.pin_memory() if cuda and pinned else batch for batch in batches]
+        self._number = 0
+
+    def __call__(self) -> None:
+        """A step on each batch."""
+        for batch in self.batches:
+            self.learner.step([batch], self._number)
+            self._number += 1
+
+
+def interleaved(
+    contenders: Mapping[str, Callable[[], None]],
+    audio: float,
+    repeats: int,
+    device: torch.device,
+) -> dict[str, list[float]]:
+    """Measure seconds of audio per second of each, in turns: all meet the same load.
+
+    Args:
+        audio: seconds that one call learns from.
+    """
+    speeds: dict[str, list[float]] = {name: [] for name in contenders}
+    for repeat in range(-1, repeats):  # the first warms up
+        for name, contender in contenders.items():
+            started = time.perf_counter()
+            contender()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            if repeat >= 0:
+                speeds[name].append(round(audio / (time.perf_counter() - started), 2))
+    return speeds

@@ -1,4 +1,4 @@
-"""What has been measured: ``results.jsonl``, one JSON object a line, and how it is read.
+"""What has been measured: ``results.jsonl``, one JSON object a line.
 
 A line is what a benchmark printed, and before that the date, the command and the commit.
 """
@@ -6,11 +6,11 @@ A line is what a benchmark printed, and before that the date, the command and th
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from deepspeech2 import paths
 from deepspeech2.paths import ROOT
 
 FOLDER = ROOT / "benchmarks"
@@ -25,12 +25,9 @@ PRINTED = ("name", "ours", "theirs", "ratio", "unit", "versions", "machine")
 COMMON = (*PRINTED, "against", "date", "command", "commit", "dirty", "took_seconds")
 """Keys that mean the same in every line; all others are details of one benchmark."""
 
-# A path begins where no word, no other path and no address of the web goes on: not in "frames/s".
-_PATH = re.compile(r"(?<![\w./~-])(?:~|[A-Za-z]:)?(?:[/\\][\w.+@%=-]+)+[/\\]?")
-
 
 def read(path: Path) -> list[Record]:
-    """All records in the order of their lines; none where there is no file.
+    """Return all records in the order of their lines; none where there is no file.
 
     Raises:
         ValueError: a line is no record.
@@ -48,7 +45,7 @@ def read(path: Path) -> list[Record]:
 
 
 def parse(line: str) -> Record:
-    """The object that a benchmark prints as its last line.
+    """Return the object that a benchmark prints as its last line.
 
     Raises:
         ValueError: it is something else.
@@ -70,7 +67,7 @@ def append(path: Path, record: Record) -> None:
 
 
 def without_paths(value: Any) -> Any:
-    """``value`` with the last component in place of every absolute path in its strings.
+    """Cut every absolute path in the strings of ``value`` to its last component.
 
     >>> without_paths({"lm": "/home/me/3-gram.arpa", "unit": "frames/s"})
     {'lm': '3-gram.arpa', 'unit': 'frames/s'}
@@ -80,12 +77,12 @@ def without_paths(value: Any) -> Any:
     if isinstance(value, list):
         return [without_paths(each) for each in value]
     if isinstance(value, str):
-        return _PATH.sub(lambda found: re.split(r"[/\\]", found[0].rstrip("/\\"))[-1], value)
+        return paths.without_paths(value)
     return value
 
 
 def machine(record: Record) -> str:
-    """What tells machines apart, for example ``AMD EPYC, 2 CPUs, NVIDIA H100 80GB HBM3``."""
+    """Return a label of a machine, for example ``AMD EPYC, 2 CPUs, NVIDIA H100 80GB HBM3``."""
     found = record["machine"]
     processor, cpus = found.get("processor") or "unknown processor", found.get("cpus")
     label = f"{processor}, {cpus} CPU{'' if cpus == 1 else 's'}"
@@ -93,7 +90,7 @@ def machine(record: Record) -> str:
 
 
 def newest(records: Iterable[Record]) -> Newest:
-    """The newest record of each benchmark on each machine; of one date the later line."""
+    """Return the newest record of each benchmark on each machine; of one date the later line."""
     found: dict[tuple[str, str], Record] = {}
     for record in sorted(records, key=lambda record: str(record.get("date", ""))):
         found[record["name"], machine(record)] = record

@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks import charts
 from benchmarks.records import COMMON, PAGE, PLOTS, RESULTS, Newest, Record, newest, read
+from deepspeech2.tables import markdown_table
 
 TOP = """\
 # Results
@@ -155,13 +156,12 @@ def grid_table(grid: Grid) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A Markdown table; a blank line follows it."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "".join(f"| {' | '.join(map(shown, line))} |\n" for line in lines)
+    """Return a Markdown table of any values, which ends with a line break."""
+    return f"{markdown_table(columns, [list(map(shown, row)) for row in rows])}\n"
 
 
 def shown(value: Any) -> str:
-    """A cell: thousands are separated, nothing known is a dash.
+    """Return a cell: thousands are separated, an unknown value is a dash.
 
     >>> [shown(value) for value in (411127, 0.019, None, True, [1.5, 2])]
     ['411,127', '0.019', '-', 'yes', '1.5, 2']
@@ -176,7 +176,7 @@ def shown(value: Any) -> str:
         return ", ".join(map(shown, value))
     if isinstance(value, Mapping):
         return ", ".join(f"{label(key)} {shown(each)}" for key, each in value.items())
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return str(value)
 
 
 def label(key: str) -> str:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.learners import Ours, interleaved
 from benchmarks.plain_deepspeech2 import bidirectional_gru, run_packed
-from benchmarks.train_step import Ours, interleaved
 from deepspeech2.model.layers import RecurrentLayer
 from deepspeech2.trainer import Learner
 from deepspeech2.types import Batch, Padded

@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
-from benchmarks.learners import make_learner, noise_batch
+from benchmarks import step_variants
+from benchmarks.learners import Ours, interleaved, make_learner, noise_batch
 from benchmarks.plain_deepspeech2 import Plain, parameters_in
 from benchmarks.report import report
-from deepspeech2.model import recurrent
+from deepspeech2.model import gru_cpu
 from deepspeech2.seeding import generator
+from deepspeech2.tables import markdown_table
 from deepspeech2.trainer import Learner
 from deepspeech2.types import Batch
 
@@ -31,59 +32,16 @@ NO_AUGMENTATION = ("transforms.waveform_transforms=[]", "transforms.feature_tran
 OURS, THEIRS = "ours", "plain, features given"
 
 
-class Ours:
-    """The product's training step on batches, one after the other.
-
-    Args:
-        pinned: batches lie in memory that a GPU copies from by itself; on a CPU without meaning.
-    """
-
-    def __init__(self, learner: Learner, batches: Sequence[Batch], *, pinned: bool = True) -> None:
-        cuda = learner.engine.device.type == "cuda"
-        self.learner = learner
-        self.batches = [batch.pin_memory() if cuda and pinned else batch for batch in batches]
-        self._number = 0
-
-    def __call__(self) -> None:
-        """A step on each batch."""
-        for batch in self.batches:
-            self.learner.step([batch], self._number)
-            self._number += 1
-
-
 class OursWithTorchGru(Ours):
     """The same with ``nn.GRU`` and a gather for the backward direction, as on a GPU."""
 
     def __call__(self) -> None:
-        suits = recurrent.suits
-        recurrent.suits = lambda cells, data: False
+        supports = gru_cpu.supports
+        gru_cpu.supports = lambda cells, data: False
         try:
             super().__call__()
         finally:
-            recurrent.suits = suits
-
-
-def interleaved(
-    contenders: Mapping[str, Callable[[], None]],
-    audio: float,
-    repeats: int,
-    device: torch.device,
-) -> dict[str, list[float]]:
-    """Seconds of audio per second of each, in turns: a busy machine is busy for all of them.
-
-    Args:
-        audio: seconds that one call learns from.
-    """
-    speeds: dict[str, list[float]] = {name: [] for name in contenders}
-    for repeat in range(-1, repeats):  # the first warms up
-        for name, contender in contenders.items():
-            started = time.perf_counter()
-            contender()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            if repeat >= 0:
-                speeds[name].append(round(audio / (time.perf_counter() - started), 2))
-    return speeds
+            gru_cpu.supports = supports
 
 
 def padding(learner: Learner, batches: Sequence[Batch]) -> dict[str, float]:
@@ -108,12 +66,12 @@ def padding(learner: Learner, batches: Sequence[Batch]) -> dict[str, float]:
 def rows(speeds: Mapping[str, Sequence[float]]) -> str:
     """A table: the median, the range, and the median over that of the plain one."""
     theirs = statistics.median(speeds[THEIRS])
-    lines = ["| step | seconds of audio per second | range | ratio |", "| --- | --- | --- | --- |"]
+    lines = []
     for name, found in speeds.items():
         middle = statistics.median(found)
         spread = f"{min(found):.1f} to {max(found):.1f}"
-        lines.append(f"| {name} | {middle:.1f} | {spread} | {middle / theirs:.2f} |")
-    return "\n".join(lines)
+        lines.append((name, f"{middle:.1f}", spread, f"{middle / theirs:.2f}"))
+    return markdown_table(("step", "seconds of audio per second", "range", "ratio"), lines)
 
 
 def arguments() -> argparse.Namespace:
@@ -139,8 +97,6 @@ def more_about(product: Learner, batches: Sequence[Batch]) -> dict[str, Any]:
     """Padding, and on a GPU where its time goes and the most memory."""
     details: dict[str, Any] = padding(product, batches)
     if product.engine.device.type == "cuda":
-        from benchmarks import step_variants
-
         details |= step_variants.kernel_share(Ours(product, batches))
         details["peak_memory_gib"] = round(product.engine.peak_memory(), 2)
     return details
@@ -181,8 +137,6 @@ def main() -> None:
     print(rows(speeds))
     details = more_about(product, batches)
     if chosen.variants:
-        from benchmarks import step_variants
-
         details["variants"] = step_variants.table(learner, batches, audio, chosen.repeats)
     middle = {name: round(statistics.median(found), 2) for name, found in speeds.items()}
     print(
