@@ -8,10 +8,10 @@ import pytest
 from leaderboard.rows import append
 
 from deepspeech2 import checkpoint
+from deepspeech2.commands.export import main as export
 from deepspeech2.errors import CheckpointError
 from deepspeech2.http.fetch import checksum
 from deepspeech2.inference import Recognizer
-from scripts.export import main as export
 from tests.results.made import result
 from tests.system.conftest import Run
 
@@ -90,6 +90,6 @@ def test_a_refused_export_leaves_the_card_that_another_wrote(
         card.write_text("of the first")
         raise CheckpointError("another process is at it")
 
-    monkeypatch.setattr("scripts.export.export", locked)
+    monkeypatch.setattr("deepspeech2.commands.export.export", locked)
     assert export([str(toy_run / "model_best.pth"), f"--output={output}"]) == 2
     assert card.read_text() == "of the first"
