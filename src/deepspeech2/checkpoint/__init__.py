@@ -1,12 +1,12 @@
-"""Checkpoints: one file of plain containers and tensors that holds all that inference needs.
+"""Checkpoints: one file of plain containers and tensors with all that inference needs.
 
 Keys of a checkpoint:
 
-- ``format``, ``version``: what it is.
+- ``format``, ``version``: of the file.
 - ``arch``: the network's name.
 - ``recipe``: arguments of the network, features, normalisation, text encoder and decoder.
 - ``state_dict``: weights, and statistics of the features where there are any.
-- ``epoch``, ``step``, ``metrics``: when it was written and how good it was.
+- ``epoch``, ``step``, ``metrics``: when it was written, and its scores.
 - ``training``: what only resuming needs; absent from files made for inference alone.
 - ``config``: the run's config, for people to read.
 """

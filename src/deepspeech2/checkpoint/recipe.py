@@ -1,4 +1,4 @@
-"""A checkpoint's recipe: parts that are known by name, made of arguments of the right kind."""
+"""Make the parts that a checkpoint's recipe names, of arguments of the right kind."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ _LONGEST = 100_000  # characters of a text, items of a list
 
 
 def create(recipe: Mapping[str, Any], key: str, path: Path, *arguments: Any, **changes: Any) -> Any:
-    """The part of a recipe under ``key``.
+    """Make the part of a recipe under ``key``.
 
     Args:
         path: of the checkpoint, for messages.
         arguments: before those of the recipe.
-        changes: a user's, in the place of those of the recipe.
+        changes: arguments of a user, in the place of those of the recipe.
 
     Raises:
-        CheckpointError: the part is absent or unknown, or an argument is none of its arguments,
-            missing, of another kind or absurdly large; names it.
+        CheckpointError: the part is absent or unknown, or an argument is unknown, missing, of
+            another kind or absurdly large; names it.
         SpeechError: as the part's constructor raises it.
     """
     part = recipe.get(key)
@@ -89,12 +89,12 @@ def create(recipe: Mapping[str, Any], key: str, path: Path, *arguments: Any, **c
 
 @cache
 def _kinds(part: type) -> dict[str, Any]:
-    """The types of a part's arguments."""
+    """Return the types of a part's arguments."""
     return get_type_hints(part.__init__)  # type: ignore[misc]
 
 
 def _is_a(value: Any, kind: Any, name: str) -> bool:
-    """Whether ``value`` is of a type of an annotation, and of a size that there can be."""
+    """Whether ``value`` fits an annotation and is not absurdly large."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         return any(_is_a(value, each, name) for each in inner)

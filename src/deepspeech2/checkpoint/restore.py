@@ -1,4 +1,4 @@
-"""What inference needs, built from the recipe of a checkpoint."""
+"""Build what inference needs from a checkpoint, and compare checkpoints with a network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from deepspeech2.transforms import FrontEnd, GlobalNormalization
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a checkpoint turns into."""
+    """A checkpoint ready for inference."""
 
     pipeline: Pipeline
     text_encoder: TextEncoder

@@ -217,7 +217,7 @@ class _Machine:
         self._stack.append(self._storage(self.pop()))
 
     def _made(self, name: str, arguments: tuple[Any, ...]) -> Any:
-        """What comes of calling ``name``."""
+        """Return the result of calling ``name``."""
         first = arguments[0] if arguments else None
         if name == "collections.OrderedDict":
             return {} if first is None else _mapping(first)
@@ -234,7 +234,7 @@ class _Machine:
     def _tensor(
         self, storage: Any = None, offset: Any = None, size: Any = None, stride: Any = None
     ) -> Tensor:
-        """A view of a storage, which lies within it."""
+        """Return a view of a storage; ValueError if it reaches beyond it."""
         sound = (
             isinstance(storage, Tensor)
             and isinstance(size, tuple)

@@ -1,8 +1,8 @@
-"""Files of ``torch.save``, read without torch's own reader: zip archives, and what came before.
+"""Read files of ``torch.save`` without torch's own reader: zip archives, and what came before.
 
-One table says where everything is: the directory at the end of the archive. What disagrees with
-it, is compressed, lies beyond the file or has another checksum is refused, so that no other
-reader could have seen another content.
+The directory at the end of an archive is the one table of contents. What disagrees with it, is
+compressed, reaches beyond the file or has another checksum is refused, so that no other reader
+could have seen another content.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ _DTYPES = {
     "torch.ByteStorage": torch.uint8, "torch.BoolStorage": torch.bool,
 }  # fmt: skip
 _LARGEST_PICKLE = 2**26  # bytes
-_SHARED = 2  # times that a number may be part of a tensor, on average
+_SHARED = 2  # tensors that a number may be part of, on average
 _LOCAL = struct.Struct("<4s5H3L2H")  # header of an entry
 _ENTRY, _END, _END_64, _LOCATOR = b"PK\3\4", b"PK\5\6", b"PK\6\6", b"PK\6\7"
-_LARGE = 0xFFFFFFFF  # stands for sizes that need more than 32 bits
+_LARGE = 0xFFFFFFFF  # in the place of sizes that need more than 32 bits
 _HAS_DESCRIPTOR, _UTF8 = 0x08, 0x800  # flags of an entry
 # Pickles of a magic number, of the protocol's version, and of the machine's byte order.
 _SEQUENTIAL = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03."
 
 
 def read(path: Path, *, placeholders: bool = False) -> Any:
-    """The content of a file of ``torch.save``; its tensors are on the CPU.
+    """Read a file of ``torch.save``; its tensors are on the CPU.
 
     Args:
         placeholders: whether it may name classes, whose objects become
@@ -119,7 +119,7 @@ def _from_zip(file: BinaryIO, content: Bytes, *, placeholders: bool) -> Any:
 
 
 def _entries(file: BinaryIO, content: Bytes) -> Mapping[str, Callable[[], Bytes]]:
-    """By their names, what gives the bytes of each entry and checks them.
+    """Return for each name a function that checks the entry and returns its bytes.
 
     Raises:
         ValueError: the archive can be read in more than one way.
@@ -153,7 +153,7 @@ def _entries(file: BinaryIO, content: Bytes) -> Mapping[str, Callable[[], Bytes]
 
 
 def _begin(raw: memoryview, entry: zipfile.ZipInfo) -> int:
-    """Where the bytes of the entry begin, which ``raw`` begins with.
+    """Return where the bytes of an entry begin, whose header is at the beginning of ``raw``.
 
     Raises:
         ValueError: they are compressed, cut off, or described otherwise than in the table.
@@ -178,13 +178,16 @@ def _begin(raw: memoryview, entry: zipfile.ZipInfo) -> int:
 
 
 def _descriptor(raw: memoryview, entry: zipfile.ZipInfo) -> int:
-    """Number of bytes that repeat checksum and sizes behind an entry, which ``raw`` begins with."""
+    """Return the length of the descriptor that repeats checksum and sizes behind an entry.
+
+    It is 0 unless ``raw``, which begins behind the entry, begins with one.
+    """
     size = entry.file_size
     for form in ("<4sLLL", "<4sLQQ") if entry.flag_bits & _HAS_DESCRIPTOR else ():
-        kept = min(size, _LARGE) if form == "<4sLLL" else size
-        told = struct.pack(form, b"PK\7\b", entry.CRC, kept, kept)
-        if raw[: len(told)] == told:
-            return len(told)
+        written = min(size, _LARGE) if form == "<4sLLL" else size
+        expected = struct.pack(form, b"PK\7\b", entry.CRC, written, written)
+        if raw[: len(expected)] == expected:
+            return len(expected)
     return 0
 
 
@@ -195,7 +198,7 @@ def _checked(part: Bytes, entry: zipfile.ZipInfo) -> Bytes:
 
 
 def _storage(name: Any) -> tuple[torch.dtype, str, int]:
-    """Type, key and length of the storage that a persistent id names."""
+    """Return type, key and length of the storage that a persistent id names."""
     match name:
         case ("storage", Placeholder(name=kind), str(key), str(), int(length), *more):
             if kind in _DTYPES and 0 <= length < 2**48 and more in ([], [None]):
@@ -205,7 +208,7 @@ def _storage(name: Any) -> tuple[torch.dtype, str, int]:
 
 
 def _from_sequence(content: Bytes, *, placeholders: bool) -> Any:
-    """Pickles, one after the other, and then the numbers of each storage: before torch 1.6."""
+    """Read the format before torch 1.6: several pickles, then the numbers of each storage."""
     stream = io.BytesIO(content.tobytes())
     if stream.read(len(_SEQUENTIAL)) != _SEQUENTIAL:
         tar = content[257:262].tobytes() == b"ustar"

@@ -1,9 +1,9 @@
-"""Checkpoints of SeanNaren's deepspeech.pytorch, versions 2 and 3, of networks in two directions.
+"""Convert checkpoints of SeanNaren's deepspeech.pytorch, versions 2 and 3, of two directions.
 
 Two convolutions with a bias, recurrent layers whose directions are summed, batch normalisation
 before all of them but the first, and a last layer without bias. The features are log(1 + x)
-of the magnitudes x of a short-time Fourier transform with a Hamming window, brought to mean 0 and
-deviation 1 over the utterance.
+of the magnitudes x of a short-time Fourier transform with a Hamming window, normalised to mean 0
+and deviation 1 over the utterance.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _network(mapper: Mapper, features: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _features(settings: Any) -> dict[str, Any]:
-    """Window and step, from what the file says, or the defaults of that program."""
+    """Return window and step of the file, or the defaults of that program."""
     given: dict[str, Any] = {}
     for key in ("spect_cfg", "audio_conf"):
         if isinstance(settings.get(key), dict):
@@ -152,7 +152,7 @@ def _number(given: Mapping[str, Any], key: str, default: float) -> float:
 
 
 def _alphabet(settings: Any, n_tokens: int) -> tuple[str, list[int]]:
-    """The characters, and the order of its tokens that has the blank first."""
+    """Return the characters, and the order of its tokens that has the blank first."""
     labels = settings.get("labels") or LABELS
     if not isinstance(labels, str | list) or not all(isinstance(each, str) for each in labels):
         raise CheckpointError(f"its labels cannot be {reprlib.repr(labels)}")

@@ -1,5 +1,5 @@
-"""Checkpoints as ONNX: waveforms and their lengths in, log-probabilities and theirs out; or,
-for streams, a piece of a recording and a state in, log-probabilities and the next state out.
+"""Write checkpoints as ONNX: waveforms and lengths in, log-probabilities and lengths out; or, for
+streams, a piece of a recording and a state in, log-probabilities and the next state out.
 
 torch's exporter follows the model's own code, all but the Fourier transform ("ONNX export of
 operator Unfold, input size not accessible"), which becomes a convolution. It is the exporter for
@@ -92,7 +92,7 @@ def _of_batches(pipeline: Pipeline) -> ModelProto:
 
 
 def _of_streams(pipeline: Pipeline) -> tuple[ModelProto, dict[str, Any]]:
-    """The model, and what a program must know that runs it."""
+    """Return the model, and what a program needs to know in order to run it."""
     first, other = _pieces(pipeline)
     module = modules.Stream(pipeline)
     state = module.start()
@@ -113,8 +113,9 @@ def _of_streams(pipeline: Pipeline) -> tuple[ModelProto, dict[str, Any]]:
 
 
 def _pieces(pipeline: Pipeline) -> tuple[int, int]:
-    """How many samples the first piece must have at least, and every other but the last, so that
-    each layer makes a frame of it and nothing in the graph is ever empty.
+    """Return the fewest samples of the first piece, and of every other but the last.
+
+    Each layer makes a frame of them, so that nothing in the graph is ever empty.
 
     Raises:
         ConfigError: the model cannot stream, or not in pieces that give each layer a frame.
@@ -150,7 +151,7 @@ def _followed(
     outputs: Sequence[str],
     axes: Mapping[str, Mapping[int, str]],
 ) -> ModelProto:
-    """The model that torch's exporter makes of a module as it computes with ``inputs``.
+    """Return the model that torch's exporter makes of a module as it computes with ``inputs``.
 
     Args:
         axes: those that may have any size, by the names of inputs and outputs.

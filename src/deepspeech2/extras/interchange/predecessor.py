@@ -1,4 +1,4 @@
-"""Checkpoints of the course project that this one continues.
+"""Convert checkpoints of the course project that this one continues.
 
 Its network is ours with ReLU behind the convolutions, batch normalisation before each GRU layer,
 and the directions summed; its features are torchaudio's mel spectrogram, log(x + 1e-6), without
@@ -18,7 +18,7 @@ from deepspeech2.extras.interchange.mapping import Converted, Mapper, indices
 
 KIND = "a checkpoint of the predecessor"
 ALPHABET = string.ascii_lowercase + " "
-_STRIDES = ((2, 2), (2, 1), (2, 1))  # (frequency, time): no weight tells them
+_STRIDES = ((2, 2), (2, 1), (2, 1))  # (frequency, time): no weight shows them
 _SPECTRUM = ("sample_rate", "n_fft", "hop_length", "n_mels", "f_min", "f_max")
 
 
@@ -94,7 +94,7 @@ def convert(content: Mapping[str, Any], weights: Mapping[str, Any]) -> Converted
 
 
 def _spectrum(config: Any) -> dict[str, Any]:
-    """The mel spectrogram that the config names, with torchaudio's defaults."""
+    """Return the mel spectrogram that the config names, with torchaudio's defaults."""
     chosen: dict[str, Any] = {"sample_rate": 16000, "n_fft": 400, "n_mels": 128}
     for kind in ("instance_transforms", "batch_transforms"):
         named = at(config, "transforms", kind, "inference", "get_spectrogram")
@@ -119,7 +119,7 @@ def _alphabet(config: Any, n_tokens: int) -> str:
 
 
 def at(node: Any, *keys: str) -> Any:
-    """The value under ``keys``, one within the other; None where there is none."""
+    """Return the value under ``keys``, one within the other; None where there is none."""
     for key in keys:
         node = node.get(key) if isinstance(node, Mapping) else None
     return node
