@@ -103,7 +103,7 @@ def fit(
 ) -> Curve:
     """Fit the power law to ``rows``, and predict the WER for ``hours``.
 
-    A subset of a test set, such as ``test-clean-35m``, stands beside what others have on the
+    A subset of a test set, such as ``test-clean-35m``, is compared with what others have on the
     whole.
 
     Raises:

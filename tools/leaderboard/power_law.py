@@ -92,13 +92,13 @@ class PowerLaw:
 
 
 def student_quantile(share: float, freedom: int) -> float:
-    """The t within which, to both sides of 0, ``share`` of Student's distribution lies.
+    """Return the t for which ``share`` of Student's distribution is between -t and t.
 
     >>> round(student_quantile(0.95, 1), 3), round(student_quantile(0.95, 10), 3)
     (12.706, 2.228)
     """
     low, high = 0.0, math.pi / 2
-    for _ in range(60):  # halvings, beyond what a float tells apart
+    for _ in range(60):  # halvings, beyond the precision of a float
         middle = (low + high) / 2
         if _student_share(middle, freedom) < share:
             low = middle
@@ -108,7 +108,7 @@ def student_quantile(share: float, freedom: int) -> float:
 
 
 def _student_share(angle: float, freedom: int) -> float:
-    """What lies within t = sqrt(freedom) tan(angle) of 0.
+    """The share between -t and t, where t = sqrt(freedom) tan(angle).
 
     M. Abramowitz and I. Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4.
     """

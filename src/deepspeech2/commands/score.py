@@ -51,18 +51,21 @@ def _report(options: argparse.Namespace) -> report.Report:
     wanted = report.Wanted(options.worst, options.confusions, options.by)
     found = report.report(predictions, normalize, wanted, _other(options))
     if options.html:
-        from deepspeech2.metrics.html import Recordings, write_html  # soundfile is slow to load
-
-        title = options.dir_path or options.pred_dir
-        beside = [typed(path).parent for path in (title, options.manifest) if path]
-        folders = [Path(), ROOT, *beside]
-        recordings = Recordings(0, options.audio, folders)
-        if len(options.audio) == 1 and options.audio[0].isdecimal():
-            recordings = Recordings(int(options.audio[0]), (), folders)
-        write_html(found, options.html, title, recordings, options.compare or "")
-        place = one_line(str(Path(options.html).absolute()))
-        print(f"the page of errors is {place}", file=sys.stderr)  # standard output may be JSON
+        _write_page(found, options)
     return found
+
+
+def _write_page(found: report.Report, options: argparse.Namespace) -> None:
+    from deepspeech2.metrics.html import Recordings, write_html  # soundfile is slow to load
+
+    title = options.dir_path or options.pred_dir
+    beside = [typed(path).parent for path in (title, options.manifest) if path]
+    is_count = len(options.audio) == 1 and options.audio[0].isdecimal()
+    count, names = (int(options.audio[0]), ()) if is_count else (0, options.audio)
+    recordings = Recordings(count, names, [Path(), ROOT, *beside])
+    write_html(found, options.html, title, recordings, options.compare or "")
+    place = one_line(str(Path(options.html).absolute()))
+    print(f"the page of errors is {place}", file=sys.stderr)  # standard output may be JSON
 
 
 def _other(options: argparse.Namespace) -> Predictions | None:
@@ -84,40 +87,28 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dir_path", metavar="PATH", help="predictions with their references")
-    parser.add_argument("--pred_dir", metavar="PATH", help="predictions")
-    parser.add_argument("--gt_dir", metavar="PATH", help="references of the same names")
-    parser.add_argument(
-        "--normalizer",
-        choices=NORMALIZERS,
-        default="default",
-        help="; ".join(f"{name}: {what}" for name, what in NORMALIZERS.items()).replace("%", "%%"),
-    )
-    for name, what in (("worst", "utterances, aligned"), ("confusions", "of a kind")):
-        parser.add_argument(f"--{name}", type=_count, default=0, metavar="N", help=f"show N {what}")
-    parser.add_argument(
-        "--by", action="append", default=[], metavar="FIELD", help="slice by speaker, duration ..."
-    )
-    parser.add_argument("--manifest", metavar="PATH", help="JSON lines with more fields by id")
-    parser.add_argument(
-        "--compare", metavar="PATH", help="another system's predictions for the same utterances"
-    )
-    parser.add_argument(
-        "--html", metavar="FILE", help="write a page to look at the errors, of both if compared"
-    )
-    parser.add_argument(
-        "--audio",
-        nargs="+",
-        default=_AUDIO,
-        metavar="N",
-        help="whose sound is in the page: so many of the worst, or ids (default: 20)",
-    )
+    add = parser.add_argument
+    add("--dir_path", metavar="PATH", help="predictions with their references")
+    add("--pred_dir", metavar="PATH", help="predictions")
+    add("--gt_dir", metavar="PATH", help="references of the same names")
+    what = "; ".join(f"{name}: {what}" for name, what in NORMALIZERS.items()).replace("%", "%%")
+    add("--normalizer", choices=NORMALIZERS, default="default", help=what)
+    add("--worst", type=_count, default=0, metavar="N", help="show N utterances, aligned")
+    add("--confusions", type=_count, default=0, metavar="N", help="show N of a kind")
+    fields = "slice by speaker, duration ..."
+    add("--by", action="append", default=[], metavar="FIELD", help=fields)
+    add("--manifest", metavar="PATH", help="JSON lines with more fields by id")
+    compare = "another system's predictions for the same utterances"
+    add("--compare", metavar="PATH", help=compare)
+    page = "write a page to look at the errors, of both if compared"
+    add("--html", metavar="FILE", help=page)
+    sound = "whose sound is in the page: N of the worst, or ids (default: 20)"
+    add("--audio", nargs="+", default=_AUDIO, metavar="N", help=sound)
     form = parser.add_mutually_exclusive_group()
-    for name, what in (
-        ("json", "one JSON object"),
-        ("csv", "a row for each utterance"),
-        ("markdown", "Markdown tables"),
-    ):
+    forms = {
+        "json": "one JSON object", "csv": "a row for each utterance", "markdown": "Markdown tables",
+    }  # fmt: skip
+    for name, what in forms.items():
         form.add_argument(
             f"--{name}", dest="form", action="store_const", const=name, help=f"print {what}"
         )
