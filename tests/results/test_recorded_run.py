@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +23,7 @@ from deepspeech2.commands.train import train
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.hardware import cpus, processor
 from tests.results.conftest import Done
-from tests.toy import config, overrides, write_corpus
+from tests.toy import ROOT, config, overrides, write_corpus
 
 COMMAND = "python train.py -cn=an4 writer.run_name=toy"
 OWN = {"name": "LanguageModelDecoder", "lm": "a.arpa", "beam_size": 50, "threads": 1}
@@ -220,6 +223,19 @@ def test_a_summary_that_is_none(tmp_path: Path) -> None:
         file.write_text(text)
         with pytest.raises(ManifestError, match=f"run.json is no summary of a run: {message}"):
             Summary.read(file)
+
+
+def test_a_fresh_process_in_another_folder(tmp_path: Path) -> None:
+    words = ["record", "none.pth", "nowhere", "--command=c", "--evaluation=e"]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools/results.py"), *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr[:7]) == (2, "error: "), done.stderr
+    assert "nowhere is neither a folder of predictions nor" in done.stderr
 
 
 class TestDecoding:
