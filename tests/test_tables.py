@@ -1,4 +1,4 @@
-"""Tables for a terminal and for Markdown, and what their cells may hold."""
+"""Tables for a terminal and for Markdown, and what their cells may contain."""
 
 from __future__ import annotations
 

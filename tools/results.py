@@ -39,7 +39,7 @@ def _add_record(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     add("--processor", help="that the training ran on (default: from run.json)")
     add("--cpus", type=int, help="its cores")
     add("--gpu", help="that the training ran on, if any")
-    add("--test-set", help="what FOLDER holds (default: its name)")
+    add("--test-set", help="what FOLDER contains (default: its name)")
     add("--recipe", help="(default: the run's name)")
     add("--corpus", help="of the training (default: from the run's config)")
     add("--utterances", type=int, help="of the training (default: from run.json)")

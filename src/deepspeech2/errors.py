@@ -82,9 +82,9 @@ _REMEDIES = {
     errno.EPERM: _PERMISSION,
     errno.EROFS: "name a place that can be written to",
     errno.EISDIR: "name a file, not a folder",
-    errno.ENOTDIR: "move the file away that stands in the place of a folder, or name another place",
-    errno.EEXIST: "move away what stands there, or name another place",
-    errno.ENOTEMPTY: "move away what stands there, or name another place",
+    errno.ENOTDIR: "move the file away that is in the place of a folder, or name another place",
+    errno.EEXIST: "move away what is there, or name another place",
+    errno.ENOTEMPTY: "move away what is there, or name another place",
     errno.ENOENT: "check the path",
     errno.ENAMETOOLONG: "give it a shorter name",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
@@ -99,7 +99,7 @@ def sentence(error: Exception) -> str:
     paths = [os.fsdecode(name) for name in (error.filename, error.filename2) if name is not None]
     place = " or ".join(dict.fromkeys(map(str, paths))) or "a file"
     reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
-    remedy = _REMEDIES.get(error.errno or 0, "check the disk that it lies on")
+    remedy = _REMEDIES.get(error.errno or 0, "check the disk that it is on")
     options = "".join(f" ({option})" for option in getattr(error, "__notes__", ()))
     return f"{place} cannot be used ({reason}): {remedy}{options}"
 

@@ -1,4 +1,4 @@
-"""Tables of text: aligned columns for a terminal, and Markdown. Cells can hold anything."""
+"""Tables of text: aligned columns for a terminal, and Markdown. Cells can contain anything."""
 
 from __future__ import annotations
 

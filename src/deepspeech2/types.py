@@ -67,11 +67,11 @@ class Padded:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One stretch of speech: where it lies and what is said.
+    """One stretch of speech: where it is and what is said.
 
     Attributes:
         id: unique within its corpus, and a plain file name.
-        audio: the file that holds it.
+        audio: the file that contains it.
         duration: seconds.
         text: the transcript as the corpus writes it; None if there is none.
         offset: seconds from the start of the file.

@@ -55,4 +55,4 @@ def test_many_channels_count_as_many_seconds(tmp_path: Path) -> None:
     content[22:26] = bytes(4)
     path.write_bytes(content)
     assert probe(path).duration == pytest.approx(20)
-    assert 10 <= probe(path, most=40).duration < 11  # as many samples as 40 s may hold
+    assert 10 <= probe(path, most=40).duration < 11  # as many samples as 40 s may contain

@@ -201,7 +201,7 @@ def test_a_film_without_sound_is_told(tmp_path: Path) -> None:
         frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), "rgb24")
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    with pytest.raises(AudioError, match="holds no sound: it has no audio track"):
+    with pytest.raises(AudioError, match="contains no sound: it has no audio track"):
         probe(path)
 
 

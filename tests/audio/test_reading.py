@@ -178,8 +178,8 @@ def test_what_is_no_recording_is_told_in_one_sentence(tmp_path: Path) -> None:
         "text.wav": "is no audio that libsndfile or FFmpeg can read",
         "text.raw": "is raw data without a header: convert it to WAV",
         "zero.wav": "is empty: the file has no bytes",
-        "none.wav": "is empty: it holds no samples",
-        "nan.wav": "holds samples that are not finite",
+        "none.wav": "is empty: it contains no samples",
+        "nan.wav": "contains samples that are not finite",
         "missing.wav": "does not exist",
         "": "is a folder, not a recording",
     }

@@ -165,7 +165,7 @@ def test_broken_results_are_reported(tmp_path: Path, capsys: pytest.CaptureFixtu
             "--checkpoint must be a file, but there is none at absent",
         ),
         (["--lm", "absent.arpa"], "--lm must be a file, but there is none at absent.arpa"),
-        (["--data", "absent"], "--data must be a folder that holds LibriSpeech/, but is absent"),
+        (["--data", "absent"], "--data must be a folder that contains LibriSpeech/, but is absent"),
     ],
 )
 def test_wrong_arguments_end_it(

@@ -195,7 +195,7 @@ def test_a_machine_without_a_name() -> None:
 
 
 class TestRecorded:
-    """What the repository holds."""
+    """What the repository contains."""
 
     def test_page_is_that_of_the_results(self, tmp_path: Path) -> None:
         (tmp_path / RESULTS).write_bytes((FOLDER / RESULTS).read_bytes())

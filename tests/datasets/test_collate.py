@@ -1,4 +1,4 @@
-"""A batch holds each sample as it was, zeros around it, and failures apart."""
+"""A batch contains each sample as it was, zeros around it, and failures apart."""
 
 from __future__ import annotations
 

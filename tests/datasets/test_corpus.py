@@ -59,13 +59,13 @@ def test_corpus_is_a_sequence() -> None:
 def test_an_empty_corpus_says_why() -> None:
     left_out = [Exclusion(name, "longer than max_audio_length=1 s") for name in "abc"]
     with pytest.raises(
-        ManifestError, match=r"data/x holds no usable utterance \(longer than .*: 3\)"
+        ManifestError, match=r"data/x contains no usable utterance \(longer than .*: 3\)"
     ):
         Corpus("x", [], left_out, place="data/x")
 
 
 def test_an_id_that_occurs_twice_is_named() -> None:
-    with pytest.raises(ManifestError, match="holds utterance a 2 times: name each part once"):
+    with pytest.raises(ManifestError, match="contains utterance a 2 times: name each part once"):
         Corpus("x", [utterance("a", 1.0), utterance("b", 1.0), utterance("a", 2.0)])
 
 

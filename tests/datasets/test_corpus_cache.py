@@ -1,4 +1,4 @@
-"""A cache holds what the files hold, whole or not at all, and never what they held before."""
+"""A cache contains what the files hold, whole or not at all, and never what they held before."""
 
 from __future__ import annotations
 

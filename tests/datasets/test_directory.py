@@ -112,7 +112,7 @@ def test_equal_stems_become_unique_ids(tmp_path: Path) -> None:
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="missing does not exist: give a recording"):
         DirectoryCorpus(tmp_path / "missing")
-    with pytest.raises(ManifestError, match="holds no usable utterance"):
+    with pytest.raises(ManifestError, match="contains no usable utterance"):
         DirectoryCorpus(tmp_path)
     with pytest.raises(ManifestError, match="gone is no folder: check transcripts"):
         DirectoryCorpus(tmp_path, transcripts=tmp_path / "gone")

@@ -115,7 +115,7 @@ def test_archive_of_something_else(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offer(server, monkeypatch, tar_of({"other/file": b""}))
-    with pytest.raises(DownloadError, match="holds no LibriSpeech/dev-clean"):
+    with pytest.raises(DownloadError, match="contains no LibriSpeech/dev-clean"):
         download_split("dev-clean", tmp_path, mirrors=[server.url])
     assert not (tmp_path / "dev-clean").exists()
 

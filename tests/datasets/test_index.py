@@ -77,7 +77,7 @@ def test_what_is_found_and_what_is_left_out(root: Path, tmp_path: Path) -> None:
     assert set(exclusions) == {
         Exclusion("1 file or folder", "the name begins with a dot"),
         Exclusion("1-11-0009", "no audio beside its transcript"),
-        Exclusion("2/20/2-20.trans.txt:3", "the line holds no transcript"),
+        Exclusion("2/20/2-20.trans.txt:3", "the line contains no transcript"),
         Exclusion("2/20/2-20.trans.txt:4", "transcribed a second time"),
         Exclusion("2/20/bad.trans.txt", "the transcript file is not UTF-8"),
         Exclusion("2/20/untranscribed.flac", "no transcript of its own"),
@@ -169,7 +169,7 @@ def test_two_folders_of_one_name_have_two_indexes(root: Path, tmp_path: Path) ->
 
 def test_a_folder_without_transcripts_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "plain/a.wav")
-    with pytest.raises(ManifestError, match=r"holds no \*\.trans\.txt"):
+    with pytest.raises(ManifestError, match=r"contains no \*\.trans\.txt"):
         open_index(tmp_path / "plain", tmp_path / "index", "part")
 
 

@@ -69,7 +69,7 @@ def test_a_group_stands_for_its_splits(tmp_path: Path, index_dir: Path) -> None:
 
 def test_the_same_part_twice_is_refused(tmp_path: Path, index_dir: Path) -> None:
     make_split(tmp_path / "a", 1)
-    with pytest.raises(ManifestError, match="holds utterance 1-7-0000 2 times"):
+    with pytest.raises(ManifestError, match="contains utterance 1-7-0000 2 times"):
         LibriSpeechCorpus(["a", "a"], tmp_path, index_dir=index_dir)
 
 
@@ -114,7 +114,7 @@ def test_parts_outside_of_data_dir_are_refused(
 
 def test_nothing_left_is_told_with_the_reasons(tmp_path: Path, index_dir: Path) -> None:
     make_split(tmp_path / "a", 1)
-    with pytest.raises(ManifestError, match=r"\(a\) holds no usable utterance \(longer .*: 3\)"):
+    with pytest.raises(ManifestError, match=r"\(a\) contains no usable utterance \(longer .*: 3\)"):
         LibriSpeechCorpus("a", tmp_path, max_audio_length=0.01, index_dir=index_dir)
 
 

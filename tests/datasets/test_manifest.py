@@ -191,7 +191,7 @@ def test_what_is_no_manifest(tmp_path: Path) -> None:
     for name, message in {
         "missing": "does not exist: check manifest",
         "binary": r"line 1: not UTF-8 \(byte 0\)",
-        "empty": "holds no usable utterance",
+        "empty": "contains no usable utterance",
         "": "cannot be read: Is a directory",
     }.items():
         with pytest.raises(ManifestError, match=message):

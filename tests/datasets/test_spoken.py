@@ -119,7 +119,7 @@ def test_another_version_is_moved_aside(tmp_path: Path) -> None:
 
 def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("kept")
-    with pytest.raises(ConfigError, match=f"{tmp_path} holds something else"):
+    with pytest.raises(ConfigError, match=f"{tmp_path} contains something else"):
         ensure_corpus(tmp_path)
     assert files(tmp_path) == {"thesis.txt": b"kept"}
 

@@ -281,7 +281,7 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
         LanguageModelDecoder(ENCODER, lm=str(path), lexicon=str(lexicon))
     for options, message in (
         ({"lm_weight": -1.0}, "lm_weight must be 0 or more, but is -1.0"),
-        ({"hotwords": ["abc"]}, "'abc' holds 'c', which the alphabet lacks"),
+        ({"hotwords": ["abc"]}, "'abc' contains 'c', which the alphabet lacks"),
         ({"hotwords": "ab"}, "hotwords must be a list of phrases, but is 'ab'"),
         ({"hotwords": {"ab": -1.0}}, "boost of hotword 'ab' must be 0 or more"),
         ({"threads": 0}, "decoder.threads must be a whole number of at least 1"),

@@ -1,4 +1,4 @@
-"""What holds of prefix beam search for any emissions."""
+"""What is true of prefix beam search for any emissions."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The searches on emissions of real speech.
 
-``real_emissions.npz`` holds what a network, trained on eight hours, emits for some utterances of
+``real_emissions.npz`` contains what a network, trained on eight hours, emits for some utterances of
 LibriSpeech's test-clean (V. Panayotov et al., CC BY 4.0), with their transcripts.
 """
 

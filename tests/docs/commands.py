@@ -24,7 +24,7 @@ class Section:
 
     Attributes:
         blocks: its fenced blocks, each with its language, in order.
-        spans: commands in the running text that no block, and no longer one of them, holds.
+        spans: commands in the running text that no block, and no longer one of them, contains.
     """
 
     document: str

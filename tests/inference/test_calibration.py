@@ -169,7 +169,7 @@ def test_another_prior_of_the_same_weight_is_told(caplog: pytest.LogCaptureFixtu
      {"temperature": 1, "bias": float("nan")}],
 )  # fmt: skip
 def test_what_is_no_calibration_is_refused(broken: Any) -> None:
-    with pytest.raises(CheckpointError, match=r"m.pth holds no calibration of Argmax"):
+    with pytest.raises(CheckpointError, match=r"m.pth contains no calibration of Argmax"):
         restored({KEY: {"Argmax": broken}}, Path("m.pth"), GREEDY)
 
 

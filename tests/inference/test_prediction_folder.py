@@ -205,7 +205,7 @@ def test_a_folder_where_a_prediction_should_be(tmp_path: Path) -> None:
 
 
 def test_what_others_wrote_is_never_deleted(tmp_path: Path) -> None:
-    """Neither beside predictions, nor in a folder that holds nothing else."""
+    """Neither beside predictions, nor in a folder that contains nothing else."""
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     heard(opened(ours), utterance("a"))
     for folder in (ours, theirs):
@@ -284,6 +284,6 @@ def test_what_another_model_or_recording_gave_is_set_aside_if_so_asked(tmp_path:
 
 def test_a_folder_of_other_things_is_never_set_aside(tmp_path: Path) -> None:
     (tmp_path / "notes.json").write_text("{}")
-    with pytest.raises(ConfigError, match="holds predictions already, of another model"):
+    with pytest.raises(ConfigError, match="contains predictions already, of another model"):
         opened(tmp_path, override="changed")
     assert (tmp_path / "notes.json").exists()

@@ -207,7 +207,7 @@ def test_files_and_what_lies_there_already(tmp_path: Path) -> None:
     assert numbers["by_noise"]["dog"]["clean"]["value"] == pytest.approx(9 / 20)
     assert numbers["utterances"][0]["errors"] == {"clean": [1, 5], "noisy": [2, 3]}
     assert "Three utterances." in (folder / "robustness.md").read_text()
-    with pytest.raises(ConfigError, match=r"holds results already: .*robustness.override=true"):
+    with pytest.raises(ConfigError, match=r"contains results already: .*robustness.override=true"):
         claim(folder, override=False)
     claim(folder, override=True)
     write(found, folder, "Again.", {})
@@ -216,7 +216,7 @@ def test_files_and_what_lies_there_already(tmp_path: Path) -> None:
     write(report(perfect, [None], class_snr=None, seed=1), tmp_path / "perfect", "", {})
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mine.txt").write_text("kept")
-    with pytest.raises(ConfigError, match="holds other files: choose another folder"):
+    with pytest.raises(ConfigError, match="contains other files: choose another folder"):
         claim(tmp_path / "other", override=True)
 
 
@@ -226,7 +226,7 @@ def test_files_and_what_lies_there_already(tmp_path: Path) -> None:
         ("snrs", [], r"robustness.snrs must be a list of dB and 'clean', but is \[\]"),
         ("snrs", 5, "robustness.snrs must be a list"),
         ("snrs", ["loud"], r"but is \['loud'\]"),
-        ("snrs", [5, 5.0], "must hold each level once"),
+        ("snrs", [5, 5.0], "must contain each level once"),
         ("snrs", [math.nan], r"but is \[nan\]"),
         ("class_snr", 7, "robustness.class_snr must be one of robustness.snrs, or null, but is 7"),
         ("part", "dev", "robustness.part must be one of all, train, test, but is 'dev'"),

@@ -94,7 +94,7 @@ def test_files_are_called_as_on_another_machine(
     assert kept["calibration"]["BeamSearchLM"]["decoder"] == called
     assert b"/home/ann" not in (tmp_path / "model.pth").read_bytes()
     (warning,) = caplog.messages
-    assert warning.startswith("/home/ann/own.arpa lies outside of this repository")
+    assert warning.startswith("/home/ann/own.arpa is outside of this repository")
     assert "give decoder.lm=PATH" in warning
 
 
@@ -143,7 +143,7 @@ def test_what_is_there_is_kept(whole: Path, tmp_path: Path) -> None:
         export(whole, tmp_path / "model.bin")
     with pytest.raises(CheckpointError, match="is there already"):
         export(whole, whole)
-    with pytest.raises(CheckpointError, match="holds the state of a training"):
+    with pytest.raises(CheckpointError, match="contains the state of a training"):
         checkpoint.save(checkpoint.load(whole), tmp_path / "x.safetensors")
     assert not (tmp_path / "x.safetensors").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["whole.pth"]

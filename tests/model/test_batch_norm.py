@@ -61,7 +61,7 @@ def test_a_batch_without_audio_leaves_the_statistics() -> None:
 @pytest.mark.parametrize("ratio", [0.0, 1.0, 1e3])
 @pytest.mark.parametrize("channel_dim", [1, 2])
 def test_keeps_its_precision_far_from_zero(ratio: float, channel_dim: int) -> None:
-    """Against float64 on what float32 holds of the data, with gradients, beside much padding."""
+    """Against float64 on the data as float32, with gradients, beside much padding."""
     draw = torch.Generator().manual_seed(0)
     lengths = torch.tensor([60, 17, 0, 33])
     valid = torch.arange(60) < lengths[:, None]

@@ -172,7 +172,7 @@ class TestPublished:
 
 
 class TestRecorded:
-    """What the repository holds."""
+    """What the repository contains."""
 
     def test_page_is_that_of_the_results(self, tmp_path: Path) -> None:
         recorded = ROOT / "results"

@@ -59,7 +59,9 @@ def test_what_could_not_be_read_is_counted(tmp_path: Path) -> None:
 
 def test_a_split_must_be_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write(tmp_path / "test-clean", PAIRS)
-    with pytest.raises(ManifestError, match=r"holds 4 utterances, but test-clean has 2620: .*rest"):
+    with pytest.raises(
+        ManifestError, match=r"contains 4 utterances, but test-clean has 2620: .*rest"
+    ):
         score(folder, "test-clean")
     assert score(folder, "four of test-clean").utterances == 4
     monkeypatch.setitem(scoring.SIZES, "test-clean", 4)

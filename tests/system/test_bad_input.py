@@ -310,7 +310,9 @@ def test_a_wrong_word_is_told_before_torch_is_imported(
 def test_nothing_is_overwritten_unasked(quick_command: Run, toy_run: Path, save_path: str) -> None:
     data = toy_run.parent / "data"
     again = overrides(data, toy_run.parent, "trainer.n_epochs=1")
-    refused(quick_command("train.py", "-cn=an4", *again), "holds a run already", "resume_from=auto")
+    refused(
+        quick_command("train.py", "-cn=an4", *again), "contains a run already", "resume_from=auto"
+    )
     words = [
         "inference.py",
         "-cn=transcribe",
@@ -321,4 +323,4 @@ def test_nothing_is_overwritten_unasked(quick_command: Run, toy_run: Path, save_
     assert quick_command(*words).returncode == 0
     words.append("inferencer.override=false")  # as all but -cn=transcribe have it
     other = quick_command(*words, "decoder=beam", "decoder.beam_size=3")
-    refused(other, "holds predictions already", "overwrite=true", "override=true")
+    refused(other, "contains predictions already", "overwrite=true", "override=true")

@@ -84,7 +84,7 @@ def test_calibrated_inference(
     assert model.read_bytes() == before
     result = quick_command(SCRIPT, *common(toy_run, model))
     assert result.returncode == 0, result.stderr
-    assert f"{model} now tells calibrated confidences" in result.stdout
+    assert f"{model} now has calibrated confidences" in result.stdout
     assert model.with_suffix(".calibration.png").stat().st_size > 10_000
     told = json.loads(model.with_suffix(".calibration.json").read_text(encoding="utf-8"))
     (part,) = told["parts"].values()

@@ -188,7 +188,7 @@ def test_what_cannot_be_is_said(
             "tuner.lm_weight must be a list, each value",
         ),
         ("inference.py", ["decoder.hotwords=[cab]"], "takes no such option; choose decoder=beam"),
-        ("inference.py", ["decoder=beam", "decoder.hotwords=[42]"], "holds '2'"),
+        ("inference.py", ["decoder=beam", "decoder.hotwords=[42]"], "contains '2'"),
     ):
         result = quick_command(program, *words, *changes)
         assert result.returncode == 2, result.stdout + result.stderr

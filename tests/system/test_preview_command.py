@@ -197,7 +197,7 @@ def test_what_cannot_be_is_said(quick_command: Run, data: Path, tmp_path: Path) 
     (other / "index.html").write_text("<html>mine</html>")
     refused = quick_command(SCRIPT, *words(data, other))
     assert refused.returncode == 2
-    assert "site holds other files" in refused.stderr
+    assert "site contains other files" in refused.stderr
     assert (other / "index.html").read_text() == "<html>mine</html>"
 
 

@@ -114,4 +114,4 @@ def test_bad_input(quick_command: Run, toy_run: Path, noise: Path, tmp_path: Pat
     assert "noise_dir has no value: give one as noise_dir=VALUE" in error(good, "noise_dir=???")
     assert "robustness.snrs must be a list" in error(good, "robustness.snrs=loud")
     assert "did you mean 'robustness.snrs'" in error(good, "robustness.snr=5")
-    assert "holds other files" in error(good, f"robustness.save_path={noise}")
+    assert "contains other files" in error(good, f"robustness.save_path={noise}")

@@ -134,7 +134,7 @@ def test_another_recording_of_the_same_name_does_not_take_its_place(
     before = contents(folder)
     status, _, error = transcribe(other, "inferencer.override=false")
     assert status == 2
-    assert f"holds what was heard in {one}, not in {other}: choose another" in error
+    assert f"contains what was heard in {one}, not in {other}: choose another" in error
     assert contents(folder) == before
     assert transcribe(other, "inferencer.overwrite=true")[0] == 0
     assert json.loads((folder / "val-000.json").read_text())["audio_path"] == str(other)

@@ -130,5 +130,5 @@ def test_bad_texts(tmp_path: Path, name: str, content: bytes, message: str) -> N
 def test_missing_texts(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="nowhere does not exist"):
         text_files(tmp_path / "nowhere")
-    with pytest.raises(ManifestError, match="holds no transcripts"):
+    with pytest.raises(ManifestError, match="contains no transcripts"):
         text_files(tmp_path)

@@ -61,8 +61,8 @@ def test_decode_refuses_what_is_no_label(label: int) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"alphabet": ""}, "alphabet must hold at least one character"),
-        ({"alphabet": "aba"}, "alphabet must hold 'a' once"),
+        ({"alphabet": ""}, "alphabet must contain at least one character"),
+        ({"alphabet": "aba"}, "alphabet must contain 'a' once"),
         ({"alphabet": "aB"}, "'B' becomes 'b'"),
         ({"alphabet": "a."}, "'.' becomes ''"),
         ({"case": "title"}, "case must be one of"),

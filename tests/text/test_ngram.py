@@ -132,7 +132,7 @@ GOOD = (
         ("", r"has no line \\data\\"),
         ("hello\nworld\n", r"has no line \\data\\"),
         (GOOD.replace("ngram 2=1", "ngram 3=1"), "its header has the line"),
-        (GOOD.replace("1=3", "1=4"), "holds 3 1-grams where its header says 4"),
+        (GOOD.replace("1=3", "1=4"), "contains 3 1-grams where its header says 4"),
         (GOOD.replace("\\2-grams", "\\3-grams"), r"where \\2-grams: is due"),
         (GOOD.replace("\\end\\\n", ""), r"its last line is not \\end\\"),
         (GOOD[: GOOD.index("\\2-grams")], r"cut off"),

@@ -29,7 +29,7 @@ def test_an_earlier_run_is_refused_resumed_or_moved_aside(tmp_path: Path) -> Non
     last = run / LAST
     RunFolder.open(run, resume=False, override=False)
     last.write_bytes(b"weeks of work")
-    with pytest.raises(ConfigError, match="holds a run already"):
+    with pytest.raises(ConfigError, match="contains a run already"):
         RunFolder.open(run, resume=False, override=False)
     RunFolder.open(run, resume=True, override=False)
     assert last.exists()
@@ -82,7 +82,7 @@ def test_another_run_is_not_overwritten_by_a_branch(tmp_path: Path) -> None:
     for folder, step in ((here, 100), (there, 10)):
         folder.mkdir()
         save(folder / LAST, step)
-    with pytest.raises(CheckpointError, match=r"here holds another run than that of .*there"):
+    with pytest.raises(CheckpointError, match=r"here contains another run than that of .*there"):
         find_checkpoint(here, str(there / LAST))
     assert find_checkpoint(tmp_path / "new", str(there / LAST)) == there / LAST
 

@@ -159,7 +159,7 @@ def test_resuming_with_other_plans_is_refused(data: Path, tmp_path: Path) -> Non
         ("dataloader.sorted_epochs=1", "dataloader.sorted_epochs=0 where this run has 1"),
         ("datasets.train.limit=50", "datasets.train=60 utterances"),
         ("trainer.n_epochs=5", "total_steps="),
-        ("trainer.resume_from=model_best.pth", "holds weights alone"),
+        ("trainer.resume_from=model_best.pth", "contains weights alone"),
         *optimizers,
     ):
         with pytest.raises(CheckpointError, match=message):

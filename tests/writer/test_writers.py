@@ -250,7 +250,7 @@ def test_only_the_writer_that_is_built_imports_its_library() -> None:
 
 
 def test_every_writer_is_a_writer(tmp_path: Path) -> None:
-    """mypy holds the protocol; this holds it for the tests, which mypy does not read."""
+    """mypy checks the protocol; this does it for the tests, which mypy does not read."""
     wanted = {name for name in vars(Writer) if not name.startswith("_")}
     assert wanted == {"scalars", "table", "figure", "audio", "close"}
     for kind in (JsonlWriter, TensorboardWriter, WandbWriter, NullWriter, MultiWriter):

@@ -65,13 +65,13 @@ def score(folder: Path, test_set: str) -> Scored:
     whole = SIZES.get(test_set)
     if whole is not None and len(rows) + unreadable != whole:
         raise ManifestError(
-            f"{folder} holds {len(rows) + unreadable} utterances, but {test_set} has {whole}:"
+            f"{folder} contains {len(rows) + unreadable} utterances, but {test_set} has {whole}:"
             " recognise the rest, or name what it is with --test-set"
         )
     decoders = {str(row.fields.get("decoder")) for row in rows}
     if len(decoders) != 1 or "None" in decoders:
         raise ManifestError(
-            f"{folder} must hold the transcripts of one decoder, but names"
+            f"{folder} must contain the transcripts of one decoder, but names"
             f" {', '.join(sorted(decoders))}: recognise again with inference.py"
         )
     pairs = ([row.reference, row.hypothesis] for row in rows)

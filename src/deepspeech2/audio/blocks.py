@@ -59,4 +59,4 @@ def blocks(
             count += len(rest)
             yield np.clip(rest, -1.0, 1.0)
         if not count:
-            raise AudioError(f"{path} is empty: it holds no sample at {sample_rate} Hz")
+            raise AudioError(f"{path} is empty: it contains no sample at {sample_rate} Hz")

@@ -191,10 +191,10 @@ def _frames(container: Any, path: Path) -> Iterator[Any]:
     if not container.streams.audio:
         if not container.streams:
             raise AudioError(f"{path} is damaged or cut off: none of its tracks can be found")
-        raise AudioError(f"{path} holds no sound: it has no audio track")
+        raise AudioError(f"{path} contains no sound: it has no audio track")
     stream = container.streams.audio[0]
     if stream.codec_context is None:
-        raise AudioError(f"{path} holds sound in a coding that FFmpeg's libraries do not know")
+        raise AudioError(f"{path} contains sound in a coding that FFmpeg's libraries do not know")
     stream.codec_context.options = {"err_detect": "crccheck"}
     packets = container.demux(stream)
     while True:

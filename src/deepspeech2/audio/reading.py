@@ -144,7 +144,7 @@ def read_audio(
 
     Raises:
         IncompleteError: a part of what is asked for is missing.
-        AudioError: the file is missing, unreadable or empty, or holds samples that are not
+        AudioError: the file is missing, unreadable or empty, or contains samples that are not
             finite; one sentence that starts with the path.
         ConfigError: ``sample_rate`` or ``duration`` is not positive, or ``offset`` negative.
     """
@@ -158,7 +158,7 @@ def read_audio(
     if rate != sample_rate:
         samples = soxr.resample(samples, rate, sample_rate)
         if not len(samples):
-            raise AudioError(f"{path} is empty: it holds no sample at {sample_rate} Hz")
+            raise AudioError(f"{path} is empty: it contains no sample at {sample_rate} Hz")
     return torch.from_numpy(np.clip(samples, -1.0, 1.0))  # the resampler overshoots
 
 

@@ -149,7 +149,7 @@ class Source:
                 if not len(block):
                     break
                 if not np.isfinite(block).all():
-                    raise AudioError(f"{self.path} holds samples that are not finite")
+                    raise AudioError(f"{self.path} contains samples that are not finite")
                 left -= len(block)
                 yield block
         except soundfile.SoundFileError as error:  # FFmpeg decodes up to the fault, and behind it
@@ -236,7 +236,7 @@ def opened(path: Path, most: float | None = None) -> Iterator[Source]:
                 f" {_RATES[1]}: its header is damaged, or it is no speech"
             )
         if not file.frames:
-            raise AudioError(f"{path} is empty: it holds no samples")
+            raise AudioError(f"{path} is empty: it contains no samples")
         yield source
     finally:
         source.file.close()
@@ -260,7 +260,7 @@ def _open(path: Path, structure: Structure, most: float | None) -> tuple[Structu
             return structure, FfmpegFile(path, most=most)
         if file.format == "RAW":  # libsndfile's guess for what has the ending .au or .snd
             file.close()
-            raise AudioError(f"{path} has no header that says what it holds: convert it to WAV")
+            raise AudioError(f"{path} has no header that says what it contains: convert it to WAV")
         # of VOC files in many blocks it reads the headers as samples
         if file.frames < _UNKNOWN_FRAMES and "multi-segment" not in file.extra_info:
             return structure, cast(File, file)

@@ -29,14 +29,14 @@ def encode(content: Mapping[str, Any], path: Path) -> bytes:
     """
     if "training" in content:
         raise CheckpointError(
-            f"{path} is for inference, but the checkpoint holds the state of a training: use"
+            f"{path} is for inference, but the checkpoint contains the state of a training: use"
             " model_best.pth, or scripts/export.py"
         )
     rest = {key: value for key, value in content.items() if key != "state_dict"}
     try:
         header = json.dumps(rest, allow_nan=True)
     except TypeError as error:
-        raise CheckpointError(f"{path} cannot hold the checkpoint: {error}") from error
+        raise CheckpointError(f"{path} cannot contain the checkpoint: {error}") from error
     tensors = {key: value.contiguous() for key, value in content["state_dict"].items()}
     return save(tensors, metadata={"format": "pt", _KEY: header})
 
@@ -57,8 +57,8 @@ def read(path: Path) -> dict[str, Any]:
         ) from error
     if header is None:
         raise CheckpointError(
-            f"{path} holds tensors alone: its header lacks {_KEY!r}, which says what network they"
-            " belong to"
+            f"{path} contains tensors alone: its header lacks {_KEY!r}, which says what network"
+            " they belong to"
         )
     return {**parse_header(header, path), "state_dict": tensors}
 

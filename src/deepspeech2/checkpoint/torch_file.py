@@ -142,13 +142,13 @@ def _entries(file: BinaryIO, content: Bytes) -> Mapping[str, Callable[[], Bytes]
     place = 0
     for entry in listed:
         if entry.header_offset != place:
-            raise ValueError("its entries overlap, or something lies between them")
+            raise ValueError("its entries overlap, or there is something between them")
         begin = _begin(raw[place:directory], entry)
         end = begin + place + entry.file_size
         found[entry.orig_filename] = partial(_checked, content[begin + place : end], entry)
         place = end + _descriptor(raw[end:directory], entry)
     if place != directory:
-        raise ValueError("something lies before its table of contents")
+        raise ValueError("there is something before its table of contents")
     return found
 
 

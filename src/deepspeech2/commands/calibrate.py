@@ -55,7 +55,7 @@ def calibrate(config: DictConfig) -> int:
             if not known:
                 raise ManifestError(
                     f"{corpus.name} has no utterance with a reference among its {len(corpus)}:"
-                    " what is right can only be told by transcripts"
+                    " what is right only transcripts can show"
                 )
             loader = open_loader(recognizer, known)
             judged[name], broken = judge(recognizer, loader, corpus.name)
@@ -124,4 +124,4 @@ def _write(path: Path, fits: Mapping[str, Fit], recognizer: Recognizer) -> None:
         content[KEY] = calibrations
 
     checkpoint.change(path, recognizer.origin, add)
-    print(f"{path} now tells calibrated confidences")
+    print(f"{path} now has calibrated confidences")

@@ -72,7 +72,7 @@ def _open_folder(config: DictConfig, settings: TrainerSettings, engine: Engine) 
     start = settings.from_pretrained and resolve(settings.from_pretrained)
     if settings.override and start and start.resolve().is_relative_to(path.resolve()):
         raise ConfigError(
-            f"trainer.from_pretrained={settings.from_pretrained} lies in the run that"
+            f"trainer.from_pretrained={settings.from_pretrained} is in the run that"
             " trainer.override=true would move aside: choose another writer.run_name"
         )
     folder = RunFolder(path)
@@ -179,7 +179,7 @@ def _check_ranks(engine: Engine, progress: Progress, folder: RunFolder) -> None:
     if steps.min() != steps.max():
         raise CheckpointError(
             f"the ranks found different checkpoints in {folder.path} (steps"
-            f" {int(steps.min())} to {int(steps.max())}): it must lie on a disk that all share"
+            f" {int(steps.min())} to {int(steps.max())}): it must be on a disk that all share"
         )
 
 

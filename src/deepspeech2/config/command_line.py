@@ -1,4 +1,4 @@
-"""What stands between a command and its task: composing the config, and speaking of errors."""
+"""Runs a command: composing the config, and speaking of errors."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def run(task: str, config_name: str, *, check: bool = True) -> None:
 
     Args:
         task: ``MODULE:FUNCTION`` of the config. The module, and torch with it, is imported when
-            the config is composed and its settings are checked: a wrong word is told at once.
+            the config is composed and its settings are checked: a wrong word is reported at once.
         config_name: the config that ``-cn`` replaces.
         check: whether to refuse wrong settings here.
     """

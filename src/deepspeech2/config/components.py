@@ -69,7 +69,7 @@ def group(config: DictConfig, key: str) -> dict[str, Any]:
 
 
 def settings_of(config: DictConfig, cls: type[T]) -> T:
-    """The settings that the group of ``cls`` holds.
+    """The settings that the group of ``cls`` contains.
 
     Raises:
         ConfigError: it is absent, or a key or value is wrong.
@@ -95,7 +95,7 @@ def create(node: Mapping[str, Any], key: str, *arguments: Any, **derived: Any) -
 
     Args:
         node: plain values; nested mappings with a ``_target_`` are instantiated first.
-        key: where the node stands in the config, for messages.
+        key: where the node is in the config, for messages.
 
     Raises:
         ConfigError: a key is unknown to the constructor or one is missing.
@@ -125,7 +125,7 @@ def check_keys(node: Any, key: str, *, imported: bool = True) -> None:
 
     Args:
         node: plain values.
-        key: where the node stands in the config.
+        key: where the node is in the config.
         imported: whether classes may be imported; else only those of this program are looked at.
     """
     if isinstance(node, list):

@@ -28,7 +28,7 @@ def optimizer_and_schedule(
     settings: TrainerSettings,
     engine: Engine,
 ) -> tuple[torch.optim.Optimizer, Any]:
-    """Optimiser and schedule; the schedule is told the exact number of steps."""
+    """Optimiser and schedule; the schedule gets the exact number of steps."""
     parameters = [p for p in pipeline.parameters() if p.requires_grad]
     chosen = group(config, "optimizer")
     fused = {"fused": True} if engine.fuses and takes(chosen, "optimizer", "fused") else {}

@@ -39,7 +39,7 @@ def of_class(made: type) -> Signature:
 def in_source(target: str) -> Signature | None:
     """What the class ``target`` of this program takes; None for others.
 
-    Most components import torch, which takes seconds; a typo is to be told at once.
+    Most components import torch, which takes seconds; a typo should be reported at once.
     """
     module, _, name = target.rpartition(".")
     if not module.startswith(f"{PACKAGE.name}."):

@@ -116,7 +116,7 @@ def nested_hours(utterances: Sequence[Utterance], hours: float) -> tuple[Utteran
     if seconds < wanted - _TOLERANCE:
         most = math.floor(1e4 * seconds / 3600) / 1e4  # what is rounded up would be refused again
         raise ConfigError(
-            f"hours must be at most {most:g}, which is what the corpus holds after its other"
+            f"hours must be at most {most:g}, which is what the corpus contains after its other"
             f" filters, but is {hours:g}: lower hours, or name more parts"
         )
     return tuple(utterance for utterance in utterances if utterance.id in taken)
@@ -154,14 +154,14 @@ class Corpus(Sequence[Utterance]):
         place = name if place is None else place
         broken = any(exclusion.utterance is not None for exclusion in self.exclusions)
         if not self.utterances and not broken:
-            raise ManifestError(f"{place} holds no usable utterance{self._reasons()}")
+            raise ManifestError(f"{place} contains no usable utterance{self._reasons()}")
         ids = {utterance.id for utterance in self.utterances}
         if len(ids) < len(self.utterances):
             counts = Counter(utterance.id for utterance in self.utterances)
             repeated, count = counts.most_common(1)[0]
             raise ManifestError(
-                f"{place} holds utterance {repeated} {count} times: name each part once, and give"
-                " recordings of different parts different names"
+                f"{place} contains utterance {repeated} {count} times: name each part once, and"
+                " give recordings of different parts different names"
             )
 
     def _reasons(self) -> str:

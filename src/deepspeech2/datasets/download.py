@@ -109,7 +109,7 @@ def _install(archive: Path, split: str, data_dir: Path) -> None:
     root = unpacked / "LibriSpeech"
     if not (root / split).is_dir():
         shutil.rmtree(unpacked, ignore_errors=True)
-        raise DownloadError(f"{archive} holds no LibriSpeech/{split}: delete it and start again")
+        raise DownloadError(f"{archive} contains no LibriSpeech/{split}: delete it and start again")
     for beside in root.glob("*.TXT"):
         if not (data_dir / beside.name).exists():
             beside.replace(data_dir / beside.name)

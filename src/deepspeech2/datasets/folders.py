@@ -158,7 +158,7 @@ def read_transcripts(folder: Folder) -> tuple[dict[str, str], list[Exclusion]]:
             if not words:
                 continue
             if len(words) == 1:
-                exclusions.append(Exclusion(f"{place}:{number}", "the line holds no transcript"))
+                exclusions.append(Exclusion(f"{place}:{number}", "the line contains no transcript"))
             elif words[0] in texts:
                 exclusions.append(Exclusion(f"{place}:{number}", "transcribed a second time"))
             else:

@@ -74,13 +74,13 @@ def open_index(root: Path, index_dir: Path, name: str, *, n_workers: int | None 
         n_workers: threads that read headers; None for a default.
 
     Raises:
-        ManifestError: ``root`` holds no transcripts, or the index cannot be written.
+        ManifestError: ``root`` contains no transcripts, or the index cannot be written.
     """
     root = root.absolute()
     folders = list(walk(root))
     if not any(folder.transcripts for folder in folders):
         raise ManifestError(
-            f"{root} holds no *{TRANSCRIPT_SUFFIX}, so it is not in LibriSpeech's layout: "
+            f"{root} contains no *{TRANSCRIPT_SUFFIX}, so it is not in LibriSpeech's layout: "
             "check the path, or read it as a plain folder or through a manifest"
         )
     mark = fingerprint(folders)

@@ -51,7 +51,7 @@ class LibriSpeechCorpus(Corpus):
         n_workers: threads that read headers for an index; None for a default.
 
     Raises:
-        ConfigError: an option is out of range, or a part lies outside ``data_dir``.
+        ConfigError: an option is out of range, or a part is outside ``data_dir``.
         ManifestError: a part is missing, or no utterance is left.
         DownloadError: a split cannot be downloaded.
     """
@@ -149,7 +149,7 @@ def find_part(part: str, data_dir: Path, *, download: bool) -> Path:
         )
     if not download:
         raise ManifestError(
-            f"{data_dir / part} does not exist: set data_dir to where LibriSpeech lies, "
+            f"{data_dir / part} does not exist: set data_dir to where LibriSpeech is, "
             f"or download=true to fetch {part}"
         )
     return download_split(part, data_dir)

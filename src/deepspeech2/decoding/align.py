@@ -132,7 +132,7 @@ def _check(
 ) -> None:
     """Raise what :func:`align` raises before the search."""
     if not any(label != text_encoder.space for label in labels):
-        raise ManifestError(f"the text to align must hold at least one word, but is {text!r}")
+        raise ManifestError(f"the text to align must contain at least one word, but is {text!r}")
     needed = text_encoder.minimum_frames(labels)
     if n_frames < needed:
         raise AudioError(

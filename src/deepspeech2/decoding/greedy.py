@@ -63,7 +63,7 @@ class GreedyDecoder:
         previous = tokens.roll(1, dims=1)
         previous[:, 0] = self.text_encoder.blank
         emitted = mask & (tokens != self.text_encoder.blank) & (tokens != previous)
-        # Double holds any token index exactly, and bfloat16 does not.
+        # Double represents any token index exactly, and bfloat16 does not.
         return torch.stack([values.double().masked_fill(~mask, 0.0), tokens, emitted])
 
     def _hypothesis(self, values: Tensor, tokens: Tensor, emitted: Tensor) -> Hypothesis:

@@ -61,7 +61,7 @@ class HotPhrases:
         unknown = self._text_encoder.unknown(text)
         if text and not unknown:
             return text
-        reason = f"holds {min(unknown)!r}, which the alphabet lacks" if unknown else "is empty"
+        reason = f"contains {min(unknown)!r}, which the alphabet lacks" if unknown else "is empty"
         raise ConfigError(f"hotwords must be phrases of the alphabet, but {phrase!r} {reason}")
 
     def score(self, text: str) -> float:

@@ -174,7 +174,7 @@ def _read_lexicon(path: Path, text_encoder: TextEncoder) -> list[str]:
         raise ManifestError(f"decoder.lexicon={path} cannot be read: {error}") from error
     words = normalized([line.split()[0] for line in lines if line.split()], text_encoder)
     if not words:
-        raise ManifestError(f"decoder.lexicon={path} holds no word")
+        raise ManifestError(f"decoder.lexicon={path} contains no word")
     return words
 
 

@@ -147,7 +147,7 @@ def restored(content: Mapping[str, Any], path: Path, decoder: Decoder) -> Confid
         fitted = _Saved.model_validate(entry)
     except ValidationError as error:
         raise CheckpointError(
-            f"{path} holds no calibration of {decoder.name} but {reprlib.repr(entry)}: run"
+            f"{path} contains no calibration of {decoder.name} but {reprlib.repr(entry)}: run"
             " scripts/calibrate.py again"
         ) from error
     before = fitted.decoder

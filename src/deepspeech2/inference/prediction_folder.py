@@ -111,7 +111,7 @@ class PredictionFolder:
         if used and not same:
             if not self._settings.overwrite:
                 raise ConfigError(
-                    f"{self.folder} holds predictions already, of another model or decoder:"
+                    f"{self.folder} contains predictions already, of another model or decoder:"
                     f" {_REMEDY}"
                 )
             self._index.discard(own=mark.is_file())
@@ -142,7 +142,7 @@ class PredictionFolder:
                     self._set_aside()
                     return {}
                 raise ConfigError(
-                    f"{path} holds what was heard in {content.get('audio_path')}, not in"
+                    f"{path} contains what was heard in {content.get('audio_path')}, not in"
                     f" {utterance.audio}: {_REMEDY}"
                 )
             wanted = recording_fields(utterance, self._settings.max_segment)

@@ -110,7 +110,7 @@ def read_objects(path: Path) -> Predictions:
     prediction, or whose reference is absent or null is skipped and named.
 
     Raises:
-        ManifestError: the path is absent, holds no predictions, or one is malformed.
+        ManifestError: the path is absent, contains no predictions, or one is malformed.
     """
     if path.is_dir():
         objects: Iterable[tuple[str, object]] = _files(path)
@@ -126,9 +126,9 @@ def read_objects(path: Path) -> Predictions:
         skipped = sum(map(len, result.skipped.values()))
         keys = sorted({str(key) for _, value in every if isinstance(value, dict) for key in value})
         raise ManifestError(
-            f"{path} holds no prediction that can be scored ({skipped} without pred_text or text):"
-            f" it needs one of {listed(PREDICTION)} and one of {listed(TEXT)}, but its keys are"
-            f" {listed(keys)}"
+            f"{path} contains no prediction that can be scored ({skipped} without pred_text or"
+            f" text): it needs one of {listed(PREDICTION)} and one of {listed(TEXT)}, but its keys"
+            f" are {listed(keys)}"
         )
     return result
 

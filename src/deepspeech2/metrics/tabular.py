@@ -85,7 +85,7 @@ def read_table(path: Path) -> Predictions:
         assert isinstance(fields, dict)
         result.add(Entry(name, fields[reference], fields[hypothesis], fields))
     if not result.entries:
-        raise ManifestError(f"{path} holds no prediction that can be scored: it has no row")
+        raise ManifestError(f"{path} contains no prediction that can be scored: it has no row")
     return result
 
 
@@ -120,7 +120,7 @@ def _texts(source: Path) -> dict[str, str]:
         if line.strip() and not line.startswith(";;")
     ]
     if not lines:
-        raise ManifestError(f"{source} is empty: it holds no text")
+        raise ManifestError(f"{source} is empty: it contains no text")
     is_trn = source.suffix.lower() == ".trn" or all(_TRN.match(line) for _, line in lines)
     split: Callable[[str], tuple[str, str] | None] = _trn if is_trn else _kaldi
     found: dict[str, str] = {}
@@ -156,5 +156,5 @@ def _by_stem(folder: Path) -> dict[str, str]:
             raise ManifestError(f"{found[file.stem]} and {file} have the same stem")
         found[file.stem] = file
     if not found:
-        raise ManifestError(f"{folder} holds no .txt file")
+        raise ManifestError(f"{folder} contains no .txt file")
     return {stem: read_text(file) for stem, file in found.items()}

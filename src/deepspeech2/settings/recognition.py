@@ -94,7 +94,7 @@ class CalibratorSettings:
 
     Attributes:
         folds: of the cross-validation that chooses between temperature alone and with a bias.
-        reject_below: thresholds of confidence at which coverage and WER are told.
+        reject_below: thresholds of confidence at which coverage and WER are reported.
         write: whether what was fitted goes into the checkpoint.
     """
 
@@ -134,7 +134,7 @@ class RobustnessSettings:
     def __post_init__(self) -> None:
         if len(set(self.snrs)) < len(self.snrs):
             raise ConfigError(
-                f"robustness.snrs must hold each level once, but is {list(self.snrs)!r}"
+                f"robustness.snrs must contain each level once, but is {list(self.snrs)!r}"
             )
         if self.class_snr is not None and self.class_snr not in self.snrs:
             raise ConfigError(

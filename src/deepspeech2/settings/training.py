@@ -96,7 +96,7 @@ class TrainerSettings:
             skipped, after which the run stops; None never.
         ema: decay of an exponential moving average of the weights, which is scored beside them
             after each epoch; None keeps none.
-        average: ``last N`` or ``best N`` by ``monitor``: in the end the mean of so many kept
+        average: ``last N`` or ``best N`` by ``monitor``: in the end the mean of N kept
             checkpoints is scored too; None makes none.
         seed: of everything that is random.
         device: auto, cpu, cuda or cuda:N.
@@ -106,7 +106,7 @@ class TrainerSettings:
             name within the run.
         from_pretrained: a checkpoint whose weights the run starts from, as far as they fit.
         freeze: patterns of the names of the network's parameters that stay as they are.
-        save_dir: holds the runs.
+        save_dir: contains the runs.
         override: move a finished run of the same name aside instead of refusing to start.
     """
 
@@ -161,7 +161,7 @@ class DataloaderSettings:
         num_workers: processes that read audio; None: one for each core, at most 8.
         cache: what is kept of decoded audio: "none", "memory" (small corpora, num_workers 0) or
             "disk"; true is "memory" and false is "none".
-        cache_dir: where the cache on the disk lies; a relative path counts from the
+        cache_dir: where the cache on the disk is; a relative path counts from the
             repository's root.
         pin_memory: page-locked batches for a GPU.
         sorted_epochs: how many epochs of training go from the shortest to the longest utterances.

@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 def is_number(value: object) -> bool:
-    """Whether what a config holds is a number, and neither true nor false."""
+    """Whether what a config contains is a number, and neither true nor false."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -56,7 +56,7 @@ def settings(key: str) -> Callable[[type[T]], type[T]]:
     """Make a frozen dataclass of the config group ``key`` that checks its values.
 
     Its constructor raises ConfigError: a key that does not exist, one that has no value, or a
-    value that is not of the kind of its annotation. All faults stand in one sentence.
+    value that is not of the kind of its annotation. One sentence reports all faults.
     """
 
     def decorate(cls: type[T]) -> type[T]:
@@ -99,7 +99,7 @@ def check_value(key: str, value: Any, hint: Any) -> None:
     """Raise ConfigError where a constructor's value is not of the kind that ``hint`` names.
 
     Lists pass for tuples, and numbers for texts. Mappings, which may become objects, and
-    annotations of what no YAML file can hold pass unchecked.
+    annotations of what no YAML file can contain pass unchecked.
     """
     allowed = _plain(hint)
     if allowed is None or isinstance(value, Mapping):
@@ -149,7 +149,7 @@ def _bounds(rule: Any) -> str:
 
 
 def _plain(hint: Any) -> Any:
-    """``hint`` without the alternatives that YAML cannot hold; None where there is no other."""
+    """``hint`` without the alternatives that YAML cannot contain; None where there is no other."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return hint if _plain(arguments[0]) is arguments[0] else None

@@ -45,15 +45,15 @@ class TextEncoder:
         keep = "".join(c for c in alphabet if unicodedata.category(c)[0] == "P" and not c.isascii())
         self.normalize = Normalizer(case, remove, to_space, keep, spell_out)
         if not alphabet:
-            raise ConfigError("alphabet must hold at least one character, but is empty")
+            raise ConfigError("alphabet must contain at least one character, but is empty")
         for character, times in Counter(alphabet).items():
             if unicodedata.category(character) in ("Cc", "Cs") or character in _DIRECTIONS:
-                raise ConfigError(f"alphabet must hold printable characters, not {character!r}")
+                raise ConfigError(f"alphabet must contain printable characters, not {character!r}")
             if times > 1:
-                raise ConfigError(f"alphabet must hold {character!r} once, but repeats it")
+                raise ConfigError(f"alphabet must contain {character!r} once, but repeats it")
             if character != " " and self.normalize(character) != character:
                 raise ConfigError(
-                    f"alphabet must hold normalised characters, but {character!r} "
+                    f"alphabet must contain normalised characters, but {character!r} "
                     f"becomes {self.normalize(character)!r}"
                 )
         self._tokens = {character: index for index, character in enumerate(alphabet, start=1)}

@@ -154,7 +154,7 @@ class Checkpoints:
             weights: dict[str, Tensor] = checkpoint.load(path)["state_dict"]
             if total and set(weights) != set(total):
                 raise CheckpointError(
-                    f"{path} holds other weights than {paths[0]}: no mean of them"
+                    f"{path} contains other weights than {paths[0]}: no mean of them"
                 )
             for name, value in weights.items():
                 kinds[name] = value.dtype
@@ -186,7 +186,7 @@ class Checkpoints:
         """
         if "training" not in content:
             raise CheckpointError(
-                f"{path} holds weights alone: start from them with trainer.from_pretrained"
+                f"{path} contains weights alone: start from them with trainer.from_pretrained"
             )
         checkpoint.check_recipe(content, self.recipe, path)
         training = content["training"]
@@ -246,7 +246,7 @@ def find_checkpoint(folder: Path, resume: str) -> Path | None:
         # another run's checkpoint would make a third run of this one, and overwrite it
         if any(folder.glob("*.pth")):
             raise CheckpointError(
-                f"{folder} holds another run than that of trainer.resume_from={chosen}: choose"
+                f"{folder} contains another run than that of trainer.resume_from={chosen}: choose"
                 " another writer.run_name to go on from there, or trainer.resume_from=auto to go on"
                 " with the one that is here"
             )

@@ -262,7 +262,7 @@ class MovingAverage:
             CheckpointError: it is one of other weights.
         """
         if not isinstance(state, Mapping):
-            raise CheckpointError(f"{path} holds no moving average under 'ema'")
+            raise CheckpointError(f"{path} contains no moving average under 'ema'")
         weights, steps = state.get("weights"), state.get("steps")
         if (
             not isinstance(weights, Mapping)
@@ -271,7 +271,7 @@ class MovingAverage:
             or type(steps) is not int
             or steps < 0
         ):
-            raise CheckpointError(f"{path} holds a moving average of other weights")
+            raise CheckpointError(f"{path} contains a moving average of other weights")
         self.steps = steps
         _copy(weights, self._average)
 

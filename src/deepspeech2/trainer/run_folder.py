@@ -52,7 +52,7 @@ class RunFolder:
             log.warning("The earlier run was moved to %s", move_aside(path))
         elif occupied and not resume:
             raise ConfigError(
-                f"{path} holds a run already: choose another writer.run_name, go on with"
+                f"{path} contains a run already: choose another writer.run_name, go on with"
                 " trainer.resume_from=auto, or move it aside with trainer.override=true"
             )
         try:
@@ -184,7 +184,7 @@ class _TerminalHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         lines = self.format(record).splitlines()
         if len(lines) > self.most_lines:
-            lines = [*lines[: self.most_lines], "  ... the rest stands in info.log"]
+            lines = [*lines[: self.most_lines], "  ... the rest is in info.log"]
         shown = [
             line if len(line) <= self.widest else f"{line[: self.widest]} ..." for line in lines
         ]

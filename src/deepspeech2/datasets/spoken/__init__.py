@@ -195,7 +195,7 @@ def _make(data_dir: Path, n_workers: int | None) -> None:
     if data_dir.exists() and not (data_dir / MARK).exists() and any(data_dir.iterdir()):
         raise ConfigError(
             f"data_dir must be a new or empty folder for the built-in corpus, "
-            f"but {data_dir} holds something else"
+            f"but {data_dir} contains something else"
         )
     _logger.info("Speaking the built-in corpus into %s, once", data_dir)
     with whole_folder(data_dir) as fresh:

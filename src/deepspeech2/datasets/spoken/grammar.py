@@ -11,7 +11,7 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-# A rule is a list of alternatives, equally likely, in which {name} stands for another rule.
+# A rule is a list of alternatives, equally likely, in which {name} names another rule.
 # Words that sound alike (two, to) occur where their neighbours tell them apart. The lists are
 # short enough for the three quarters of an hour of training to contain every word a dozen times
 # and most of them far more often: a rare word is not learnt from so little speech.

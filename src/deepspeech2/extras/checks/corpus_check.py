@@ -92,7 +92,7 @@ def _objection(utterance: Utterance, text_encoder: TextEncoder, frames: int) -> 
         characters = " ".join(map(repr, sorted(unknown)))
         digits = any(character.isdigit() for character in unknown)
         hint = " (text_encoder.spell_out=en makes words of digits)" if digits else ""
-        reason = f"its transcript holds {characters}, which the alphabet lacks{hint}"
+        reason = f"its transcript contains {characters}, which the alphabet lacks{hint}"
         return Objection("unknown characters", reason)
     labels = text_encoder.encode(utterance.text)
     if not labels:

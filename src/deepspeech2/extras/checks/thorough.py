@@ -47,7 +47,7 @@ def judge_missing(area: str, missing: Sequence[str], root: Path) -> tuple[Findin
     size = sum(SPLITS[split].size for split in missing)
     names = ", ".join(missing)
     found = f"{names} not in {root}, so training downloads {size / 1e9:.1f} GB first"
-    remedy = "Set data_dir to where they lie, or let training download them."
+    remedy = "Set data_dir to where they are, or let training download them."
     demand = Demand(f"the download of {names}", root, 2 * size, "set data_dir to another disk")
     return Finding("warning", f"{area}: presence", found, remedy), demand
 

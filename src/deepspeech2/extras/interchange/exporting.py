@@ -209,7 +209,7 @@ def _portable(part: Any, *, warn: bool = False) -> Any:
             found[key] = str(path.relative_to(ROOT)) if inside else path.name
             if warn and not inside:
                 log.warning(
-                    "%s lies outside of this repository: the exported file names %s alone, so give"
+                    "%s is outside of this repository: the exported file names %s alone, so give"
                     " decoder.%s=PATH where it is used",
                     path, path.name, key,
                 )  # fmt: skip

@@ -92,7 +92,7 @@ def summary(converted: Converted) -> list[str]:
 def _weights(content: Any, path: Path) -> Mapping[str, Any]:
     """The state dict of a file's content, without what wrappers put before each key."""
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds no mapping, so it is no checkpoint to import")
+        raise CheckpointError(f"{path} contains no mapping, so it is no checkpoint to import")
     found = content.get("state_dict", content)
     if not isinstance(found, dict):
         raise CheckpointError(f"{path} lacks a mapping under 'state_dict'")

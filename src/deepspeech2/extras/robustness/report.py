@@ -162,11 +162,11 @@ def claim(folder: Path, *, override: bool) -> None:
         return
     if not (folder / RESULTS).is_file():
         raise ConfigError(
-            f"{folder} holds other files: choose another folder as robustness.save_path"
+            f"{folder} contains other files: choose another folder as robustness.save_path"
         )
     if not override:
         raise ConfigError(
-            f"{folder} holds results already: choose another robustness.save_path, or move them"
+            f"{folder} contains results already: choose another robustness.save_path, or move them"
             " aside with robustness.override=true"
         )
 

@@ -119,7 +119,7 @@ class BodyLimit:
         self._app = app
         self._max_bytes = max_bytes
         self._seconds = seconds
-        self._too_large = f"a request may hold {max_bytes / 1e6:g} MB at most"
+        self._too_large = f"a request may contain {max_bytes / 1e6:g} MB at most"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -88,7 +88,7 @@ async def _from_form(request: Request) -> UploadFile:
     file = form.get("file")
     if not isinstance(file, UploadFile):
         await form.close()
-        raise HTTPException(422, f"the form holds no file that is called file: {_HOW}")
+        raise HTTPException(422, f"the form contains no file that is called file: {_HOW}")
     return file
 
 
@@ -101,7 +101,7 @@ async def _from_body(request: Request) -> UploadFile:
         async for part in request.stream():
             await file.write(part)
         if not file.size:
-            raise HTTPException(422, f"the request holds nothing: {_HOW}")
+            raise HTTPException(422, f"the request contains nothing: {_HOW}")
         await file.seek(0)
     except BaseException:
         spool.close()
@@ -168,8 +168,8 @@ class UploadTranscriber:
         if seconds * info.sample_rate * info.channels > longest * DENSEST:
             raise HTTPException(
                 413,
-                f"{name} holds {seconds:.0f} s of {info.channels} channels at {info.sample_rate}"
-                " Hz, which is more than a recording may hold",
+                f"{name} contains {seconds:.0f} s of {info.channels} channels at {info.sample_rate}"
+                " Hz, which is more than a recording may contain",
             )
         start = time.perf_counter()
         transcript = self._recognizer.transcribe(path, heard=check_wanted)

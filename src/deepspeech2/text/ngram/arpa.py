@@ -76,7 +76,7 @@ def _read(file: IO[bytes], path: Path, key: Callable[[str], str] | None) -> NGra
             frame = pd.concat(parts, ignore_index=True)
             if len(frame) != counts[n - 1]:
                 raise ManifestError(
-                    f"{path} is cut off or damaged: it holds {len(frame)} {n}-grams where its"
+                    f"{path} is cut off or damaged: it contains {len(frame)} {n}-grams where its"
                     f" header says {counts[n - 1]}"
                 )
             if n == 1:

@@ -68,7 +68,7 @@ def text_files(path: Path) -> list[Path]:
         transcripts = sorted(path.rglob(TRANSCRIPTS))
         if not transcripts:
             raise ManifestError(
-                f"{path} holds no transcripts ({TRANSCRIPTS}): name a text file, or a folder in "
+                f"{path} contains no transcripts ({TRANSCRIPTS}): name a text file, or a folder in "
                 "LibriSpeech's layout"
             )
         return transcripts

@@ -107,7 +107,7 @@ def check_folder(folder: Path) -> None:
     ours = page.is_file() and MARK.encode() in page.read_bytes()[:_HEAD]
     if folder.exists() and not ours:
         raise ConfigError(
-            f"{folder} holds other files: choose another folder as +preview.save_path=PATH"
+            f"{folder} contains other files: choose another folder as +preview.save_path=PATH"
         )
 
 
