@@ -16,7 +16,7 @@ from deepspeech2 import checkpoint
 from deepspeech2.commands.train import train
 from deepspeech2.errors import CheckpointError, ConfigError
 from deepspeech2.inference import Recognizer
-from deepspeech2.trainer import Trainer
+from deepspeech2.trainer import Figures, Trainer
 from tests.toy import config, metrics, overrides, write_corpus
 
 WITH_EVERYTHING = (
@@ -97,6 +97,23 @@ def test_a_run_learns_and_leaves_what_it_promises(data: Path, tmp_path: Path) ->
     assert heard.decoder.name == "BeamSearch"
     assert summary["parameters"] == sum(each.numel() for each in heard.pipeline.parameters())
     assert set(heard.transcribe(data / "val" / "val-000.wav").text) <= set("abc ")
+
+
+def test_curves_are_drawn_once_in_an_epoch(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr(Figures, "curves", lambda _, step: drawn.append(step))
+    monkeypatch.setattr("deepspeech2.trainer.figures.SECONDS_BETWEEN_FIGURES", 0.0)
+    assert run(data, tmp_path, "transforms=none", "trainer.n_epochs=3", "trainer.epoch_len=2") == 0
+    assert drawn == [2, 4, 6]
+
+
+def test_a_summary_that_cannot_be_written_does_not_end_the_run(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "toy" / "run.json").mkdir(parents=True)
+    assert run(data, tmp_path, "transforms=none", "trainer.n_epochs=1", "trainer.epoch_len=1") == 0
+    log = (tmp_path / "toy" / "info.log").read_text(encoding="utf-8")
+    assert "run.json cannot be written" in log
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(

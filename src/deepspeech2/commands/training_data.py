@@ -44,30 +44,30 @@ def open_training_data(
     """The loaders of a run, after the first rank has reported what is wrong with their data.
 
     Raises:
-        ConfigError: the groups ``datasets`` or ``dataloader`` say something else.
+        ConfigError: a value of the groups ``datasets`` or ``dataloader`` is wrong.
         ManifestError: a corpus is missing, or none of its utterances can be learnt from.
     """
     named = group(config, "datasets")
     if not named.get("train"):
         raise ConfigError("datasets.train must name a corpus to learn from")
     dataloader = settings_of(config, DataloaderSettings)
-    found = corpora(named)
+    by_name = corpora(named)
     if engine.is_main:
         n_parameters = sum(weight.numel() for weight in pipeline.parameters())
-        for finding in check_start(found, settings, dataloader, n_parameters, run_folder):
+        for finding in check_start(by_name, settings, dataloader, n_parameters, run_folder):
             if finding.severity != "ok":
                 log.warning("%s", finding)
     sample_rate = pipeline.front_end.sample_rate
     loaders: dict[str, SpeechLoader] = {}
-    for name, corpus in found.items():
-        # what is only listened to is never made shorter
+    for name, corpus in by_name.items():
+        # augmentation shortens what is trained on, and nothing else
         frames = pipeline.output_frames if name == "train" else pipeline.plain_frames
-        kept, left_out = trainable(corpus, text_encoder, frames, sample_rate)
+        usable, left_out = trainable(corpus, text_encoder, frames, sample_rate)
         if engine.is_main:
             _report(name, corpus, left_out, text_encoder)
         loaders[name] = open_loader(
             dataloader,
-            kept,
+            usable,
             text_encoder.encode,
             sample_rate,
             shuffle=name == "train",

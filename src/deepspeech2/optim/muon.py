@@ -28,7 +28,7 @@ class Muon(torch.optim.Optimizer):
     section 2.2, its steps are as large as AdamW's and share its learning rate and weight decay.
     ``torch.optim.Muon`` differs in three points: it takes nothing but matrices, it computes in
     bfloat16, which many processors have not, and it takes the gates of a recurrent layer, which
-    PyTorch stacks in one matrix, for one thing; here each gate has a step of its own.
+    PyTorch stacks in one matrix, as one; here each gate has a step of its own.
 
     Args:
         params: what to learn. Matrices with both sides of at least ``smallest`` are
@@ -37,8 +37,8 @@ class Muon(torch.optim.Optimizer):
         weight_decay: decoupled, of both.
         momentum: of the orthogonalised matrices, Nesterov's.
         betas, eps: of AdamW.
-        gates: matrices whose rows are so many times ``smallest`` or more and a multiple of this
-            number are taken apart into as many.
+        gates: a matrix is split into this number of matrices if its rows are a multiple of it and
+            each has at least ``smallest``.
         smallest: see ``params``.
         fused: decide on the device whether a step is left out because its gradient is not finite.
 
@@ -121,9 +121,9 @@ class Muon(torch.optim.Optimizer):
             updates = orthogonalised(torch.stack([part for part, _ in pairs]))
             rate = _unless(broken, group["lr"])
             updates *= -0.2 * math.sqrt(max(shape)) * rate
-            kept = 1 - rate * group["weight_decay"]
+            decay = 1 - rate * group["weight_decay"]
             for update, (_, weight) in zip(updates, pairs, strict=True):
-                weight.mul_(kept).add_(update)
+                weight.mul_(decay).add_(update)
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:

@@ -183,7 +183,7 @@ def _broadcasts(shape: torch.Size, to: torch.Size) -> bool:
 
 
 def _trial_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The state that an optimiser keeps, found by a step without gradients."""
+    """Return the state that an optimiser has after a step without gradients."""
     groups = copy.deepcopy(optimizer.state_dict()["param_groups"])
     parameters = [each for group in optimizer.param_groups for each in group["params"]]
     for parameter in parameters:
