@@ -26,7 +26,7 @@ check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	PYTHONPATH=tools $(BIN)/lint-imports
 
 # The pages of docs/ with a reference made from docstrings and configs; a warning is an error.
 docs: .venv/installed-dev

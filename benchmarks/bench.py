@@ -82,7 +82,7 @@ def arguments(
         if path is not None and not path.is_file():
             parser.error(f"--{name} must be a file, but there is none at {path}")
     if found.data != default and not (found.data / "LibriSpeech").is_dir():
-        parser.error(f"--data must be a folder that holds LibriSpeech/, but is {found.data}")
+        parser.error(f"--data must be a folder that contains LibriSpeech/, but is {found.data}")
     for name in ("checkpoint", "lm", "data"):
         path = getattr(found, name)
         setattr(found, name, path and path.absolute())
