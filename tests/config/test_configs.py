@@ -204,6 +204,10 @@ def test_unknown_keys_are_named_with_what_is_allowed() -> None:
         TrainerSettings(epochs=3)  # type: ignore[call-arg]
     with pytest.raises(ConfigError, match="cannot be imported"):
         create({"_target_": "deepspeech2.model.Nothing"}, "model")
+    with pytest.raises(
+        ConfigError, match=r"deepspeech2 now, as in deepspeech2\.model\.DeepSpeech2"
+    ):
+        create({"_target_": "src.model.DeepSpeech2"}, "model")
     with pytest.raises(ConfigError, match=r"model cannot be built: .*n_tokens"):
         create({"_target_": "deepspeech2.model.DeepSpeech2", "n_features": 3}, "model")
 

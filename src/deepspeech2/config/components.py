@@ -156,7 +156,11 @@ def target(node: Mapping[str, Any], key: str) -> type:
     try:
         return get_class(node[TARGET])
     except Exception as error:  # hydra wraps whatever importing the module raised
-        raise ConfigError(f"{key}._target_={node[TARGET]!r} cannot be imported: {error}") from error
+        name = str(node[TARGET])
+        reason = str(error)
+        if name.startswith("src."):  # configs that are older than the package's name
+            reason = f"the package is deepspeech2 now, as in deepspeech2.{name[4:]}"
+        raise ConfigError(f"{key}._target_={name!r} cannot be imported: {reason}") from error
 
 
 def takes(node: Mapping[str, Any], key: str, name: str) -> bool:
