@@ -225,6 +225,7 @@ def test_missing_folder(quick_command: Run, toy_run: Path, tmp_path: Path) -> No
             ["trainer.n_epochs must be a whole number of at least 1, but is -3"],
         ),
         (["trainer.device=abacus"], ["device must be auto, cpu, cuda", "abacus"]),
+        (["trainer.device=cuda:01"], ["device must be auto, cpu, cuda", "cuda:01"]),
         (
             ["dataloader.max_batch_duration=-3"],
             ["max_batch_duration must be a number above 0, but is -3"],

@@ -105,8 +105,12 @@ def test_curves_are_drawn_once_in_an_epoch(
     drawn: list[int] = []
     monkeypatch.setattr(Figures, "curves", lambda _, step: drawn.append(step))
     monkeypatch.setattr("deepspeech2.trainer.figures.SECONDS_BETWEEN_FIGURES", 0.0)
-    assert run(data, tmp_path, "transforms=none", "trainer.n_epochs=3", "trainer.epoch_len=2") == 0
+    words = ("transforms=none", "trainer.n_epochs=3", "trainer.epoch_len=2")
+    assert run(data, tmp_path, *words) == 0
     assert drawn == [2, 4, 6]
+    # a run with nothing left to train may have been stopped before its figures were due
+    assert run(data, tmp_path, *words, "trainer.resume_from=auto") == 0
+    assert drawn == [2, 4, 6, 6]
 
 
 def test_a_summary_that_cannot_be_written_does_not_end_the_run(data: Path, tmp_path: Path) -> None:

@@ -96,6 +96,8 @@ class Trainer:
             check_memory(self.learner, self.data.train)
             if self.learner.engine.is_main:
                 self._reporter.check_augmentations(self.data.train)
+        elif self.learner.engine.is_main:  # of epochs that shared their figures, and are all
+            self.epoch_end.figures.curves(self.progress.step)
 
         with GracefulStop() as stop:
             try:
