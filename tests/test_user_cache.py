@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import shutil
 import stat
 import subprocess
 import sys
@@ -146,6 +147,25 @@ def test_planted_machine_code_does_not_run(home: Path, tmp_path: Path) -> None:
         assert files.load("key") == {"some": "code"}
     assert not (tmp_path / "witness").exists()
     assert _Files(str(tmp_path), "f", "another stamp").load("key") is None
+
+
+def test_machine_code_is_kept_for_these_compiler_options_and_kernels(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "src", tmp_path / "src")
+    package = tmp_path / "src/deepspeech2"
+    kernels = [path for path in package.rglob("*.py") if "import compiled" in path.read_text()]
+    assert len(kernels) >= 4
+    folders = set()
+    for path in (None, package / "jit.py", *kernels):
+        if path:
+            path.write_text(f"{path.read_text()}# changed\n")
+        folders.add(
+            subprocess.run(
+                [sys.executable, "-c", "from deepspeech2 import jit; print(jit.cache_folder())"],
+                env=os.environ | {"PYTHONPATH": str(tmp_path / "src")},
+                capture_output=True, text=True, check=True,
+            ).stdout
+        )  # fmt: skip
+    assert len(folders) == 2 + len(kernels)
 
 
 PROGRAM = """

@@ -1,6 +1,6 @@
 """Does `make test` notice a broken line? python -m tools.mutate [--lines 20] [--seed 1]
 
-Breaks one line after the other, at random, in a copy of the repository: a comparison, an
+Breaks one line after the other, at random, in a clone of the last commit: a comparison, an
 arithmetic or logical operator, a number or a truth value becomes another. Runs the tests of the
 line's room, then all others of `make test`, until one fails. Prints the lines that none noticed.
 """
@@ -11,7 +11,6 @@ import argparse
 import ast
 import os
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -85,30 +84,34 @@ def apply(mutant: Mutant, copy: Path) -> str:
     return text
 
 
-def noticed(mutant: Mutant, copy: Path, workers: int) -> bool:
-    """Whether a test of `make test` fails, or does not end within a quarter of an hour."""
-    room = mutant.path.relative_to(ROOT / PACKAGE).parts[0]
-    own = [each for each in (f"tests/{room}", f"tests/test_{room}") if (copy / each).exists()]
+def failing(places: list[str], copy: Path, workers: int) -> bool:
+    """Whether a test of `make test` there fails, or does not end in a quarter of an hour."""
     speech = os.environ.get("SPEECH_DATA", "../shared/data")
     own_code = {
         "PYTHONPATH": f"{copy / 'src'}{os.pathsep}{copy / 'tools'}",
         "SPEECH_DATA": str((ROOT / speech).resolve()),
     }
-    for places in (own, ["tests"]):
-        command = [
-            sys.executable, "-m", "pytest", "-x", "-q", "-n", str(workers), "--dist", "loadfile",
-            "-m", "not slow and not exhaustive", *places,
-        ]  # fmt: skip
-        try:
-            done = subprocess.run(
-                command, cwd=copy, env={**os.environ, **own_code}, capture_output=True,
-                timeout=900, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return True
-        if places and done.returncode:
-            return True
-    return False
+    command = [
+        sys.executable, "-m", "pytest", "-x", "-q", "-n", str(workers), "--dist", "loadfile",
+        "-m", "not slow and not exhaustive", *places,
+    ]  # fmt: skip
+    try:
+        done = subprocess.run(
+            command, cwd=copy, env={**os.environ, **own_code}, capture_output=True, timeout=900,
+            check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return True
+    return done.returncode != 0
+
+
+def noticed(mutant: Mutant, copy: Path, workers: int) -> str:
+    """Where a test fails: ``room``, ``others`` or, for nowhere, an empty text."""
+    room = mutant.path.relative_to(ROOT / PACKAGE).with_suffix("").parts[0]
+    own = [each for each in (f"tests/{room}", f"tests/test_{room}.py") if (copy / each).exists()]
+    if own and failing(own, copy, workers):
+        return "room"
+    return "others" if failing(["tests"], copy, workers) else ""
 
 
 def main() -> None:
@@ -127,12 +130,9 @@ def main() -> None:
     survivors = []
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / "copy"
-        tracked = subprocess.run(
-            ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout.splitlines()
-        for each in tracked:
-            (copy / each).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / each, copy / each)
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(copy)], check=True)
+        if failing(["tests"], copy, options.workers):
+            sys.exit("the tests fail before anything is broken")
         for key in (bar := tqdm(chosen, unit="line")):
             mutant = by_line[key]
             shown = f"{mutant.path.relative_to(ROOT)}:{mutant.line}"
@@ -140,9 +140,7 @@ def main() -> None:
             bar.set_postfix_str(shown)
             found = noticed(mutant, copy, options.workers)
             (copy / mutant.path.relative_to(ROOT)).write_text(text, encoding="utf-8")
-            tqdm.write(
-                f"{'noticed ' if found else 'SURVIVED'} {shown}: {mutant.before} -> {mutant.after}"
-            )
+            tqdm.write(f"{found or 'NOWHERE'}: {shown}: {mutant.before} -> {mutant.after}")
             survivors += [] if found else [mutant]
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} broken lines were noticed")
 

@@ -39,7 +39,8 @@ def cache_folder() -> Path:
     In this user's cache, or in ``NUMBA_CACHE_DIR`` if nobody else may write there.
     """
     digest = hashlib.sha256(numba.__version__.encode())
-    for path in sorted({*PACKAGE.rglob("*kernel*.py"), *PACKAGE.rglob("kernels/*.py")}):
+    kernels = {*PACKAGE.rglob("*kernel*.py"), *PACKAGE.rglob("kernels/*.py")}
+    for path in sorted({Path(__file__), *kernels}):  # this file has the compiler's options
         digest.update(path.read_bytes())
     return _base() / digest.hexdigest()[:16]
 

@@ -268,3 +268,12 @@ def test_no_text_is_there_twice(search: Search) -> None:
         assert all(text == " ".join(text.split()) for text in texts)
         assert [each.text for each in some] == texts[:5]
         assert [each.score for each in every] == sorted((e.score for e in every), reverse=True)
+
+
+def test_an_infinite_threshold_is_none() -> None:
+    encoder = TextEncoder("ab")
+    wide = BeamSearchDecoder(encoder, beam_threshold=math.inf)
+    emissions = Padded(torch.randn(1, 9, 3).log_softmax(-1), torch.tensor([9]))
+    assert wide(emissions) == BeamSearchDecoder(encoder)(emissions)
+    with pytest.raises(ConfigError, match=r"beam_threshold must be a number above 0"):
+        BeamSearchDecoder(encoder, beam_threshold=math.nan)

@@ -151,10 +151,16 @@ def test_what_is_there_is_kept(whole: Path, tmp_path: Path) -> None:
 
 def line(**changes: Any) -> dict[str, Any]:
     """What a card needs of a line of results.jsonl."""
-    rate = {"value": 0.36, "low": 0.33, "high": 0.384}
+    counts = {"substitutions": 1556, "deletions": 213, "insertions": 221, "reference": 5522}
+    rate = {"value": 0.36, "low": 0.33, "high": 0.384, **counts}
+    training = {"corpus": "librispeech/train-clean-8h", "hours": 7.65, "epochs": 26}
+    training |= {"weights": "plain", "seed": 1, "took_hours": 5.94}
     return {
         "checkpoint_sha256": "a" * 64,
-        "training": {"corpus": "librispeech/train-clean-8h", "hours": 7.65, "epochs": 26},
+        "training": {**training, "machine": {"processor": "AMD EPYC", "cpus": 2, "gpu": None}},
+        "command": "python train.py -cn=librispeech_8h",
+        "transcripts_sha256": "d" * 64,
+        "date": "2026-11-25",
         "decoder": "Argmax",
         "decoder_options": {},
         "language_model": None,
@@ -170,7 +176,7 @@ def line(**changes: Any) -> dict[str, Any]:
 def test_a_card_has_the_last_result_of_each_decoder(whole: Path, tmp_path: Path) -> None:
     beam = {"decoder": "BeamSearchLM", "language_model": {"name": "own.arpa", "size_bytes": 9}}
     lines = [
-        line(wer={"value": 0.9, "low": 0.8, "high": 1.0}),
+        line(wer={**line()["wer"], "value": 0.9}),
         line(checkpoint_sha256="b" * 64, test_set="dev-clean"),
         line(**beam, decoder_options={"beam_size": 50}),
         line(**beam, decoder_options={"beam_size": 300}),
@@ -182,14 +188,23 @@ def test_a_card_has_the_last_result_of_each_decoder(whole: Path, tmp_path: Path)
     results = recorded(path, ("a" * 64, "b" * 64))
     text = card(checkpoint.load(whole), results, name="m.pth", licence="mit", data="")
     rates = "36.00 (33.00 to 38.40) | 17.90 (33.00 to 38.40)"
-    command = "`python inference.py \\| cat`"
-    table = [row for row in text.splitlines() if row.startswith("| ")][2:]
-    assert table == [
-        f"| test-clean-35m (2,400 utterances) | {rates} | Argmax | {command} |",
-        f"| dev-clean (2,400 utterances) | {rates} | Argmax | {command} |",
-        *[f"| test-clean-35m (2,400 utterances) | {rates} | BeamSearchLM own.arpa | {command} |"]
-        * 2,
+    command = "`python train.py -cn=librispeech_8h`"
+    tables = [row for row in text.splitlines() if row.startswith("| ")]
+    assert tables[2:6] == [
+        f"| test-clean-35m (2,400 utterances) | {rates} | greedy | {command} |",
+        f"| dev-clean (2,400 utterances) | {rates} | greedy | {command} |",
+        *(
+            f"| test-clean-35m (2,400 utterances) | {rates} | beam {beam_size}, language model"
+            f" own.arpa | {command} |"
+            for beam_size in (50, 300)
+        ),
     ]
+    origin = (
+        "`python inference.py \\| cat` | 1,556, 213, 221, 5,522 | 26, plain, 1 | 5.94 h, AMD EPYC |"
+        f" `{'a' * 16}`, `{'d' * 16}` | 2026-11-25 |"
+    )
+    assert tables[8] == f"| test-clean-35m | greedy | {origin}"
+    assert len(tables) == 12
     assert "\n7.65 h of librispeech/train-clean-8h, 26 epochs\n" in text
     assert "0.0 M parameters: 1 convolutions, 1 gru layers of 8, both directions;" in text
     given = card(checkpoint.load(whole), [], name="m.pth", licence="mit", data="Ten talks.")

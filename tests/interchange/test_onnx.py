@@ -98,6 +98,9 @@ def test_the_same_as_torch(tmp_path: Path, case: str) -> None:
         torch.testing.assert_close(
             found.data[row, :length], expected.data[row, :length], atol=2e-4, rtol=0
         )
+    nothing = Padded(batch().data, torch.zeros_like(batch().lengths))
+    lengths = emissions(output, nothing).lengths
+    assert torch.equal(lengths, emissions(source, nothing).lengths)
     alone = emissions(output, Padded.stack([batch().data[2, :4321]]))
     torch.testing.assert_close(alone.data[0], found.data[2, : alone.lengths[0]], atol=1e-4, rtol=0)
 

@@ -65,7 +65,7 @@ def create(recipe: Mapping[str, Any], key: str, path: Path, *arguments: Any, **c
     if not isinstance(name, str) or name not in known:
         raise CheckpointError(
             f"{path} wants a {key} named {reprlib.repr(name)}, which is not one of"
-            f" {', '.join(known)}"
+            f" {', '.join(known)}{': choose one, as decoder=beam' if key == 'decoder' else ''}"
         )
     options |= changes
     kinds = _kinds(known[name])

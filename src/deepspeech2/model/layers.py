@@ -142,7 +142,9 @@ class ConvolutionBlock(nn.Module):
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Return the output frames (B,) of ``lengths`` input frames (B,)."""
-        return ((lengths + self._reach(1)) // self.convolution.stride[1] + 1).clamp(min=0)
+        # nothing negative is divided: torch rounds that down, and ONNX towards zero
+        stride = self.convolution.stride[1]
+        return (lengths + self._reach(1) + stride).clamp(min=0) // stride
 
     def output_features(self, n_features: int) -> int:
         return (n_features + self._reach(0)) // self.convolution.stride[0] + 1

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from annotated_types import Interval
 from numpy.typing import NDArray
+from pydantic import AllowInfNan
 
 from deepspeech2.console import announce
 from deepspeech2.decoding.decoder import make_hypothesis, text_of
@@ -23,12 +24,13 @@ from deepspeech2.decoding.kernels.search import search
 from deepspeech2.errors import ConfigError
 from deepspeech2.jit import cache_folder
 from deepspeech2.processes import cancelling
-from deepspeech2.settings.values import Count, Positive, settings
+from deepspeech2.settings.values import Count, settings
 from deepspeech2.text import TextEncoder
 from deepspeech2.types import Hypothesis, Padded
 
 _log = logging.getLogger(__name__)
 
+_Threshold = Annotated[float, Interval(gt=0), AllowInfNan()]  # infinity is none, too
 _Probability = Annotated[float, Interval(gt=0, le=1), "a number above 0 and up to 1"]
 
 
@@ -55,7 +57,7 @@ class SearchOptions:
     beam_size: Count = 10
     nbest: Count = 1
     beam_size_token: Count | None = None
-    beam_threshold: Positive | None = None
+    beam_threshold: _Threshold | None = None
     blank_threshold: _Probability | None = None
     threads: Count | None = None
 

@@ -37,13 +37,14 @@ def search_on_device(
     count = 1 if options.nbest == 1 else options.beam_size  # many are the same text
     # In which frames labels were emitted is found on the host, as in its own search.
     scores, labels = (scores[:, :count] + skipped[:, None]).cpu(), labels[:, :count].cpu()
-    emissions = frames.transpose(0, 1).cpu().double().contiguous()
+    emissions = frames.transpose(0, 1).cpu()
     utterances = zip(emissions, positions.cpu(), labels, scores.tolist(), strict=True)
     result = []
     for data, places, rows, values in utterances:
         beams = zip(rows.numpy(), values, strict=True)
         alive = ((row[row != BLANK], score) for row, score in beams if score > -math.inf)
-        hypotheses = describe(data.numpy(), places.numpy(), alive, options.nbest, text_encoder)
+        one = data.double().contiguous().numpy()
+        hypotheses = describe(one, places.numpy(), alive, options.nbest, text_encoder)
         result.append(hypotheses)
     return result
 

@@ -91,10 +91,17 @@ def _prepared(source: Path) -> tuple[dict[str, Any], Pipeline]:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A line of ``results.jsonl`` in the words of a card: the training, and a row of the table."""
+    """A line of ``results.jsonl`` in the words of a card.
+
+    Attributes:
+        training: what the model learnt from.
+        row: of the table of error rates.
+        origin: of the table that says how they were measured.
+    """
 
     training: str
     row: tuple[str, ...]
+    origin: tuple[str, ...]
 
     @classmethod
     def of(cls, line: Mapping[str, Any]) -> Recorded:
@@ -104,13 +111,28 @@ class Recorded:
             f"{100 * rate['value']:.2f} ({100 * rate['low']:.2f} to {100 * rate['high']:.2f})"
             for rate in (line["wer"], line["cer"])
         )
+        beam = line["decoder_options"].get("beam_size")
+        decoding = "greedy" if line["decoder"] == "Argmax" else f"beam {beam or ''}".rstrip()
+        decoding += f", language model {model['name']}" if model else ""
+        training = line["training"]
         row = (
             f"{line['test_set']} ({line['utterances']:,} utterances)",
             *rates,
-            f"{line['decoder']} {model['name']}" if model else line["decoder"],
-            f"`{line['evaluation']}`",
+            decoding,
+            f"`{line['command']}`",
         )
-        return cls("{hours:g} h of {corpus}, {epochs} epochs".format_map(line["training"]), row)
+        counts = ("substitutions", "deletions", "insertions", "reference")
+        origin = (
+            line["test_set"],
+            decoding,
+            f"`{line['evaluation']}`",
+            ", ".join(f"{line['wer'][each]:,}" for each in counts),
+            "{epochs}, {weights}, {seed}".format_map(training),
+            f"{training['took_hours']:.3g} h, {training['machine']['processor']}",
+            f"`{line['checkpoint_sha256'][:16]}`, `{line['transcripts_sha256'][:16]}`",
+            line["date"],
+        )
+        return cls("{hours:g} h of {corpus}, {epochs} epochs".format_map(training), row, origin)
 
 
 def recorded(path: Path, digests: Collection[str]) -> list[Recorded]:
@@ -178,12 +200,18 @@ def card(
         "## How good it is\n",
     ]
     if results:
-        header = ("test set", "WER, % (95 %)", "CER, % (95 %)", "decoding", "command")
+        header = ("test set", "WER, % (95 %)", "CER, % (95 %)", "decoding", "training command")
         parts.append(
             f"{markdown_table(header, [each.row for each in results])}\n\nError rates are corpus"
             " level: all edits over all words (characters) of the references, with 95 % intervals"
             " of a bootstrap over utterances.\n"
         )
+        columns = (
+            "test set", "decoding", "transcripts", "words: wrong, missing, too many, of",
+            "epochs, weights, seed", "training", "SHA-256 of checkpoint, transcripts", "recorded",
+        )  # fmt: skip
+        table = markdown_table(columns, [each.origin for each in results])
+        parts.append(f"## How it was measured\n\n{table}\n")
     else:
         parts.append("No result of this checkpoint has been recorded.\n")
     return "\n".join(parts)

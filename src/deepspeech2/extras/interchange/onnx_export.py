@@ -108,6 +108,11 @@ def _of_streams(pipeline: Pipeline) -> tuple[ModelProto, dict[str, Any]]:
         [OUTPUTS[0], *(f"{NEXT}{name}" for name in state)],
         axes,
     )
+    # the exporter loses the shapes of states that it returns: they are those that it takes
+    kinds = {each.name: each.type for each in model.graph.input}
+    for output in model.graph.output:
+        if output.name.removeprefix(NEXT) in kinds:
+            output.type.CopyFrom(kinds[output.name.removeprefix(NEXT)])
     shapes = {name: list(value.shape) for name, value in state.items()}
     return model, {"state": shapes, "first_samples": first, "samples": other}
 
@@ -178,9 +183,11 @@ def _store_in_8_bits(model: ModelProto) -> None:
     floats = {each.name: each for each in model.graph.initializer}
     rounded: dict[str, str] = {}
     for node in list(model.graph.node):
+        if any(each.name == "group" and each.i > 1 for each in node.attribute):
+            continue  # the lookahead has a few weights for each channel
         for place, axis in _WEIGHTS.get(node.op_type, {}).items():
             name = node.input[place]
-            if name not in floats or name.startswith(("front_end.", "spectra.", "network.look")):
+            if name not in floats or name.startswith(("front_end.", "spectra.")):
                 continue
             if name not in rounded:
                 value = numpy_helper.to_array(floats[name])
