@@ -84,3 +84,19 @@ def test_every_program_speaks_of_errors_in_the_same_place() -> None:
         text = program.read_text(encoding="utf-8")
         assert re.search(r"\brun(_command)?\(|import main", text), program
         assert "except SpeechError" not in text, program
+
+
+def test_a_program_says_whose_package_it_runs(tmp_path: Path) -> None:
+    """An environment of one checkout is often used in another one."""
+    (tmp_path / "src/deepspeech2").mkdir(parents=True)
+    program = tmp_path / "calc_wer_cer.py"
+    program.write_bytes((ROOT / program.name).read_bytes())
+    warned = []
+    for place in (program, ROOT / program.name):
+        done = subprocess.run(
+            [sys.executable, place, "--dir_path", "nothing"], capture_output=True, text=True,
+            check=False, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        )  # fmt: skip
+        assert done.returncode == 2
+        warned.append("not the one beside it" in done.stderr)
+    assert warned == [True, False]

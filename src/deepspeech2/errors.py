@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from deepspeech2.console import enduring, open_standard_streams
@@ -136,6 +137,7 @@ def run_command(
             behind ``| head``; otherwise it goes on.
     """
     open_standard_streams()
+    _warn_of_another_checkout(Path(sys.argv[0]).resolve())
     with enduring("stderr") if prints_result else enduring("stdout", "stderr"):
         try:
             with _ended_by_signals():
@@ -144,6 +146,19 @@ def run_command(
             number = error.args[0] if isinstance(error, _Ended) else signal.SIGINT
             print(f"interrupted by {signal.Signals(number).name}", file=sys.stderr)
             return SIGNALLED + number
+
+
+def _warn_of_another_checkout(program: Path) -> None:
+    """Say so where a repository's program runs the package that another one has installed."""
+    own = Path(__file__).resolve().parent
+    for folder in program.parents[:2]:  # scripts/ is one level down
+        beside = folder / "src" / own.name
+        if beside.is_dir() and beside.resolve() != own:
+            print(
+                f"warning: {program.name} runs the package in {own}, not the one beside it: run"
+                f" pip install -e {folder} to use that",
+                file=sys.stderr,
+            )
 
 
 class _Ended(KeyboardInterrupt):
