@@ -12,7 +12,11 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 _CHECKOUT = PACKAGE.parents[1]
-_IN_CHECKOUT = (_CHECKOUT / "configs").is_dir() and (_CHECKOUT / "train.py").is_file()
+_IN_CHECKOUT = (
+    PACKAGE.parent.name == "src"
+    and (_CHECKOUT / "configs").is_dir()
+    and (_CHECKOUT / "train.py").is_file()
+)
 ROOT = _CHECKOUT if _IN_CHECKOUT else Path.cwd()
 CONFIGS = (ROOT if _IN_CHECKOUT else PACKAGE) / "configs"
 

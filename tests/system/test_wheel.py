@@ -15,6 +15,7 @@ import pytest
 import soundfile
 from packaging.requirements import Requirement
 
+from deepspeech2.commands.main import with_audio
 from tests.toy import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -137,3 +138,16 @@ def test_words_reach_the_command(
     )  # fmt: skip
     assert done.returncode == status, done.stderr
     assert expected in done.stdout + done.stderr
+
+
+def test_which_words_are_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a=b.wav").touch()
+    assert with_audio(["-cn", "inference_demo", "a.wav"]) == [
+        "-cn", "inference_demo", "audio=a.wav"
+    ]  # fmt: skip
+    assert with_audio(["--cfg", "job", "-", "decoder=beam"]) == [
+        "--cfg", "job", "decoder=beam", "audio=-"
+    ]  # fmt: skip
+    assert with_audio(["a=b.wav", "", "~decoder"]) == ["", "~decoder", "audio=a=b.wav"]
+    assert with_audio(["a.wav", "my talk.wav"]) == ["audio=['a.wav','my talk.wav']"]

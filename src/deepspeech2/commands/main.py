@@ -26,6 +26,11 @@ OTHERS = {
     "serve": ("serve", "serve a page and an API to transcribe with"),
 }
 """What takes options: module below ``commands``, and what it does."""
+_WITH_VALUE = (
+    "-cn", "--config-name", "-cp", "--config-path", "-cd", "--config-dir", "-c", "--cfg", "-p",
+    "--package",
+)  # fmt: skip
+"""Options of Hydra whose value is the next word."""
 
 
 def main() -> int:
@@ -42,6 +47,8 @@ def main() -> int:
         if name == "transcribe":
             sys.argv[1:] = with_audio(words)
         run(f"deepspeech2.commands.{task}", config_name, check=name != "doctor")
+    if name not in ("-h", "--help"):
+        print(f"error: {name} is no command", file=sys.stderr)
     print(_help(), file=sys.stdout if name in ("-h", "--help") else sys.stderr)
     return 0 if name in ("-h", "--help") else 2
 
@@ -49,9 +56,14 @@ def main() -> int:
 def with_audio(words: list[str]) -> list[str]:
     """``words`` with those that are no options and no ``KEY=VALUE`` as the config's ``audio``."""
     from deepspeech2.config.quoting import in_quotes
+    from deepspeech2.paths import typed
 
-    files = [word for word in words if "=" not in word and (word == "-" or word[0] not in "-+~")]
-    rest = [word for word in words if word not in files]
+    files: list[str] = []
+    rest: list[str] = []
+    for before, word in zip(["", *words], words, strict=False):
+        is_option = word != "-" and word[:1] in ("", "-", "+", "~")
+        is_file = typed(word).is_file() or "=" not in word
+        (files if is_file and not is_option and before not in _WITH_VALUE else rest).append(word)
     if not files:
         return rest
     audio = files[0] if len(files) == 1 else f"[{','.join(map(in_quotes, files))}]"

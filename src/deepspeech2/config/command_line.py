@@ -27,7 +27,7 @@ from deepspeech2.config.components import (
 )
 from deepspeech2.config.quoting import quoted
 from deepspeech2.errors import ConfigError, SpeechError, run_command, sentence
-from deepspeech2.paths import CONFIGS
+from deepspeech2.paths import CONFIGS, ROOT
 from deepspeech2.settings import GROUPS
 
 DETAIL = "HYDRA_FULL_ERROR"
@@ -54,6 +54,8 @@ def run(task: str, config_name: str, *, check: bool = True) -> None:
         config_name: the config that ``-cn`` replaces.
         check: whether to refuse wrong settings here.
     """
+    if str(ROOT) not in sys.path:  # a config may name classes of one's own that are there
+        sys.path.append(str(ROOT))
     before = os.environ.get(DETAIL)
     status = 0
     mendable = (HydraException, OmegaConfBaseException)
