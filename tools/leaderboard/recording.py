@@ -17,6 +17,7 @@ from pydantic.dataclasses import dataclass
 from deepspeech2 import checkpoint
 from deepspeech2.decoding import GreedyDecoder
 from deepspeech2.errors import CheckpointError, ConfigError, ManifestError
+from deepspeech2.extras.interchange.predecessor import at
 from deepspeech2.files import write_whole
 from leaderboard.rows import Machine, Result, Training, fault
 from leaderboard.scoring import Scored, decoder_options, language_model
@@ -188,13 +189,6 @@ def _needed(value: Any, option: str) -> Any:
             f" --{option}"
         )
     return value
-
-
-def at(node: Any, *keys: str) -> Any:
-    """Return the value under ``keys``, one within the other, or None."""
-    for key in keys:
-        node = node.get(key) if isinstance(node, Mapping) else None
-    return node
 
 
 def _sha256(path: Path) -> str:
