@@ -84,8 +84,8 @@ def apply(mutant: Mutant, copy: Path) -> str:
     return text
 
 
-def failing(places: list[str], copy: Path, workers: int) -> bool:
-    """Whether a test of `make test` there fails, or does not end in a quarter of an hour."""
+def failing(places: list[str], copy: Path, workers: int) -> str:
+    """What failed of `make test` there, or that it took a quarter of an hour; else nothing."""
     speech = os.environ.get("SPEECH_DATA", "../shared/data")
     own_code = {
         "PYTHONPATH": f"{copy / 'src'}{os.pathsep}{copy / 'tools'}",
@@ -101,8 +101,8 @@ def failing(places: list[str], copy: Path, workers: int) -> bool:
             check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return True
-    return done.returncode != 0
+        return "a quarter of an hour was too short"
+    return done.stdout[-2000:] or done.stderr if done.returncode else ""
 
 
 def noticed(mutant: Mutant, copy: Path, workers: int) -> str:
@@ -131,8 +131,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / "copy"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(copy)], check=True)
-        if failing(["tests"], copy, options.workers):
-            sys.exit("the tests fail before anything is broken")
+        if already := failing(["tests"], copy, options.workers):
+            sys.exit(f"the tests fail before anything is broken:\n{already}")
         for key in (bar := tqdm(chosen, unit="line")):
             mutant = by_line[key]
             shown = f"{mutant.path.relative_to(ROOT)}:{mutant.line}"

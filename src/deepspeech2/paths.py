@@ -47,6 +47,13 @@ def typed(path: str | Path) -> Path:
     return below_root if below_root.exists() and not here.exists() else here
 
 
+def install(extra: str) -> str:
+    """The command that installs what the optional part ``extra`` needs: ``onnx``, ``serve``."""
+    if _IN_CHECKOUT:
+        return f"pip install -r requirements-{extra}.txt"
+    return f"pip install 'deepspeech2[{extra}]'"
+
+
 def move_aside(path: Path) -> Path | None:
     """Rename ``path`` to the first free ``<name>.old-<N>`` and return that; None if absent."""
     if not path.exists():

@@ -137,7 +137,7 @@ def test_checkpoints_of_any_age(tmp_path: Path, caplog: pytest.LogCaptureFixture
     content = {KEY: {"LM": stored(one, tuned)}}  # type: ignore[arg-type]
     tuned.settings = {"lm_weight": 0.7, "nbest": 9}
     assert restored(content, path, tuned) == one  # type: ignore[arg-type]
-    assert "lm_weight=0.5 (now 0.7): run scripts/calibrate.py again" in caplog.text
+    assert "lm_weight=0.5 (now 0.7): run deepspeech2 calibrate again" in caplog.text
 
 
 def test_a_prior_that_came_after_the_fit_is_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -147,7 +147,7 @@ def test_a_prior_that_came_after_the_fit_is_told(caplog: pytest.LogCaptureFixtur
     assert not caplog.records
     decoder.settings["prior_weight"] = 0.6
     restored({KEY: {"LM": before}}, Path("m.pth"), decoder)  # type: ignore[arg-type]
-    assert "prior_weight=0.0 (now 0.6): run scripts/calibrate.py again" in caplog.text
+    assert "prior_weight=0.0 (now 0.6): run deepspeech2 calibrate again" in caplog.text
 
 
 def test_another_prior_of_the_same_weight_is_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -158,7 +158,7 @@ def test_another_prior_of_the_same_weight_is_told(caplog: pytest.LogCaptureFixtu
     assert not caplog.records
     decoder.settings = options | {"prior": [0.6, 0.4]}
     restored({KEY: {"LM": before}}, Path("m.pth"), decoder)  # type: ignore[arg-type]
-    assert "calibrated with another prior: run scripts/calibrate.py again" in caplog.text
+    assert "calibrated with another prior: run deepspeech2 calibrate again" in caplog.text
     without = SimpleNamespace(name="LM", settings={"prior_weight": 0.0, "prior": [0.5, 0.5]})
     assert "prior" not in stored(Calibration(1.0), without)["decoder"]  # type: ignore[arg-type]
 

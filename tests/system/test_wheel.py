@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -15,7 +17,7 @@ import pytest
 import soundfile
 from packaging.requirements import Requirement
 
-from deepspeech2.commands.main import with_audio
+from deepspeech2.commands.main import CONFIGURED, OTHERS, with_audio
 from tests.toy import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -95,13 +97,33 @@ def test_a_notebook_elsewhere_imports_the_recogniser(site: Path, tmp_path: Path)
         "import deepspeech2; from pathlib import Path\n"
         "from deepspeech2 import Recognizer\n"
         "print(Path(deepspeech2.__file__).parents[1])\n"
-        "print(Recognizer.from_checkpoint('models/english.pth').text_encoder.alphabet)"
+        "print(Recognizer.from_checkpoint('models/english.pth').text_encoder.alphabet)\n"
+        "from deepspeech2.paths import install; print(install('onnx'))"
     )
     done = run(site, tmp_path, "-c", program)
     assert done.returncode == 0, done.stderr
-    place, alphabet = done.stdout.splitlines()
+    place, alphabet, remedy = done.stdout.splitlines()
+    assert remedy == "pip install 'deepspeech2[onnx]'"
     assert Path(place) == site
     assert set("abcxyz' ") <= set(alphabet)
+
+
+def test_messages_name_what_a_wheel_has() -> None:
+    named = set()
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+        docstrings = {
+            ast.get_docstring(n, clean=False) for n in ast.walk(tree) if isinstance(n, documented)
+        }
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+                continue
+            if node.value not in docstrings and path.name not in ("page.py", "paths.py"):
+                assert "scripts/" not in node.value, path
+                assert "requirements-" not in node.value, path
+                named |= set(re.findall(r"deepspeech2 ([a-z-]+)", node.value))
+    assert {"calibrate", "doctor"} <= named <= {*CONFIGURED, *OTHERS}
 
 
 def test_every_program_is_a_command_too() -> None:

@@ -67,8 +67,8 @@ def check_writable(path: Path) -> None:
     """Raise CheckpointError for a file of ONNX, which :func:`save` does not write."""
     if path.suffix == onnx_file.SUFFIX:
         raise CheckpointError(
-            f"{path} is of ONNX, which is written by scripts/export.py alone: change the checkpoint"
-            " that it comes from, and export that"
+            f"{path} is of ONNX, which only deepspeech2 export writes: change the checkpoint that"
+            " it comes from, and export that"
         )
 
 

@@ -21,6 +21,7 @@ from deepspeech2.errors import CheckpointError, ConfigError
 from deepspeech2.escaping import first_line
 from deepspeech2.loss import LossValue
 from deepspeech2.model import DeepSpeech2
+from deepspeech2.paths import install
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.transforms import FrontEnd
 from deepspeech2.types import Padded
@@ -48,9 +49,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ConfigError(
-            f"{path} needs ONNX Runtime: pip install -r requirements-onnx.txt"
-        ) from error
+        raise ConfigError(f"{path} needs ONNX Runtime: {install('onnx')}") from error
     content = path.read_bytes()
     if _OF_OTHER_FILES in content:
         raise CheckpointError(f"{path} has weights in other files, which are not read")

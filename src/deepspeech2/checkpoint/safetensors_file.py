@@ -30,7 +30,7 @@ def encode(content: Mapping[str, Any], path: Path) -> bytes:
     if "training" in content:
         raise CheckpointError(
             f"{path} is for inference, but the checkpoint contains the state of a training: use"
-            " model_best.pth, or scripts/export.py"
+            " model_best.pth, or deepspeech2 export"
         )
     rest = {key: value for key, value in content.items() if key != "state_dict"}
     try:

@@ -45,7 +45,7 @@ def infer(config: DictConfig) -> int:
     recognizer = recognizer_from(config, settings.from_pretrained, settings)
     if settings.reject_below is not None and isinstance(recognizer.confidence, RawConfidence):
         log.warning(
-            "confidences of %s are not calibrated: fit them with scripts/calibrate.py, or"
+            "confidences of %s are not calibrated: fit them with deepspeech2 calibrate, or"
             " inferencer.reject_below means little",
             recognizer.decoder.name,
         )

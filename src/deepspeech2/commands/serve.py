@@ -9,7 +9,7 @@ from deepspeech2.decoding import GreedyDecoder
 from deepspeech2.devices import use_threads
 from deepspeech2.errors import ConfigError, run_command
 from deepspeech2.inference import Recognizer
-from deepspeech2.paths import typed
+from deepspeech2.paths import install, typed
 from deepspeech2.settings import ServeSettings
 
 
@@ -53,9 +53,7 @@ def _serve(options: argparse.Namespace) -> None:
 
         from deepspeech2.extras.serving import ACCEPTED, Server, create_app
     except ImportError as error:
-        raise ConfigError(
-            f"{error.name} is missing: pip install -r requirements-serve.txt"
-        ) from error
+        raise ConfigError(f"{error.name} is missing: {install('serve')}") from error
     use_threads(options.threads)
     settings = ServeSettings(
         workers=options.workers,

@@ -159,7 +159,7 @@ def target(node: Mapping[str, Any], key: str) -> type:
         name = str(node[TARGET])
         reason = str(error)
         if name.startswith("src."):  # configs that are older than the package's name
-            reason = f"this package is deepspeech2 now, as in deepspeech2.{name[4:]} ({error})"
+            reason = f"this package is called deepspeech2, as in deepspeech2.{name[4:]} ({error})"
         raise ConfigError(f"{key}._target_={name!r} cannot be imported: {reason}") from error
 
 

@@ -113,7 +113,7 @@ def locate(lm: str) -> Path:
         path = resolve(lm)
         if not path.is_file():
             raise ManifestError(
-                f"decoder.lm={lm} does not exist: name an ARPA file (scripts/train_lm.py makes"
+                f"decoder.lm={lm} does not exist: name an ARPA file (deepspeech2 train-lm makes"
                 f" one), or one of LibriSpeech's models, {', '.join(MODELS)}"
             )
         return path

@@ -37,7 +37,7 @@ class TokenPrior:
         if probabilities is None and weight:
             raise ConfigError(
                 f"decoder.prior_weight={weight} needs decoder.prior, how often the network emits"
-                " each token: scripts/tune_decoder.py measures it and writes both into the"
+                " each token: deepspeech2 tune measures it and writes both into the"
                 " checkpoint, which decoder=checkpoint decodes with"
             )
         if probabilities is not None and (

@@ -98,7 +98,7 @@ class Calibration:
             f"this is unlike the speech that confidences were fitted to (log-odds of {here:.2f} on"
             f" average, {abs(distance):.1f} deviations {'below' if distance < 0 else 'above'} the"
             f" {mean:.2f} there), so that they may be off by several percent: fit them to such"
-            " speech with scripts/calibrate.py"
+            " speech with deepspeech2 calibrate"
         )
 
 
@@ -148,7 +148,7 @@ def restored(content: Mapping[str, Any], path: Path, decoder: Decoder) -> Confid
     except ValidationError as error:
         raise CheckpointError(
             f"{path} contains no calibration of {decoder.name} but {reprlib.repr(entry)}: run"
-            " scripts/calibrate.py again"
+            " deepspeech2 calibrate again"
         ) from error
     before = fitted.decoder
     now = _scoring(decoder)
@@ -161,7 +161,7 @@ def restored(content: Mapping[str, Any], path: Path, decoder: Decoder) -> Confid
             for key in changed
         )
         log.warning(
-            "confidences of %s were calibrated with %s: run scripts/calibrate.py again",
+            "confidences of %s were calibrated with %s: run deepspeech2 calibrate again",
             decoder.name, differences,
         )  # fmt: skip
     return Calibration(fitted.temperature, fitted.bias, fitted.seen)

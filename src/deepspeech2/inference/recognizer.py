@@ -149,7 +149,7 @@ class Recognizer:
         *,
         sample_rate: int | None = None,
         max_segment: float = MAX_SEGMENT,
-        heard: Callable[[float], None] = no_progress,
+        on_progress: Callable[[float], None] = no_progress,
     ) -> Transcript: ...
     @overload
     def transcribe(
@@ -158,7 +158,7 @@ class Recognizer:
         *,
         sample_rate: int | None = None,
         max_segment: float = MAX_SEGMENT,
-        heard: Callable[[float], None] = no_progress,
+        on_progress: Callable[[float], None] = no_progress,
     ) -> list[Transcript]: ...
     @torch.no_grad()
     def transcribe(
@@ -167,7 +167,7 @@ class Recognizer:
         *,
         sample_rate: int | None = None,
         max_segment: float = MAX_SEGMENT,
-        heard: Callable[[float], None] = no_progress,
+        on_progress: Callable[[float], None] = no_progress,
     ) -> Transcript | list[Transcript]:
         """Transcribe a recording, or each of several, the short ones in batches.
 
@@ -175,8 +175,8 @@ class Recognizer:
             audio: a file of any length, rate and number of channels, or samples (S,) in [-1, 1].
             sample_rate: of samples, in Hz; None: the model's own.
             max_segment: seconds; longer recordings are cut where they are quiet.
-            heard: called with the seconds of each batch of a longer recording, after the network
-                has processed it; an exception that it raises ends the work.
+            on_progress: called with the seconds of each batch of a longer recording, after the
+                network has processed it; an exception that it raises ends the work.
 
         Raises:
             AudioError: nothing of a file can be read, or samples are none, not one channel or
@@ -184,7 +184,7 @@ class Recognizer:
         """
         if not isinstance(audio, list):
             return self.transcribe(
-                [audio], sample_rate=sample_rate, max_segment=max_segment, heard=heard
+                [audio], sample_rate=sample_rate, max_segment=max_segment, on_progress=on_progress
             )[0]
         inputs = [AudioInput(item, sample_rate, self.sample_rate) for item in audio]
         transcripts: dict[int, Transcript] = {}
@@ -195,7 +195,7 @@ class Recognizer:
                 short.append(index)
                 continue
             parts = self.listen(
-                each.blocks, [self.decoder], max_segment=max_segment, on_progress=heard
+                each.blocks, [self.decoder], max_segment=max_segment, on_progress=on_progress
             )
             best = parts.joined()[self.decoder.name]
             transcripts[index] = self.transcript(best, each.seconds, each)

@@ -27,6 +27,7 @@ from deepspeech2.extras.interchange import onnx_modules as modules
 from deepspeech2.files import write_whole
 from deepspeech2.model.layers import ConvolutionBlock
 from deepspeech2.model.streaming_network import StreamingNetwork
+from deepspeech2.paths import install
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.transforms.streaming_front_end import StreamingFrontEnd
 
@@ -60,9 +61,7 @@ def write(
     try:
         import onnx
     except ImportError as error:
-        raise ConfigError(
-            f"{path} needs the package onnx: pip install -r requirements-onnx.txt"
-        ) from error
+        raise ConfigError(f"{path} needs the package onnx: {install('onnx')}") from error
     rest = {key: value for key, value in content.items() if key != "state_dict"}
     rest = {"format": checkpoint.FORMAT, "version": checkpoint.VERSION, **rest}
     if streaming:

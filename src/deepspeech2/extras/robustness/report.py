@@ -65,7 +65,7 @@ def report(
     """
     first, *others = measured
     if not measured[first].results:
-        raise ManifestError("datasets has no utterance that could be read: run scripts/doctor.py")
+        raise ManifestError("datasets has no utterance that could be read: run deepspeech2 doctor")
     rates, draws = _rates(measured, range(len(measured[first].results)), seed)
     differences = {
         name: [

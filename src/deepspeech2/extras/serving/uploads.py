@@ -172,7 +172,7 @@ class UploadTranscriber:
                 " Hz, which is more than a recording may contain",
             )
         start = time.perf_counter()
-        transcript = self._recognizer.transcribe(path, heard=check_wanted)
+        transcript = self._recognizer.transcribe(path, on_progress=check_wanted)
         self._metrics.took.observe(time.perf_counter() - start)
         self._metrics.audio.inc(seconds)
         if transcript.error is not None:

@@ -51,7 +51,7 @@ def read_arpa(path: Path, *, key: Callable[[str], str] | None = None) -> NGramTa
             return _read(file, path, key)
     except FileNotFoundError:
         raise ManifestError(
-            f"{path} does not exist: train a model with scripts/train_lm.py, or name another"
+            f"{path} does not exist: train a model with deepspeech2 train-lm, or name another"
         ) from None
     except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} cannot be read as an ARPA file: {error}") from error
