@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -76,6 +77,21 @@ def test_missing_durations_are_read_from_the_files(tmp_path: Path) -> None:
         ),
         Exclusion("lost.wav", "does not exist", Utterance("lost", tmp_path / "lost.wav", 0.0)),
     )
+
+
+def test_a_list_in_one_piece_and_packed(tmp_path: Path) -> None:
+    rows = [{"audio_filepath": f"{name}.wav", "duration": 1} for name in "abc"]
+    for indent in (None, 2):
+        (tmp_path / "m.json").write_text(json.dumps([*rows, {"text": 5}], indent=indent))
+        corpus = ManifestCorpus("m.json", tmp_path)
+        assert [item.id for item in corpus] == ["a", "b", "c"]
+        assert [item.name for item in corpus.exclusions] == ["m.json, item 4"]
+    (tmp_path / "m.json").write_text("[1, 2]")
+    with pytest.raises(ManifestError, match=r"2 of 2 items are wrong \(item 1: must be an object"):
+        ManifestCorpus("m.json", tmp_path)
+    packed = gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())
+    (tmp_path / "m.jsonl.gz").write_bytes(packed)
+    assert len(ManifestCorpus("m.jsonl.gz", tmp_path)) == 3
 
 
 def test_equal_stems_take_their_folders(tmp_path: Path) -> None:

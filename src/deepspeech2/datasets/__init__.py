@@ -5,6 +5,7 @@ from deepspeech2.datasets.bucketing import BucketBatchSampler, plan_epoch
 from deepspeech2.datasets.corpus import Corpus, Exclusion
 from deepspeech2.datasets.dataset import SpeechDataset, collate
 from deepspeech2.datasets.directory import DirectoryCorpus
+from deepspeech2.datasets.lhotse import LhotseCorpus
 from deepspeech2.datasets.librispeech import LibriSpeechCorpus
 from deepspeech2.datasets.loader import Position, SpeechLoader
 from deepspeech2.datasets.manifest import ManifestCorpus
@@ -16,6 +17,7 @@ __all__ = [
     "Corpus",
     "DirectoryCorpus",
     "Exclusion",
+    "LhotseCorpus",
     "LibriSpeechCorpus",
     "ManifestCorpus",
     "Position",
