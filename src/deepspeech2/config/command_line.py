@@ -28,7 +28,7 @@ from deepspeech2.config.components import (
 from deepspeech2.config.quoting import quoted
 from deepspeech2.errors import ConfigError, SpeechError, run_command, sentence
 from deepspeech2.paths import CONFIGS, ROOT
-from deepspeech2.settings import GROUPS
+from deepspeech2.settings import GROUPS, advice
 
 DETAIL = "HYDRA_FULL_ERROR"
 VERSION: dict[str, Any] = {"version_base": None} if HYDRA_1_3 else {}
@@ -104,7 +104,10 @@ def run(task: str, config_name: str, *, check: bool = True) -> None:
 def check_settings(config: DictConfig) -> None:
     """Raise ConfigError for what is wrong in a config as far as nothing need be imported for it."""
     for name in unused(config):
-        raise ConfigError(f"the config's key {name!r} is no group, and nothing refers to it")
+        inner = config[name] if OmegaConf.is_dict(config[name]) else ()
+        keys = (name, *(f"{name}.{each}" for each in inner))
+        remedy = next(filter(None, map(advice, keys)), ", and nothing refers to it")
+        raise ConfigError(f"the config's key {name!r} is no group{remedy}")
     for key in COMPONENTS:
         if key in config and not (key in MAY_BE_NULL and config[key] is None):
             check_keys(group(config, key), key, imported=False)
@@ -173,8 +176,8 @@ def explain(error: Exception) -> str:
     if missing:
         full_key = re.search(r"full_key: (\S+)", text)
         key = full_key.group(1) if full_key else missing.group(1)
-        near = _near(key)
-        return f"the config has no key {key!r}{near}: see docs/configuration.md for all keys"
+        remedy = advice(key) or f"{_near(key)}: see docs/configuration.md for all keys"
+        return f"the config has no key {key!r}{remedy}"
     unset = re.search(r"Missing mandatory value: (\S+)", text)
     if unset:
         return f"{unset.group(1)} has no value: give one as {unset.group(1)}=VALUE"
@@ -183,6 +186,9 @@ def explain(error: Exception) -> str:
     said = re.sub(r".*(?=Error parsing override)", "", said, flags=re.DOTALL)  # 1.4: all words
     head, *choices = re.split(r":\n(?=\t)", said, maxsplit=1)
     listed = f": {', '.join(choices[0].split())}" if choices else ""
+    missing = re.search(r"primary config '(\w+)'", head)
+    if missing and (remedy := advice(missing.group(1))):
+        return f"there is no config {missing.group(1)!r}{remedy}"
     return " ".join(head.split()) + listed
 
 

@@ -15,7 +15,7 @@ from deepspeech2.config.quoting import unreferenced
 from deepspeech2.config.signatures import in_source, of_class
 from deepspeech2.errors import ConfigError, SpeechError, sentence
 from deepspeech2.settings import GROUPS as SETTINGS
-from deepspeech2.settings import check_value
+from deepspeech2.settings import advice, check_value
 
 T = TypeVar("T")
 TARGET = "_target_"
@@ -139,10 +139,9 @@ def check_keys(node: Any, key: str, *, imported: bool = True) -> None:
     for name, value in node.items():
         if signature and not str(name).startswith("_"):
             if name not in signature.hints and not signature.takes_any:
-                raise ConfigError(
-                    f"{key}.{name}={value!r} does not exist: {node[TARGET]} takes"
-                    f" {', '.join(signature.hints)}"
-                )
+                full = f"{key}.{name}"
+                remedy = advice(full) or f": {node[TARGET]} takes {', '.join(signature.hints)}"
+                raise ConfigError(f"{full}={value!r} does not exist{remedy}")
             check_value(f"{key}.{name}", value, signature.hints.get(name))
         check_keys(value, f"{key}.{name}", imported=imported)
 

@@ -7,6 +7,7 @@ from deepspeech2.settings.recognition import (
     ServeSettings,
     TunerSettings,
 )
+from deepspeech2.settings.template import advice
 from deepspeech2.settings.training import DataloaderSettings, PreviewSettings, TrainerSettings
 from deepspeech2.settings.values import check_value, is_number
 
@@ -34,6 +35,7 @@ __all__ = [
     "ServeSettings",
     "TrainerSettings",
     "TunerSettings",
+    "advice",
     "check_value",
     "is_number",
 ]

@@ -20,6 +20,7 @@ from pydantic import BeforeValidator, ConfigDict, StringConstraints, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from deepspeech2.errors import ConfigError
+from deepspeech2.settings.template import advice
 
 _RULES = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
 _WORDS = {
@@ -87,7 +88,8 @@ def _sentence(cls: Any, error: ValidationError, options: Mapping[str, Any]) -> s
         name = str(each["loc"][0])
         key, value = f"{prefix}{name}", options.get(name, each["input"])
         if name not in known:
-            faults[name] = f"{key}={value!r} does not exist: {cls.group} takes {', '.join(known)}"
+            remedy = advice(key) or f": {cls.group} takes {', '.join(known)}"
+            faults[name] = f"{key}={value!r} does not exist{remedy}"
         elif each["type"] == "missing":
             faults[name] = f"{key} has no value: give one as {key}=VALUE"
         else:
