@@ -205,7 +205,7 @@ def test_unknown_keys_are_named_with_what_is_allowed() -> None:
     with pytest.raises(ConfigError, match="cannot be imported"):
         create({"_target_": "deepspeech2.model.Nothing"}, "model")
     with pytest.raises(
-        ConfigError, match=r"deepspeech2 now, as in deepspeech2\.model\.DeepSpeech2"
+        ConfigError, match=r"called deepspeech2, as in deepspeech2\.model\.DeepSpeech2"
     ):
         create({"_target_": "src.model.DeepSpeech2"}, "model")
     with pytest.raises(ConfigError, match=r"model cannot be built: .*n_tokens"):
