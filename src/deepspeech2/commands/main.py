@@ -26,6 +26,13 @@ OTHERS = {
     "serve": ("serve", "serve a page and an API to transcribe with"),
 }
 """What takes options: module below ``commands``, and what it does."""
+_ABOUT = """\
+deepspeech2 trains, runs and scores DeepSpeech 2 speech recognisers.
+
+usage: deepspeech2 COMMAND [KEY=VALUE or option ...]"""
+_MORE = """\
+To begin with: deepspeech2 train -cn=demo, deepspeech2 evaluate -cn=inference_demo, and
+deepspeech2 transcribe FILE. deepspeech2 COMMAND --help shows configs and options."""
 _WITH_VALUE = (
     "-cn", "--config-name", "-cp", "--config-path", "-cd", "--config-dir", "-c", "--cfg", "-p",
     "--package",
@@ -43,10 +50,11 @@ def main() -> int:
     if name in CONFIGURED:
         from deepspeech2.config.command_line import run
 
-        task, config_name, _ = CONFIGURED[name]
+        task, config_name, purpose = CONFIGURED[name]
         if name == "transcribe":
             sys.argv[1:] = with_audio(words)
-        run(f"deepspeech2.commands.{task}", config_name, check=name != "doctor")
+        about = f"deepspeech2 {name}: {purpose}"
+        run(f"deepspeech2.commands.{task}", config_name, check=name != "doctor", about=about)
     if name not in ("-h", "--help"):
         print(f"error: {name} is no command", file=sys.stderr)
     print(_help(), file=sys.stdout if name in ("-h", "--help") else sys.stderr)
@@ -73,4 +81,4 @@ def with_audio(words: list[str]) -> list[str]:
 def _help() -> str:
     listed = {name: what for name, (*_, what) in (CONFIGURED | OTHERS).items()}
     lines = [f"  {name:12}{what}" for name, what in listed.items()]
-    return "\n".join(["usage: deepspeech2 COMMAND [KEY=VALUE or option ...]", "", *lines])
+    return "\n".join([_ABOUT, "", *lines, "", _MORE])

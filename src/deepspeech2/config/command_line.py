@@ -25,6 +25,7 @@ from deepspeech2.config.components import (
     settings_of,
     unused,
 )
+from deepspeech2.config.help import program_help
 from deepspeech2.config.quoting import quoted
 from deepspeech2.errors import ConfigError, SpeechError, run_command, sentence
 from deepspeech2.paths import CONFIGS, ROOT
@@ -42,7 +43,7 @@ class _Ended(BaseException):
         self.error = error
 
 
-def run(task: str, config_name: str, *, check: bool = True) -> None:
+def run(task: str, config_name: str, *, check: bool = True, about: str | None = None) -> None:
     """Compose the config that the command line asks for, run ``task``, exit with its status.
 
     What a user can mend ends as one sentence and exit status 2; HYDRA_FULL_ERROR=1 shows the
@@ -53,7 +54,11 @@ def run(task: str, config_name: str, *, check: bool = True) -> None:
             the config is composed and its settings are checked: a wrong word is reported at once.
         config_name: the config that ``-cn`` replaces.
         check: whether to refuse wrong settings here.
+        about: what ``--help`` begins with; None for the docstring of the program.
     """
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        purpose = about or sys.modules["__main__"].__doc__ or ""
+        sys.exit(run_command(lambda: print(program_help(purpose, _typed(), config_name))))
     if str(ROOT) not in sys.path:  # a config may name classes of one's own that are there
         sys.path.append(str(ROOT))
     before = os.environ.get(DETAIL)
@@ -135,6 +140,11 @@ def with_choices(words: Sequence[str]) -> list[str]:
                     found += [f"{chosen}={choice}"] if chosen not in taken else []
                     taken.add(chosen)
     return found
+
+
+def _typed() -> str:
+    """What is typed to start this program."""
+    return f"python {sys.argv[0]}" if sys.argv[0].endswith(".py") else sys.argv[0]
 
 
 def _taken_away(word: str) -> str | None:
