@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.profiler import record_function
 
 from deepspeech2.loss import CtcLoss, LossValue
 from deepspeech2.model import DeepSpeech2
@@ -66,11 +67,14 @@ class Pipeline(nn.Module):
             several views, one view of all utterances after the other.
         """
         views = self.loss.views if self.training else 1
-        features: Padded = self.front_end(waveforms, generator, views)
+        with record_function("step: front end"):
+            features: Padded = self.front_end(waveforms, generator, views)
         frames = self.network.output_lengths(features.lengths[: len(labels)])
         lengths = HostCopy(torch.stack((frames, labels.lengths)))
-        log_probs = (self.through or self.network)(features)
-        value: LossValue = self.loss(log_probs, labels, lengths.read())
+        with record_function("step: network"):
+            log_probs = (self.through or self.network)(features)
+        with record_function("step: loss"):
+            value: LossValue = self.loss(log_probs, labels, lengths.read())
         return value, log_probs
 
     def emissions(self, waveforms: Padded, generator: torch.Generator | None = None) -> Padded:

@@ -89,3 +89,18 @@ def test_training_has_two_views_and_evaluation_one() -> None:
 def test_a_negative_weight_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"loss_function\.weight must be 0 or more, but is -1"):
         ConsistentCtcLoss(weight=-1)
+
+
+def test_the_weight_rises_over_the_warm_up() -> None:
+    one, other = log_probs_of(noise(1, 9, 6)), log_probs_of(noise(2, 9, 6))
+    both = Padded(torch.cat((one.data, other.data)), one.lengths.repeat(2))
+    loss = ConsistentCtcLoss(weight=0.4, warmup_steps=8)
+    for step, weight in ((0, 0.0), (2, 0.1), (6, 0.3), (8, 0.4), (1000, 0.4)):
+        loss.step = step
+        expected = ConsistentCtcLoss(weight=weight)(both, LABELS).total
+        torch.testing.assert_close(loss(both, LABELS).total, expected)
+
+
+def test_a_negative_warm_up_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"warmup_steps must be 0 or more, but is -2"):
+        ConsistentCtcLoss(warmup_steps=-2)

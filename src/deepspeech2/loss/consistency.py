@@ -25,19 +25,36 @@ class ConsistentCtcLoss(CtcLoss):
 
     Args:
         weight: of the divergences; the paper's is 0.2.
+        warmup_steps: steps over which the weight rises linearly from 0, because two views of a
+            network that has learnt nothing can diverge (as in icefall since k2-fsa/icefall#2075,
+            over 2000 steps). The paper has none.
         zero_infinity: see :class:`CtcLoss`.
 
     Raises:
-        ConfigError: ``weight`` is negative.
+        ConfigError: ``weight`` or ``warmup_steps`` is negative.
     """
 
     views = 2
 
-    def __init__(self, *, weight: float = 0.2, zero_infinity: bool = True) -> None:
+    def __init__(
+        self, *, weight: float = 0.2, warmup_steps: int = 0, zero_infinity: bool = True
+    ) -> None:
         super().__init__(zero_infinity=zero_infinity)
         if not weight >= 0:
             raise ConfigError(f"loss_function.weight must be 0 or more, but is {weight}")
+        if warmup_steps < 0:
+            raise ConfigError(
+                f"loss_function.warmup_steps must be 0 or more, but is {warmup_steps}"
+            )
         self.weight = weight
+        self.warmup_steps = warmup_steps
+
+    @property
+    def weight_now(self) -> float:
+        """The weight at the present step."""
+        if self.step >= self.warmup_steps:
+            return self.weight
+        return self.weight * self.step / self.warmup_steps
 
     def forward(
         self, log_probs: Padded, labels: Padded, lengths: Tensor | None = None
@@ -54,7 +71,7 @@ class ConsistentCtcLoss(CtcLoss):
             for view in (first, second)
         )
         apart = divergence(first, second.data) + divergence(second, first.data)
-        return LossValue((one.total + other.total + self.weight * apart) / 2, one.count)
+        return LossValue((one.total + other.total + self.weight_now * apart) / 2, one.count)
 
 
 def divergence(learner: Padded, teacher: Tensor) -> Tensor:

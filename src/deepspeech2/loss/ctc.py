@@ -40,9 +40,11 @@ class CtcLoss(nn.Module):
 
     Attributes:
         views: differently augmented, of each utterance that it wants to see in training.
+        step: of the run, from 0; the learner sets it before each one.
     """
 
     views = 1
+    step = 0
 
     def __init__(self, *, zero_infinity: bool = True) -> None:
         super().__init__()

@@ -102,6 +102,7 @@ class TrainerSettings:
         device: auto, cpu, cuda or cuda:N.
         precision: auto, 32, bf16 or 16.
         threads: CPU threads; None leaves torch's choice.
+        profile: write a trace of a few steps, and log what took their time.
         resume_from: ``auto`` (the newest checkpoint of the run), or a checkpoint's path or its
             name within the run.
         from_pretrained: a checkpoint whose weights the run starts from, as far as they fit.
@@ -129,6 +130,7 @@ class TrainerSettings:
     device: Device = "auto"
     precision: Text = "auto"
     threads: Count | None = None
+    profile: bool = False
     resume_from: Text | None = None
     from_pretrained: Text | None = None
     freeze: Sequence[Text] | None = None

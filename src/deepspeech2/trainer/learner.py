@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
+from torch.profiler import record_function
 
 from deepspeech2 import checkpoint
 from deepspeech2.engine import Engine
@@ -110,6 +111,7 @@ class Learner:
         engine = self.engine
         torch.manual_seed(derive_seed(self.seed, "dropout", number, engine.rank))
         draw = generator(engine.device, self.seed, "augment", number, engine.rank)
+        self.pipeline.loss.step = number  # on which warm-ups depend
         if n_labels is None:
             n_labels = float(engine.host.numbers(count_labels(batches)).sum())
         if engine.world_size == 1:
@@ -121,7 +123,8 @@ class Learner:
         for index, batch in enumerate(batches):
             with engine.accumulating(self._network, more=index + 1 < len(batches)):
                 total, log_probs = self._forward(batch, draw)
-                engine.backward(total * (engine.world_size / n_labels), self._network)
+                with record_function("step: backward"):
+                    engine.backward(total * (engine.world_size / n_labels), self._network)
             totals.append(total.detach())
             if look:
                 blank_share = _blank_share(log_probs)
@@ -131,7 +134,8 @@ class Learner:
         whole = engine.sum(torch.stack(totals).sum())
         finite = norm.isfinite() & whole.isfinite()
         self.between_steps = False
-        engine.step(self._wrapped, finite)
+        with record_function("step: optimizer"):
+            engine.step(self._wrapped, finite)
         self._advance()
         self.between_steps = True
         return StepResult(whole, n_labels, norm, finite, blank_share)

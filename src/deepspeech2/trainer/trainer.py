@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch.profiler import record_function
 from tqdm import tqdm
 
 from deepspeech2.devices import out_of_memory
@@ -23,6 +24,7 @@ from deepspeech2.trainer.learner import Learner, StepResult, count_labels
 from deepspeech2.trainer.memory_check import check_memory, memory_ran_out
 from deepspeech2.trainer.microbatches import MicroBatches, TrainingData, epoch_ends
 from deepspeech2.trainer.monitor import Progress
+from deepspeech2.trainer.profiler import StepProfiler
 from deepspeech2.trainer.reporter import NonfiniteGuard, Reporter
 from deepspeech2.trainer.signals import GracefulStop
 from deepspeech2.trainer.validation import ValidationStopped
@@ -124,7 +126,11 @@ class Trainer:
             self.settings.accumulate,
             whole_epochs=self.settings.epoch_len is None,
         )
-        with closing(batches):
+        trace = self.checkpoints.folder / "profile" / "trace.json"
+        engine = self.learner.engine
+        profiled = self.settings.profile and engine.is_main
+        self._profiler = StepProfiler(trace if profiled else None, engine.device)
+        with closing(batches), closing(self._profiler):
             number = 0
             while not number and not self.epoch_end.is_last(self.progress):
                 number = self._epoch(batches, stop) or self._end_epoch(stop)
@@ -166,7 +172,8 @@ class Trainer:
         # the ranks agree on labels and signals in one exchange
         progress = self.progress
         waiting = time.perf_counter()
-        position, taken = batches.take()
+        with record_function("step: waiting for data"):
+            position, taken = batches.take()
         self._reporter.wait(time.perf_counter() - waiting)
         n_labels, number = self._agree(stop, count_labels(taken))
         if number:  # these batches are the first of the run that resumes
@@ -178,6 +185,7 @@ class Trainer:
         result = self._step(taken, n_labels, reports)
         progress.advance(position)
         bar.update()
+        self._profiler.step()
         if reports:
             self._guard.check(progress)
             self._reporter.report(result, progress, bar)
