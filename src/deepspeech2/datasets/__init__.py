@@ -2,6 +2,7 @@
 
 from deepspeech2.datasets.audio_corpus import AudioCorpus
 from deepspeech2.datasets.bucketing import BucketBatchSampler, plan_epoch
+from deepspeech2.datasets.common_voice import CommonVoiceCorpus
 from deepspeech2.datasets.corpus import Corpus, Exclusion
 from deepspeech2.datasets.dataset import SpeechDataset, collate
 from deepspeech2.datasets.directory import DirectoryCorpus
@@ -10,10 +11,12 @@ from deepspeech2.datasets.librispeech import LibriSpeechCorpus
 from deepspeech2.datasets.loader import Position, SpeechLoader
 from deepspeech2.datasets.manifest import ManifestCorpus
 from deepspeech2.datasets.spoken import SpokenCorpus
+from deepspeech2.datasets.table import TableCorpus
 
 __all__ = [
     "AudioCorpus",
     "BucketBatchSampler",
+    "CommonVoiceCorpus",
     "Corpus",
     "DirectoryCorpus",
     "Exclusion",
@@ -24,6 +27,7 @@ __all__ = [
     "SpeechDataset",
     "SpeechLoader",
     "SpokenCorpus",
+    "TableCorpus",
     "collate",
     "plan_epoch",
 ]

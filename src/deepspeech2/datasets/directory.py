@@ -16,6 +16,7 @@ from deepspeech2.datasets.folders import (
     read_transcripts,
     walk,
 )
+from deepspeech2.datasets.split import SHARES, split_of
 from deepspeech2.errors import ManifestError
 from deepspeech2.paths import resolve
 
@@ -34,6 +35,7 @@ class DirectoryCorpus(Corpus):
             :func:`~deepspeech2.datasets.corpus.select`.
         name: of the corpus; by default the name of ``directory``.
         transcripts: a folder of ``<stem>.txt``, flat or with the subfolders of ``directory``.
+        split, shares, split_by: take one part; see :class:`~deepspeech2.datasets.split.Split`.
 
     Raises:
         ConfigError: an option is not positive, or there are fewer hours.
@@ -50,13 +52,18 @@ class DirectoryCorpus(Corpus):
         max_text_length: int | None = None,
         name: str | None = None,
         transcripts: str | Path | None = None,
+        split: str | None = None,
+        shares: Sequence[float] = SHARES,
+        split_by: str = "speaker",
     ) -> None:
         place = resolve(directory)
         texts = None if transcripts is None else resolve(transcripts)
         if texts is not None and not texts.is_dir():
             raise ManifestError(f"{texts} is no folder: check transcripts")
         recordings, faults = _find(place, texts)
-        utterances, unreadable = as_utterances(recordings)
+        utterances, unreadable = as_utterances(
+            recordings, split=split_of(split, shares, split_by), place=place
+        )
         kept, filtered = select(utterances, hours, limit, max_audio_length, max_text_length)
         if name is None:
             name = place.stem if place.is_file() else place.resolve().name

@@ -16,6 +16,7 @@ from deepspeech2.datasets.rows import (
     read_rows,
     seconds,
 )
+from deepspeech2.datasets.split import SHARES, split_of
 from deepspeech2.fields import AUDIO, SPEAKER, TEXT, find, listed
 from deepspeech2.paths import resolve
 
@@ -39,6 +40,7 @@ class ManifestCorpus(Corpus):
         name: of the corpus; by default the manifest's name without its ending.
         speakers: take only these.
         exclude_speakers: take all but these.
+        split, shares, split_by: take one part; see :class:`~deepspeech2.datasets.split.Split`.
 
     Raises:
         ConfigError: an option is not positive, there are fewer hours, or a speaker does not occur.
@@ -58,11 +60,14 @@ class ManifestCorpus(Corpus):
         name: str | None = None,
         speakers: Sequence[str] | None = None,
         exclude_speakers: Sequence[str] | None = None,
+        split: str | None = None,
+        shares: Sequence[float] = SHARES,
+        split_by: str = "speaker",
     ) -> None:
         path = resolve(manifest) if data_dir is None else resolve(data_dir) / manifest
         rows, faults = read_rows(path, lambda item: [_parse(item, path.parent)])
         rows = by_speaker(rows, path, speakers, exclude_speakers)
-        utterances, exclusions = as_utterances(rows, path.parent)
+        utterances, exclusions = as_utterances(rows, path.parent, split_of(split, shares, split_by))
         kept, filtered = select(utterances, hours, limit, max_audio_length, max_text_length)
         if name is None:
             name = PurePath(path.name.removesuffix(".gz")).stem

@@ -14,6 +14,7 @@ from typing import Any
 
 from deepspeech2.audio.reading import AudioInfo, probe_all
 from deepspeech2.datasets.corpus import MOST_NAMED, Exclusion, audio_fault, plain_ids
+from deepspeech2.datasets.split import Split
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.types import Utterance
 
@@ -62,18 +63,29 @@ def read_rows(
             n_right += 1
         except ValueError as error:
             faults.append((place, str(error)))
+    return rows, judged(path, n_right, faults)
+
+
+def judged(
+    path: Path, n_right: int, faults: Sequence[tuple[str, str]], kind: str = "manifest"
+) -> list[Exclusion]:
+    """Return the faults of a file, (place, reason) each, as exclusions.
+
+    Raises:
+        ManifestError: there are more than ``n_right``; names them.
+    """
     if len(faults) > n_right:
         named = [f"{place}: {reason}" for place, reason in faults[:MOST_NAMED]]
         if len(faults) > MOST_NAMED:
             named.append(f"and {len(faults) - MOST_NAMED} more")
         if len(faults) > 1 and len({reason for _, reason in faults}) == 1:
             named = [f"each: {faults[0][1]}"]
-        kind = faults[0][0].partition(" ")[0]
+        unit = faults[0][0].partition(" ")[0]
         raise ManifestError(
-            f"{path} is no manifest: {len(faults)} of {len(faults) + n_right} {kind}s are wrong"
+            f"{path} is no {kind}: {len(faults)} of {len(faults) + n_right} {unit}s are wrong"
             f" ({'; '.join(named)})"
         )
-    return rows, [Exclusion(f"{path.name}, {place}", reason) for place, reason in faults]
+    return [Exclusion(f"{path.name}, {place}", reason) for place, reason in faults]
 
 
 def _content(path: Path) -> bytes:
@@ -169,21 +181,32 @@ def by_speaker(
     return [row for row in rows if row.speaker in wanted]
 
 
-def as_utterances(rows: Sequence[Row], folder: Path) -> tuple[list[Utterance], list[Exclusion]]:
+def as_utterances(
+    rows: Sequence[Row], folder: Path, split: Split | None = None
+) -> tuple[list[Utterance], list[Exclusion]]:
     """Fill in ids and durations, and leave out rows whose recording is missing or broken.
 
     Args:
         folder: that relative paths count from.
+        split: chooses a part of the rows; ids are the same whichever is chosen.
+
+    Raises:
+        ManifestError: the part would be empty.
     """
     ids = plain_ids([(row.id or row.audio.stem, row.audio) for row in rows])
-    unknown = list(dict.fromkeys(folder / row.audio for row in rows if row.duration is None))
+    named = list(zip(ids, rows, strict=True))
+    if split is not None:
+        named = split.take(
+            named, lambda pair: pair[1].speaker, lambda pair: pair[1].audio.as_posix(), folder
+        )
+    unknown = list(dict.fromkeys(folder / row.audio for _, row in named if row.duration is None))
     infos = dict(zip(unknown, probe_all(unknown), strict=True)) if unknown else {}
     utterances: list[Utterance] = []
     exclusions: list[Exclusion] = []
-    for id_, row in zip(ids, rows, strict=True):
+    for id_, row in named:
         audio = folder / row.audio
-        item = Utterance(id_, audio, 0.0, row.text, row.offset, row.speaker, row.channel)
         duration = row.duration
+        item = Utterance(id_, audio, duration or 0, row.text, row.offset, row.speaker, row.channel)
         if duration is None:
             info = infos[audio]
             if not isinstance(info, AudioInfo):
@@ -195,5 +218,6 @@ def as_utterances(rows: Sequence[Row], folder: Path) -> tuple[list[Utterance], l
                 reason = f"ends before the offset {row.offset:g} s"
                 exclusions.append(Exclusion(str(row.audio), reason, item))
                 continue
-        utterances.append(replace(item, duration=duration))
+            item = replace(item, duration=duration)
+        utterances.append(item)
     return utterances, exclusions
