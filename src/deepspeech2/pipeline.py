@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.profiler import record_function
 
 from deepspeech2.loss import CtcLoss, LossValue
-from deepspeech2.model import DeepSpeech2
 from deepspeech2.transforms import FrontEnd
 from deepspeech2.types import Padded
 
@@ -40,14 +39,12 @@ class Pipeline(nn.Module):
     """Front end, network and loss: what is trained, saved and used for recognition.
 
     Attributes:
-        network: has the weights.
+        network: has the weights: a :class:`DeepSpeech2` or another :class:`AcousticModel`.
         through: calls the network under an engine's precision and ranks; None calls it plainly.
         seconds_per_frame: of the log-probabilities.
     """
 
-    def __init__(
-        self, front_end: FrontEnd, network: DeepSpeech2, loss: CtcLoss | None = None
-    ) -> None:
+    def __init__(self, front_end: FrontEnd, network: Any, loss: Any = None) -> None:
         super().__init__()
         self.front_end = front_end
         self.network = network

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import soundfile
 
 from deepspeech2.audio.reading import read_utterance

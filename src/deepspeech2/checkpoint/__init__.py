@@ -21,7 +21,7 @@ from deepspeech2.checkpoint.file import (
     reserved,
     save,
 )
-from deepspeech2.checkpoint.recipe import COMPONENTS
+from deepspeech2.checkpoint.recipe import COMPONENTS, entry
 from deepspeech2.checkpoint.restore import (
     Restored,
     check_recipe,
@@ -39,6 +39,7 @@ __all__ = [
     "check_recipe",
     "check_weights",
     "check_writable",
+    "entry",
     "load",
     "load_weights",
     "network_digest",

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from deepspeech2 import decoding
-from deepspeech2.errors import CheckpointError, SpeechError
+from deepspeech2 import decoding, plugins
+from deepspeech2.errors import CheckpointError, ConfigError, SpeechError
 from deepspeech2.escaping import first_line
 from deepspeech2.model import DeepSpeech2
 from deepspeech2.text import TextEncoder
@@ -24,8 +24,8 @@ from deepspeech2.transforms import (
     UtteranceNormalization,
 )
 
-# A recipe names its parts; only these are ever constructed, so that a file cannot choose
-# what code runs.
+# A recipe names its parts; only these are ever constructed, and those of modules that the user
+# allows, so that a file cannot choose what code runs.
 _PARTS: dict[str, tuple[type, ...]] = {
     "model": (DeepSpeech2,),
     "features": (LogMagnitudeSpectrogram, LogMelSpectrogram, LogSpectrogram),
@@ -57,34 +57,53 @@ def create(recipe: Mapping[str, Any], key: str, path: Path, *arguments: Any, **c
             another kind or absurdly large; names it.
         SpeechError: as the part's constructor raises it.
     """
-    part = recipe.get(key)
-    if not isinstance(part, Mapping) or "name" not in part:
+    node = recipe.get(key)
+    if not isinstance(node, Mapping) or "name" not in node:
         raise CheckpointError(f"{path} lacks recipe key {key!r}")
-    name, options = part["name"], {each: part[each] for each in part if each != "name"}
-    known = {made.__name__: made for made in _PARTS[key]}
-    if not isinstance(name, str) or name not in known:
-        raise CheckpointError(
-            f"{path} wants a {key} named {reprlib.repr(name)}, which is not one of"
-            f" {', '.join(known)}{': choose one, as decoder=beam' if key == 'decoder' else ''}"
-        )
+    name, options = node["name"], {each: node[each] for each in node if each != "name"}
     options |= changes
-    kinds = _kinds(known[name])
-    for option, value in options.items():
-        if option not in kinds or (
-            option not in changes and not _is_a(value, kinds[option], option)
-        ):
-            raise CheckpointError(
-                f"{path} does not describe a model: {key}.{first_line(ValueError(option))} cannot"
-                f" be {reprlib.repr(value)}"
-            )
+    part = _own(name, key, path) if plugins.is_own(name) else _built_in(name, key, path)
+    if part in _PARTS[key]:
+        kinds = _kinds(part)
+        for option, value in options.items():
+            if option not in kinds or (
+                option not in changes and not _is_a(value, kinds[option], option)
+            ):
+                raise CheckpointError(
+                    f"{path} does not describe a model: {key}.{first_line(ValueError(option))}"
+                    f" cannot be {reprlib.repr(value)}"
+                )
     try:
-        return known[name](*arguments, **options)
+        return part(*arguments, **options)
     except SpeechError:
         raise
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:  # sizes beyond torch's
         raise CheckpointError(
             f"{path} does not describe a model: its {key} cannot be made ({first_line(error)})"
         ) from error
+
+
+def entry(part: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's entry of a class or function that is made with ``options``."""
+    built_in = COMPONENTS.get(part.__name__) is part
+    return {"name": part.__name__ if built_in else plugins.dotted(part), **options}
+
+
+def _own(name: str, key: str, path: Path) -> Any:
+    try:
+        return plugins.find(name, f"the {key} of {path}")
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def _built_in(name: Any, key: str, path: Path) -> type:
+    known = {made.__name__: made for made in _PARTS[key]}
+    if not isinstance(name, str) or name not in known:
+        raise CheckpointError(
+            f"{path} wants a {key} named {reprlib.repr(name)}, which is not one of"
+            f" {', '.join(known)}{': choose one, as decoder=beam' if key == 'decoder' else ''}"
+        )
+    return known[name]
 
 
 @cache

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from deepspeech2 import decoding
+from deepspeech2 import decoding, plugins
 from deepspeech2.checkpoint import onnx_file
 from deepspeech2.checkpoint.recipe import COMPONENTS, create
 from deepspeech2.errors import CheckpointError, ConfigError, SpeechError
@@ -56,7 +56,9 @@ def restore(
         text_encoder = create(recipe, "text_encoder", path)
         features, normalization = (create(recipe, k, path) for k in ("features", "normalization"))
         front_end = FrontEnd(features, normalization)
-        with torch.device("meta"):  # shapes alone, until they are known to be the weights'
+        # shapes alone, until they are known to be the weights'; an own network may have more
+        own = any(map(plugins.is_own, recipe.get("model", {}).values()))
+        with torch.device("cpu" if own else "meta"):
             network = create(recipe, "model", path)
     except CheckpointError:
         raise
@@ -64,10 +66,10 @@ def restore(
         raise CheckpointError(f"{path} does not describe a model: {first_line(error)}") from error
     sizes = {"features": front_end.n_features, "tokens": text_encoder.n_tokens}
     for name, number in sizes.items():
-        own = getattr(network, f"n_{name}")
-        if own != number:
+        size = getattr(network, f"n_{name}")
+        if size != number:
             raise CheckpointError(
-                f"{path} does not describe a model: it has {number} {name}, but its network {own}"
+                f"{path} does not describe a model: it has {number} {name}, but its network {size}"
             )
     pipeline = _pipeline(front_end, network, content, path)
     pipeline.eval()
@@ -83,7 +85,8 @@ def _pipeline(
         return onnx_file.make_pipeline(front_end, network, content, path)
     pipeline = Pipeline(front_end, network)
     check_weights(pipeline, content["state_dict"], path)
-    network.to_empty(device="cpu")
+    if any(weight.is_meta for weight in network.state_dict().values()):
+        network.to_empty(device="cpu")
     pipeline.load_state_dict(dict(content["state_dict"]))
     statistics = front_end.normalization
     if isinstance(statistics, GlobalNormalization) and not statistics.fits(front_end.n_features):

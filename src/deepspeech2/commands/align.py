@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from deepspeech2 import plugins
 from deepspeech2.errors import run_command
 from deepspeech2.inference import Recognizer
 from deepspeech2.paths import typed
@@ -33,11 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object, characters included"
     )
+    plugins.add_option(parser)
     options = parser.parse_args(arguments)
     return run_command(lambda: _align(options))
 
 
 def _align(options: argparse.Namespace) -> None:
+    plugins.load(options.plugin)
     recognizer = Recognizer.from_checkpoint(options.checkpoint, device=options.device)
     alignment = recognizer.align(options.audio, options.text, delay=options.delay)
     if options.json:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from deepspeech2 import plugins
 from deepspeech2.errors import CheckpointError, run_command
 from deepspeech2.escaping import one_line
 from deepspeech2.extras.interchange.exporting import card, export, recorded
@@ -38,11 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=Path("results/results.jsonl"),
         help="(default: %(default)s)",
     )
+    plugins.add_option(parser)
     options = parser.parse_args(arguments)
     return run_command(lambda: _export(options))
 
 
 def _export(options: argparse.Namespace) -> None:
+    plugins.load(options.plugin)
     card_path = options.card or options.output.with_name(f"{options.output.name}.md")
     digest = checksum(options.checkpoint)
     undo = ExitStack()

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
+from deepspeech2 import plugins
 from deepspeech2.decoding import GreedyDecoder
 from deepspeech2.devices import use_threads
 from deepspeech2.errors import ConfigError, run_command
@@ -54,6 +55,7 @@ def _serve(options: argparse.Namespace) -> None:
         from deepspeech2.extras.serving import ACCEPTED, Server, create_app
     except ImportError as error:
         raise ConfigError(f"{error.name} is missing: {install('serve')}") from error
+    plugins.load(options.plugin)
     use_threads(options.threads)
     settings = ServeSettings(
         workers=options.workers,

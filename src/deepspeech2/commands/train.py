@@ -12,15 +12,23 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from deepspeech2 import checkpoint
-from deepspeech2.checkpoint import COMPONENTS
 from deepspeech2.commands.training_data import open_training_data
-from deepspeech2.config.components import TARGET, create, group, plain, settings_of, target
+from deepspeech2.config.components import (
+    TARGET,
+    create,
+    create_function,
+    group,
+    plain,
+    settings_of,
+    target,
+)
 from deepspeech2.config.optimization import optimizer_and_schedule, planned, planned_before
 from deepspeech2.decoding import Decoder, GreedyDecoder
 from deepspeech2.engine import Engine
 from deepspeech2.errors import CheckpointError, ConfigError, SpeechError
 from deepspeech2.files import write_whole
 from deepspeech2.hardware import cpus, processor
+from deepspeech2.loss import as_loss
 from deepspeech2.paths import resolve
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.processes import start_tracker
@@ -95,7 +103,7 @@ def _trainer(
     torch.manual_seed(settings.seed)
     pipeline, recipe = _pipeline(config, text_encoder)
     decoders = _decoders(config, text_encoder)
-    recipe["decoder"] = {"name": type(decoders[-1]).__name__, **decoders[-1].settings}
+    recipe["decoder"] = _made_part(decoders[-1], group(config, "decoder"))
     data = open_training_data(config, settings, engine, text_encoder, pipeline, folder.path)
 
     # a checkpoint that does not fit is refused before anything in the folder changes
@@ -212,21 +220,19 @@ def _saved_config(config: DictConfig, resumed: Mapping[str, Any]) -> dict[str, A
 
 
 def _recipe_part(node: Mapping[str, Any] | None, key: str, **derived: Any) -> dict[str, Any]:
-    """Return the part of a checkpoint's recipe that a config node describes.
-
-    Raises:
-        ConfigError: its class is not one that checkpoints may name.
-    """
+    """Return the part of a checkpoint's recipe that a config node describes."""
     if node is None:
         return {"name": "NoNormalization"}
-    component = target(node, key)
-    if COMPONENTS.get(component.__name__) is not component:
-        raise ConfigError(
-            f"{key}._target_={node[TARGET]} cannot be read back from a checkpoint: add the class"
-            " to COMPONENTS in src/deepspeech2/checkpoint/recipe.py"
-        )
     options = {name: value for name, value in node.items() if name != TARGET}
-    return {"name": component.__name__, **options, **derived}
+    return checkpoint.entry(target(node, key), {**options, **derived})
+
+
+def _made_part(part: Decoder | TextEncoder, node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a recipe that makes ``part`` again: by what it says of itself, or, where
+    that is nothing, by its config node.
+    """
+    options = {name: value for name, value in node.items() if name != TARGET}
+    return checkpoint.entry(type(part), part.settings or options)
 
 
 def _pipeline(
@@ -238,12 +244,12 @@ def _pipeline(
     derived = {"n_features": front_end.n_features, "n_tokens": text_encoder.n_tokens}
     model = group(config, "model")
     network = create(model, "model", **derived)
-    loss = create(group(config, "loss_function"), "loss_function")
+    loss = as_loss(create_function(group(config, "loss_function"), "loss_function"))
     recipe = {
         "model": _recipe_part(model, "model", **derived),
         "features": _recipe_part(transforms["features"], "transforms.features"),
         "normalization": _recipe_part(transforms.get("normalization"), "transforms.normalization"),
-        "text_encoder": {"name": type(text_encoder).__name__, **text_encoder.settings},
+        "text_encoder": _made_part(text_encoder, group(config, "text_encoder")),
     }
     return Pipeline(front_end, network, loss), recipe
 

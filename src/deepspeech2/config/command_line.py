@@ -16,19 +16,21 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from deepspeech2 import plugins
 from deepspeech2.config.components import (
     COMPONENTS,
     HYDRA_1_3,
     MAY_BE_NULL,
     check_keys,
     group,
+    plain,
     settings_of,
     unused,
 )
 from deepspeech2.config.help import program_help
 from deepspeech2.config.quoting import quoted
 from deepspeech2.errors import ConfigError, SpeechError, run_command, sentence
-from deepspeech2.paths import CONFIGS, ROOT
+from deepspeech2.paths import CONFIGS
 from deepspeech2.settings import GROUPS, advice
 
 DETAIL = "HYDRA_FULL_ERROR"
@@ -59,8 +61,7 @@ def run(task: str, config_name: str, *, check: bool = True, about: str | None = 
     if {"-h", "--help"} & set(sys.argv[1:]):
         purpose = about or sys.modules["__main__"].__doc__ or ""
         sys.exit(run_command(lambda: print(program_help(purpose, _typed(), config_name))))
-    if str(ROOT) not in sys.path:  # a config may name classes of one's own that are there
-        sys.path.append(str(ROOT))
+    plugins.find_own_modules()
     before = os.environ.get(DETAIL)
     status = 0
     mendable = (HydraException, OmegaConfBaseException)
@@ -75,6 +76,7 @@ def run(task: str, config_name: str, *, check: bool = True, about: str | None = 
         try:
             if check:
                 check_settings(config)
+            plugins.load(own_modules(config))
             module, _, name = task.partition(":")
             status = max(status, getattr(importlib.import_module(module), name)(config))
         except (SpeechError, OSError, *mendable) as error:
@@ -119,6 +121,19 @@ def check_settings(config: DictConfig) -> None:
     for key, cls in GROUPS.items():
         if key in config:
             settings_of(config, cls)
+
+
+def own_modules(config: DictConfig) -> list[str]:
+    """The modules under ``plugins``: a list of names, or one.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    named = plain(config.get("plugins")) or []
+    names = [named] if isinstance(named, str) else named
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"plugins must be a list of modules, as [my_parts], but is {named!r}")
+    return names
 
 
 def with_choices(words: Sequence[str]) -> list[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import hydra.utils
 from hydra.errors import InstantiationException
-from hydra.utils import get_class, instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from deepspeech2 import plugins
 from deepspeech2.config.quoting import unreferenced
 from deepspeech2.config.signatures import in_source, of_class
 from deepspeech2.errors import ConfigError, SpeechError, sentence
@@ -29,7 +31,7 @@ HYDRA_1_3 = hydra.__version__.startswith("1.3")
 # Hydra 1.4 asks which targets may run: those of a config are its user's own
 _CHECKS = getattr(hydra.utils, "UNSAFE_DISABLE_EXECUTION_CHECKS", None)
 _ANY: dict[str, Any] = {} if _CHECKS is None else {"_execution_whitelist_": _CHECKS}
-_READ = ("data_dir", "noise_dir", "checkpoints")  # by the commands themselves
+_READ = ("data_dir", "noise_dir", "checkpoints", "plugins")  # by the commands themselves
 GROUPS = (*COMPONENTS, *SETTINGS)
 
 
@@ -114,6 +116,15 @@ def create(node: Mapping[str, Any], key: str, *arguments: Any, **derived: Any) -
         raise ConfigError(f"{key} cannot be built: {_first_line(error)}") from error
 
 
+def create_function(node: Mapping[str, Any], key: str) -> Any:
+    """As :func:`create`; a function is not called yet, but gets the node's keys at each call."""
+    if inspect.isclass(target(node, key)):
+        return create(node, key)
+    options = {name: value for name, value in node.items() if not name.startswith("_")}
+    check_keys(node, key)
+    return partial(target(node, key), **options)
+
+
 def _first_line(error: BaseException) -> str:
     if isinstance(error, OSError):
         return sentence(error)
@@ -146,20 +157,24 @@ def check_keys(node: Any, key: str, *, imported: bool = True) -> None:
         check_keys(value, f"{key}.{name}", imported=imported)
 
 
-def target(node: Mapping[str, Any], key: str) -> type:
-    """The class that ``node`` names.
+def target(node: Mapping[str, Any], key: str) -> Any:
+    """The class or function that ``node`` names; checkpoints may name parts of its module.
 
     Raises:
-        ConfigError: it cannot be found.
+        ConfigError: it cannot be found, or cannot be called.
     """
     try:
-        return get_class(node[TARGET])
+        found = get_object(str(node[TARGET]))
     except Exception as error:  # hydra wraps whatever importing the module raised
         name = str(node[TARGET])
         reason = str(error)
         if name.startswith("src."):  # configs that are older than the package's name
             reason = f"this package is called deepspeech2, as in deepspeech2.{name[4:]} ({error})"
         raise ConfigError(f"{key}._target_={name!r} cannot be imported: {reason}") from error
+    if not callable(found):
+        raise ConfigError(f"{key}._target_={node[TARGET]!r} is neither a class nor a function")
+    plugins.allow(str(found.__module__))
+    return found
 
 
 def takes(node: Mapping[str, Any], key: str, name: str) -> bool:

@@ -22,11 +22,13 @@ class Signature(NamedTuple):
     """Whether there is a ``**options``, so that no name is wrong."""
 
 
-def of_class(made: type) -> Signature:
-    """What ``made`` takes."""
+def of_class(made: Any) -> Signature:
+    """What a class or function takes."""
     parameters = inspect.signature(made).parameters
     try:
-        hints = typing.get_type_hints(made.__init__, include_extras=True)  # type: ignore[misc]
+        hints = typing.get_type_hints(
+            made.__init__ if inspect.isclass(made) else made, include_extras=True
+        )
     except (NameError, TypeError):  # of another library, imported for its checker alone
         hints = {}
     return Signature(

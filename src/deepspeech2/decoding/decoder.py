@@ -15,6 +15,9 @@ from deepspeech2.types import Hypothesis, Padded
 class Decoder(Protocol):
     """Turns the network's output into transcripts.
 
+    A decoder of one's own inherits it, takes the text encoder first, and needs a name and
+    :meth:`__call__`.
+
     Attributes:
         name: part of the names of metrics: ``val/WER_(Argmax)``.
     """
@@ -24,12 +27,12 @@ class Decoder(Protocol):
     @property
     def hotwords(self) -> tuple[str, ...]:
         """The phrases that get a boost, normalised."""
-        ...
+        return ()
 
     @property
     def settings(self) -> dict[str, Any]:
         """The options it was made with, as plain values for a checkpoint."""
-        ...
+        return {}
 
     def __call__(self, log_probs: Padded) -> list[list[Hypothesis]]:
         """For each of (B, T, V) log-probabilities its hypotheses, best first, at least one."""
@@ -37,15 +40,15 @@ class Decoder(Protocol):
 
     def acoustic(self, log_probs: Padded) -> Padded:
         """The log-probabilities that its scores are of: these, or what it makes of them."""
-        ...
+        return log_probs
 
     def knows(self, word: str) -> bool:
         """Whether the normalised ``word`` is one that it expects."""
-        ...
+        return True
 
     def language_score(self, text: str) -> float | None:
         """What it adds to ln P(text | audio) for a normalised text; None if it does not know."""
-        ...
+        return None
 
 
 def check_tokens(log_probs: Padded, text_encoder: TextEncoder) -> None:

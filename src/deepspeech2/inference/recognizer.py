@@ -41,6 +41,7 @@ from deepspeech2.inference.long import (
 )
 from deepspeech2.paths import resolve
 from deepspeech2.pipeline import Pipeline
+from deepspeech2.plugins import load as load_plugins
 from deepspeech2.settings.recognition import MAX_SEGMENT
 from deepspeech2.text import TextEncoder
 from deepspeech2.transcripts import Transcript
@@ -86,6 +87,7 @@ class Recognizer:
         device: str = "auto",
         decoder: Callable[[TextEncoder], Decoder] | None = None,
         options: Mapping[str, Any] | None = None,
+        plugins: Sequence[str] = (),
     ) -> Recognizer:
         """Load a checkpoint.
 
@@ -94,12 +96,14 @@ class Recognizer:
             device: auto, cpu, cuda or cuda:N.
             decoder: makes a decoder for the checkpoint's alphabet; None takes the checkpoint's.
             options: replace those of the checkpoint's decoder.
+            plugins: modules with parts of one's own that the checkpoint may name.
 
         Raises:
             CheckpointError: the file is not a checkpoint.
             SpeechError: the decoder cannot be made, as without its language model.
             ConfigError: the device does not exist.
         """
+        load_plugins(plugins)
         place = resolve(path)
         content = checkpoint.load(place)
         model = checkpoint.restore(content, place, decoder=decoder, options=options)

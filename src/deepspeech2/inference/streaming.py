@@ -186,10 +186,13 @@ class StreamingRecognizer:
         device: str = "auto",
         decoder: Callable[[TextEncoder], Decoder] | None = None,
         options: Mapping[str, Any] | None = None,
+        plugins: Sequence[str] = (),
     ) -> StreamingRecognizer:
         """Load a checkpoint; see :meth:`Recognizer.from_checkpoint`."""
         return cls(
-            Recognizer.from_checkpoint(path, device=device, decoder=decoder, options=options)
+            Recognizer.from_checkpoint(
+                path, device=device, decoder=decoder, options=options, plugins=plugins
+            )
         )
 
     @property

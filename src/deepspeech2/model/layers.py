@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from deepspeech2 import ranks
+from deepspeech2 import plugins, ranks
 from deepspeech2.errors import ConfigError
 from deepspeech2.model import gru_cpu
 from deepspeech2.types import Padded
@@ -239,13 +239,14 @@ class RecurrentLayer(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        if cell not in _CELLS:
+        if cell not in _CELLS and not plugins.is_own(cell):
             raise ConfigError(f"rnn_type must be one of {', '.join(_CELLS)}, but is {cell!r}")
+        make = _CELLS[cell] if cell in _CELLS else plugins.find(cell, "rnn_type")
         if merge not in ("sum", "concat"):
             raise ConfigError(f"merge must be sum or concat, but is {merge!r}")
         self.norm = MaskedBatchNorm(n_inputs)
-        self.ahead = _CELLS[cell](n_inputs, size, batch_first=True)
-        self.back = _CELLS[cell](n_inputs, size, batch_first=True) if bidirectional else None
+        self.ahead = make(n_inputs, size, batch_first=True)
+        self.back = make(n_inputs, size, batch_first=True) if bidirectional else None
         self.merge = merge
         self.dropout = nn.Dropout(dropout)
         self.n_outputs = size * (2 if bidirectional and merge == "concat" else 1)

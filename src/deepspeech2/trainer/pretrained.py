@@ -49,7 +49,8 @@ def start_from(
             taken |= {key: theirs[key] for key in keys}
         else:
             anew.append(f"{layer} begins anew: {misfit}")
-    if not any(key.startswith(("network.layers.", "network.convolutions.")) for key in taken):
+    learnt = [key for key in taken if key.startswith("network.") and ".norm" not in key]
+    if not learnt:
         raise CheckpointError(
             f"no layer of {path} fits the config: {anew[0] if anew else 'it is empty'}; set model"
             " as it was there"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from deepspeech2.transforms.filters import ButterworthFilter
+from deepspeech2.transforms.tensors import as_transform
 from deepspeech2.transforms.transform import (
     WaveformTransform,
     require,
@@ -27,7 +28,7 @@ class Compose:
     """Applies transforms in order; an empty list leaves waveforms as they are."""
 
     def __init__(self, transforms: Sequence[WaveformTransform]) -> None:
-        self.transforms = tuple(transforms)
+        self.transforms = tuple(map(as_transform, transforms))
 
     def __call__(self, waveforms: Padded, generator: torch.Generator) -> Padded:
         for transform in self.transforms:
@@ -50,7 +51,7 @@ class RandomApply:
 
     def __init__(self, transform: WaveformTransform, p: float) -> None:
         require_probability("p", p)
-        self.transform = transform
+        self.transform = as_transform(transform)
         self.p = p
 
     def __call__(self, waveforms: Padded, generator: torch.Generator) -> Padded:
@@ -87,7 +88,7 @@ class OneOf:
         allowed = f"{len(transforms)} numbers, 0 or more, not all of them 0"
         valid = len(weights) == len(transforms) and min(weights) >= 0 and sum(weights) > 0
         require(valid, "weights", weights, allowed)
-        self.transforms = tuple(transforms)
+        self.transforms = tuple(map(as_transform, transforms))
         sums = list(accumulate(weights))
         self.bounds = [p * (part / sums[-1]) for part in sums]
         self._filters = _equal_filters(self.transforms)

@@ -14,6 +14,7 @@ from deepspeech2.transforms.feature_normalization import (
     leveled,
 )
 from deepspeech2.transforms.features import Spectrogram
+from deepspeech2.transforms.tensors import as_transform
 from deepspeech2.transforms.transform import FeatureTransform, WaveformTransform
 from deepspeech2.types import Padded
 
@@ -27,8 +28,9 @@ class FrontEnd(nn.Module):
         features: a :class:`LogMelSpectrogram`, for example.
         normalization: a module that maps features (B, T, F) to features; None leaves them. If it
             has a ``level``, waveforms are scaled to it before anything else.
-        waveform_transforms: applied to waveforms, in order.
-        feature_transforms: applied to normalised features, in order.
+        waveform_transforms: applied to waveforms, in order; a module or function of a tensor
+            (B, S) will do, see :class:`TensorTransform`.
+        feature_transforms: applied to normalised features, in order; or of (B, F, T).
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class FrontEnd(nn.Module):
         super().__init__()
         self.features = features
         self.normalization = NoNormalization() if normalization is None else normalization
-        self.waveform_transforms = tuple(waveform_transforms)
-        self.feature_transforms = tuple(feature_transforms)
+        self.waveform_transforms = tuple(map(as_transform, waveform_transforms))
+        self.feature_transforms = tuple(
+            as_transform(each, features=True) for each in feature_transforms
+        )
 
     @property
     def n_features(self) -> int:
