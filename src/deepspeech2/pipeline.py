@@ -50,7 +50,7 @@ class Pipeline(nn.Module):
         self.network = network
         self.through: Callable[[Padded], Padded] | None = None
         self.loss = loss or CtcLoss()
-        self.seconds_per_frame = front_end.seconds_per_frame * network.time_stride
+        self.seconds_per_frame: float = front_end.seconds_per_frame * network.time_stride
 
     def forward(
         self, waveforms: Padded, labels: Padded, generator: torch.Generator | None = None
@@ -81,8 +81,10 @@ class Pipeline(nn.Module):
 
     def output_frames(self, n_samples: Tensor) -> Tensor:
         """Return the fewest output frames (B,) that ``n_samples`` (B,) give in training."""
-        return self.network.output_lengths(self.front_end.fewest_frames(n_samples))
+        frames: Tensor = self.network.output_lengths(self.front_end.fewest_frames(n_samples))
+        return frames
 
     def plain_frames(self, n_samples: Tensor) -> Tensor:
         """Return the output frames (B,) of ``n_samples`` (B,) without augmentation."""
-        return self.network.output_lengths(self.front_end.output_lengths(n_samples))
+        frames: Tensor = self.network.output_lengths(self.front_end.output_lengths(n_samples))
+        return frames

@@ -138,7 +138,7 @@ def _supervision(item: Any, recording: JsonObject) -> Row:
 def _lone_supervision(item: JsonObject, recordings: Mapping[str, JsonObject]) -> Row:
     """Make the row of a supervision whose offset counts from its recording."""
     name = label(item, "recording_id")
-    if name not in recordings:
+    if name is None or name not in recordings:
         raise ValueError(f"recording_id {json.dumps(name)} is not among the recordings")
     row = _supervision(item, recordings[name])
     if row.offset < 0:
