@@ -45,6 +45,8 @@ class StreamingNetwork:
     """
 
     def __init__(self, network: DeepSpeech2) -> None:
+        if not isinstance(network, DeepSpeech2):
+            raise ConfigError(f"a {type(network).__name__} cannot stream, which DeepSpeech2 can")
         for layer in network.layers:
             assert isinstance(layer, RecurrentLayer)
             if layer.back is not None:
