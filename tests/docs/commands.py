@@ -11,10 +11,8 @@ PROGRAMS = (
     "python", "python3", ".venv/bin/python", "pip", "make", "torchrun", "sbatch", "curl", "xz",
 )  # fmt: skip
 LANGUAGES = {"bash", "python", "json", "yaml", "text", "toctree"}  # of fences; text is not run
-TOLD = (
-    "docs/tutorial.md",
-    "docs/how-to/extend.md",
-)  # from beginning to end; elsewhere each section stands alone
+TOLD = ("docs/tutorial.md", "docs/how-to/extend.md")
+"""Run from beginning to end; elsewhere each section stands alone."""
 
 _FENCE = re.compile(r"^(```+|~~~+) *(\S*)[^\n]*\n(.*?)^\1 *$", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")

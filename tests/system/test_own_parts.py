@@ -97,7 +97,7 @@ def test_killed_resumed_transcribed_and_exported(place: Path) -> None:
     recording = next((place / "recordings/train").glob("*.wav"))
     transcribe = [
         "inference.py", "-cn=transcribe", f"audio={recording}", "decoder=greedy",
-        f"inferencer.from_pretrained={best}", f"inferencer.save_path={place / 'out'}",
+        f"inferencer.from_pretrained={best}",
         "inferencer.device=cpu",
     ]  # fmt: skip
     export = ["scripts/export.py", str(best), "--output"]
@@ -114,10 +114,11 @@ def test_killed_resumed_transcribed_and_exported(place: Path) -> None:
     done = run(place, *export, str(onnx), "--plugin", "my_parts")
     assert done.returncode == 0, done.stderr
     for model in (best, onnx):
+        folder = place / f"from_{model.suffix[1:]}"
         words = [word.replace(str(best), str(model)) for word in transcribe]
-        done = run(place, *words, "plugins=[my_parts]", "inferencer.override=true")
+        done = run(place, *words, f"inferencer.save_path={folder}", "plugins=[my_parts]")
         assert done.returncode == 0, done.stderr
-        (written,) = (place / "out").rglob("*.json")
+        (written,) = folder.rglob(f"{recording.stem}.json")
         texts.append(json.loads(written.read_text(encoding="utf-8"))["pred_text"])
     assert texts[0] == texts[1]
 
