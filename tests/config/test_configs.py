@@ -34,7 +34,7 @@ GROUPS = {
 
 def test_no_config_is_overlooked() -> None:
     assert len(COMMANDS) == 19
-    assert len(OPTIONS) == 72
+    assert len(OPTIONS) == 73
     assert {option.split("/")[0] for option in OPTIONS} == GROUPS
 
 

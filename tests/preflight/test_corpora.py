@@ -58,10 +58,13 @@ def test_transcripts_that_can_be_learnt() -> None:
 
 def test_unknown_characters_are_counted_and_named() -> None:
     strange = [utterance(f"u{n}", "é3") for n in range(7)]
-    (finding,) = transcripts(utterance("a"), *strange, utterance("b", "é"))
+    fine = [utterance(f"a{n}") for n in range(8)]
+    (finding,) = transcripts(*fine, *strange, utterance("b", "é"))
     assert finding.check == "train: unknown characters"
     check(finding, "warning", "8 utterances left out ('é' in 8, '3' in 7)", "text_encoder.alphabet")
     assert finding.found.endswith("u0, u1, u2, u3, u4 and 3 more")
+    (finding,) = transcripts(*fine[1:], *strange, utterance("b", "é"))
+    check(finding, "error", "8 utterances left out ('é' in 8, '3' in 7)", "text_encoder.alphabet")
 
 
 def test_what_ctc_cannot_align() -> None:

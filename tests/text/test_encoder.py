@@ -63,7 +63,9 @@ def test_decode_refuses_what_is_no_label(label: int) -> None:
     [
         ({"alphabet": ""}, "alphabet must contain at least one character"),
         ({"alphabet": "aba"}, "alphabet must contain 'a' once"),
-        ({"alphabet": "aB"}, "'B' becomes 'b'"),
+        ({"alphabet": "aB"}, "'B' becomes 'b': set text_encoder.case=keep"),
+        ({"alphabet": " 'ABC"}, "'A' becomes 'a': set text_encoder.case=upper"),
+        ({"alphabet": " abc", "case": "upper"}, "'a' becomes 'A': set text_encoder.case=lower"),
         ({"alphabet": "a."}, "'.' becomes ''"),
         ({"case": "title"}, "case must be one of"),
     ],

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from deepspeech2.config.components import GROUPS, TARGET, check_keys, plain, target
-from deepspeech2.config.loaders import corpora
+from deepspeech2.config.loaders import corpora, map_corpora
 from deepspeech2.config.trial import Trial, attempt
 from deepspeech2.datasets import Corpus, LibriSpeechCorpus, SpokenCorpus
 from deepspeech2.errors import ConfigError
@@ -79,7 +79,7 @@ class _Data:
                 self.findings.append(Finding("error", check, problem, _DATA))
 
     def _open_one(self, name: str) -> dict[str, Corpus]:
-        entry = self._present(plain(self._node.get(name)), f"datasets.{name}")
+        entry = map_corpora(self._present, plain(self._node.get(name)), f"datasets.{name}")
         return {} if entry is None else corpora({name: entry})
 
     def _present(self, entry: Any, area: str) -> Any:

@@ -16,6 +16,7 @@ from deepspeech2.config.components import group, settings_of
 from deepspeech2.config.loaders import corpora
 from deepspeech2.config.recognizer import loader_from, recognizer_from
 from deepspeech2.datasets.corpus import MOST_NAMED, Corpus
+from deepspeech2.datasets.mixed import apart
 from deepspeech2.escaping import one_line
 from deepspeech2.evaluation import Evaluation
 from deepspeech2.files import safe_name
@@ -51,7 +52,7 @@ def infer(config: DictConfig) -> int:
         )
     open_loader = partial(loader_from(config), recognizer)
     transcribe = CorpusTranscriber(recognizer, open_loader, settings.max_segment)
-    parts = corpora(group(config, "datasets"))
+    parts = apart(corpora(group(config, "datasets")))
     if settings.channels == "split":
         parts = {name: split_channels(corpus) for name, corpus in parts.items()}
     folders = prediction_folders(parts, resolve(PREDICTIONS) / at_home(settings.save_path))

@@ -11,7 +11,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from deepspeech2.config.components import TARGET, create, group, settings_of, takes
-from deepspeech2.config.loaders import corpora
+from deepspeech2.config.loaders import corpora, map_corpora
+from deepspeech2.datasets.mixed import apart
 from deepspeech2.devices import use_threads
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.escaping import one_line
@@ -98,7 +99,9 @@ def _examine(
     if not named.get(_TRAIN):
         raise ConfigError("datasets.train must name a corpus to learn from")
     dataloader = settings_of(config, DataloaderSettings)
-    opened = corpora({name: _present(name, entry) for name, entry in named.items()})
+    nodes = {n: map_corpora(_present, each, f"datasets.{n}") for n, each in named.items()}
+    opened = corpora(nodes)
+    opened |= apart(opened)  # a mix, and each corpus of it
     examined = []
     for name in (_TRAIN, *(name for name in opened if name != _TRAIN)):
         each = pages.examine(name, opened[name], text_encoder, pipeline, dataloader, seed)
@@ -110,12 +113,8 @@ def _examine(
     return examined
 
 
-def _present(name: str, entry: Any) -> Any:
+def _present(entry: Any, key: str) -> Any:
     """A corpus' entry that downloads nothing, unless it says so itself."""
-    if (
-        isinstance(entry, Mapping)
-        and TARGET in entry
-        and takes(entry, f"datasets.{name}", "download")
-    ):
+    if isinstance(entry, Mapping) and TARGET in entry and takes(entry, key, "download"):
         return {"download": False, **entry}
     return entry

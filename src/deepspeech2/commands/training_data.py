@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -12,18 +13,20 @@ from omegaconf import DictConfig
 from deepspeech2.config.components import group, settings_of
 from deepspeech2.config.loaders import corpora, open_loader
 from deepspeech2.datasets import Corpus
-from deepspeech2.datasets.corpus import MOST_NAMED, Exclusion
+from deepspeech2.datasets.corpus import MOST_NAMED
 from deepspeech2.datasets.loader import SpeechLoader
+from deepspeech2.datasets.mixed import EpochDraw, MixedCorpus, apart, parts
 from deepspeech2.engine import Engine
 from deepspeech2.errors import ConfigError
 from deepspeech2.escaping import one_line
 from deepspeech2.extras import checks
-from deepspeech2.extras.checks import Finding, report, trainable
+from deepspeech2.extras.checks import Finding, Trainable, quantity, report, trainable
 from deepspeech2.paths import resolve
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.settings import DataloaderSettings, TrainerSettings
 from deepspeech2.text import TextEncoder
 from deepspeech2.trainer import TrainingData
+from deepspeech2.types import Utterance
 
 log = logging.getLogger(__name__)
 
@@ -62,18 +65,29 @@ def open_training_data(
     for name, corpus in by_name.items():
         # augmentation shortens what is trained on, and nothing else
         frames = pipeline.output_frames if name == "train" else pipeline.plain_frames
-        usable, left_out = trainable(corpus, text_encoder, frames, sample_rate)
-        if engine.is_main:
-            _report(name, corpus, left_out, text_encoder)
+        usable: dict[str, tuple[Utterance, ...]] = {}
+        for key, part in parts(name, corpus).items():
+            area = f"datasets.{key}"
+            found = trainable(part, text_encoder, frames, sample_rate, f"{area} ({part.name})")
+            usable[key] = found.utterances
+            if engine.is_main:
+                _report(area, part, found, text_encoder)
+        draw = None
+        if name == "train" and isinstance(corpus, MixedCorpus):
+            durations = [[each.duration for each in items] for items in usable.values()]
+            draw = corpus.draw(dict(zip(corpus.parts, durations, strict=True)), settings.seed)
+            if engine.is_main:
+                _report_shares(dict(zip(usable, durations, strict=True)), draw)
         loaders[name] = open_loader(
             dataloader,
-            usable,
+            tuple(chain.from_iterable(usable.values())),
             text_encoder.encode,
             sample_rate,
             shuffle=name == "train",
             seed=settings.seed,
             rank=engine.rank,
             world_size=engine.world_size,
+            draw=draw,
         )
     train_loader = loaders.pop("train")
     test = {name: loader for name, loader in loaders.items() if name.startswith("test")}
@@ -101,22 +115,43 @@ def check_start(
     for name, corpus in corpora.items():
         findings.append(checks.judge_repetitions(f"datasets.{name}", corpus))
     findings += checks.judge_overlaps(corpora)
-    for name, corpus in corpora.items():
+    separate = apart(corpora)
+    for name, corpus in separate.items():
         if len(corpus):
-            sample = checks.spread(corpus.utterances, max(1, SAMPLED // len(corpora)))
+            sample = checks.spread(corpus.utterances, max(1, SAMPLED // len(separate)))
             checked = checks.check_recordings(sample, max_seconds=_SECONDS, show=False)
             sharing = Counter(utterance.audio for utterance in corpus)
             findings += checks.judge_recordings(f"datasets.{name}", checked, sharing)
     return findings
 
 
-def _report(
-    name: str, corpus: Corpus, left_out: tuple[Exclusion, ...], text_encoder: TextEncoder
-) -> None:
-    exclusions = (*corpus.exclusions, *left_out)
+def _report_shares(durations: Mapping[str, Sequence[float]], draw: EpochDraw | None) -> None:
+    """Log the hours of each corpus, and its share of an epoch as asked for and as drawn.
+
+    Args:
+        durations: seconds of each utterance, by the corpora's names in ``datasets``.
+    """
+    available = [sum(each) for each in durations.values()]
+    asked = available if draw is None else [share.seconds for share in draw.shares]
+    drawn = available if draw is None else draw.seconds(0)
+    for place, (name, each) in enumerate(durations.items()):
+        text = f"{quantity(len(each), 'utterance')}, {available[place] / 3600:.2f} h"
+        if draw is not None:
+            text += (
+                f"; {100 * asked[place] / sum(asked):.1f} % of an epoch asked for,"
+                f" {100 * drawn[place] / sum(drawn):.1f} % ({drawn[place] / 3600:.2f} h) drawn for"
+                f" the first; {asked[place] / available[place]:.2f} passes an epoch"
+            )
+        log.info("%s", one_line(f"datasets.{name}: {text}"))
+
+
+def _report(name: str, corpus: Corpus, found: Trainable, text_encoder: TextEncoder) -> None:
+    exclusions = (*corpus.exclusions, *found.left_out)
     if exclusions:
-        log.warning(report(f"datasets.{name} ({corpus.name})", exclusions))
+        log.warning(report(f"{name} ({corpus.name})", exclusions))
+    if found.outside is not None:
+        log.warning("%s", one_line(f"{name}: {found.outside}"))
     dropped = text_encoder.normalize.dropped(each.text or "" for each in corpus)
     if dropped:
         named = ", ".join(f"{mark!r} {count}" for mark, count in dropped.most_common(MOST_NAMED))
-        log.info("datasets.%s: taken out of its transcripts: %s", name, one_line(named))
+        log.info("%s: taken out of its transcripts: %s", name, one_line(named))

@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from deepspeech2.config.components import create
+from deepspeech2.config.components import TARGET, create
 from deepspeech2.datasets.corpus import Corpus
 from deepspeech2.datasets.dataset import SpeechDataset
 from deepspeech2.datasets.loader import SpeechLoader
+from deepspeech2.datasets.mixed import EpochDraw, MixedCorpus
 from deepspeech2.errors import ConfigError
 from deepspeech2.hardware import cpus
 from deepspeech2.paths import resolve
@@ -27,6 +28,7 @@ def open_loader(
     seed: int = 0,
     rank: int = 0,
     world_size: int = 1,
+    draw: EpochDraw | None = None,
 ) -> SpeechLoader:
     """A loader of ``utterances`` as the group ``dataloader`` says."""
     workers = settings.num_workers
@@ -52,25 +54,63 @@ def open_loader(
         world_size=world_size,
         pin_memory=settings.pin_memory,
         sorted_epochs=settings.sorted_epochs if shuffle else 0,
+        draw=draw,
     )
 
 
 def corpora(node: Mapping[str, Any]) -> dict[str, Corpus]:
-    """The corpora of the group ``datasets`` by their names.
+    """The corpora of the group ``datasets`` by their names; a list of corpora is a mix of them.
 
     Raises:
         ConfigError: there is none, or an entry is not a corpus.
     """
-    found: dict[str, Corpus] = {}
+    opened: dict[str, Corpus] = {}
     for name, entry in node.items():
         if entry is None:
             continue
-        if not isinstance(entry, Mapping) or "_target_" not in entry:
-            raise ConfigError(f"datasets.{name} must name a _target_, but is {entry!r}")
-        corpus = create(entry, f"datasets.{name}")
+        key = f"datasets.{name}"
+        entry = as_mix(entry, key)
+        _check_target(entry, key)
+        corpus = create(entry, key)
         if not isinstance(corpus, Corpus):
-            raise ConfigError(f"datasets.{name} must be a corpus, but is a {type(corpus).__name__}")
-        found[name] = corpus
-    if not found:
+            raise ConfigError(f"{key} must be a corpus, but is a {type(corpus).__name__}")
+        opened[name] = corpus
+    if not opened:
         raise ConfigError("datasets names no corpus")
-    return found
+    return opened
+
+
+def as_mix(entry: Any, key: str) -> Any:
+    """The node of a mix for a list of corpora; any other ``entry`` as it is.
+
+    Raises:
+        ConfigError: a corpus of the list has no ``_target_``.
+    """
+    if not isinstance(entry, list):
+        return entry
+    for number, each in enumerate(entry):
+        _check_target(each, f"{key}[{number}]")
+    return {TARGET: f"{MixedCorpus.__module__}.{MixedCorpus.__name__}", "corpora": entry}
+
+
+def map_corpora(change: Callable[[Any, str], Any], entry: Any, key: str) -> Any:
+    """``entry`` with the node of each corpus as ``change`` returns it for that and its key.
+
+    A mix has several. What becomes None is left out, and with it weights, which name it.
+    """
+    entry = as_mix(entry, key)
+    if not isinstance(entry, Mapping) or "corpora" not in entry:
+        return change(entry, key)
+    nodes = entry["corpora"]
+    named = nodes.items() if isinstance(nodes, Mapping) else enumerate(nodes or ())
+    changed = {name: change(each, f"{key}.{name}") for name, each in named}
+    left = {name: each for name, each in changed.items() if each is not None}
+    if not left:
+        return None
+    kept = left if isinstance(nodes, Mapping) else list(left.values())
+    return {**(entry if len(left) == len(changed) else {TARGET: entry[TARGET]}), "corpora": kept}
+
+
+def _check_target(entry: Any, key: str) -> None:
+    if not isinstance(entry, Mapping) or TARGET not in entry:
+        raise ConfigError(f"{key} must name a {TARGET}, but is {entry!r}")

@@ -10,6 +10,7 @@ from deepspeech2.datasets.lhotse import LhotseCorpus
 from deepspeech2.datasets.librispeech import LibriSpeechCorpus
 from deepspeech2.datasets.loader import Position, SpeechLoader
 from deepspeech2.datasets.manifest import ManifestCorpus
+from deepspeech2.datasets.mixed import MixedCorpus
 from deepspeech2.datasets.spoken import SpokenCorpus
 from deepspeech2.datasets.table import TableCorpus
 
@@ -23,6 +24,7 @@ __all__ = [
     "LhotseCorpus",
     "LibriSpeechCorpus",
     "ManifestCorpus",
+    "MixedCorpus",
     "Position",
     "SpeechDataset",
     "SpeechLoader",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -138,6 +138,8 @@ class BucketBatchSampler(Sampler[list[int]]):
     Args:
         sorted_epochs: how many epochs of a shuffled sampler begin with the shortest batches and
             end with the longest (SortaGrad, Amodei et al. 2016, section 3.2).
+        draw: returns the utterances of an epoch, which may repeat, as
+            :class:`~deepspeech2.datasets.mixed.EpochDraw`; None: each once.
 
     Raises:
         ConfigError: a limit is not positive, ``sorted_epochs`` is negative, or ``rank`` is not
@@ -156,6 +158,7 @@ class BucketBatchSampler(Sampler[list[int]]):
         rank: int = 0,
         world_size: int = 1,
         sorted_epochs: int = 0,
+        draw: Callable[[int], Indices] | None = None,
     ) -> None:
         _check_limits(max_batch_duration, max_batch_size)
         if sorted_epochs < 0:
@@ -172,6 +175,7 @@ class BucketBatchSampler(Sampler[list[int]]):
         self.rank = rank
         self.world_size = world_size
         self.sorted_epochs = sorted_epochs
+        self.draw = draw
 
     def __iter__(self) -> Iterator[list[int]]:
         return (batch.tolist() for batch in self.batches(0))
@@ -181,24 +185,27 @@ class BucketBatchSampler(Sampler[list[int]]):
 
     def plan(self, epoch: int) -> list[Indices]:
         """The batches of all ranks in ``epoch``."""
-        return plan_epoch(
-            self.durations,
+        drawn = None if self.draw is None else self.draw(epoch)
+        batches = plan_epoch(
+            self.durations if drawn is None else self.durations[drawn],
             max_batch_duration=self.max_batch_duration,
             max_batch_size=self.max_batch_size,
             shuffle=self.shuffle,
             seed=self.seed,
             epoch=epoch,
         )
+        return batches if drawn is None else [drawn[batch] for batch in batches]
 
     def n_batches(self, epoch: int) -> int:
         """The number of :meth:`batches` in ``epoch``, without making them, which takes longer."""
-        order = _order(self.durations, _plan_rng(self.seed, epoch) if self.shuffle else None)
-        starts = cuts(self.durations[order], self.max_batch_duration, self.max_batch_size)
+        durations = self.durations if self.draw is None else self.durations[self.draw(epoch)]
+        order = _order(durations, _plan_rng(self.seed, epoch) if self.shuffle else None)
+        starts = cuts(durations[order], self.max_batch_duration, self.max_batch_size)
         number = len(starts) - 1
         if not self.shuffle:
             return len(range(self.rank, number, self.world_size))
         # Each halving makes one batch more, until every utterance has its own.
-        whole = min(number + -number % self.world_size, len(self.durations))
+        whole = min(number + -number % self.world_size, len(durations))
         return whole // self.world_size
 
     def batches(self, epoch: int) -> list[Indices]:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from deepspeech2.datasets.bucketing import BucketBatchSampler, padding_share
 from deepspeech2.datasets.dataset import SpeechDataset
+from deepspeech2.datasets.mixed import EpochDraw
 from deepspeech2.datasets.readers import Readers, start_reader
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.types import Batch, Failure, Sample
@@ -43,6 +44,7 @@ class SpeechLoader:
             :class:`~deepspeech2.datasets.bucketing.BucketBatchSampler`.
         pin_memory: page-locked batches, for transfers to a GPU; without a GPU it has no effect.
         sorted_epochs: how many epochs begin with the shortest batches.
+        draw: of the utterances of each epoch; None: each once.
 
     Raises:
         ConfigError: a number is out of range.
@@ -62,6 +64,7 @@ class SpeechLoader:
         world_size: int = 1,
         pin_memory: bool = False,
         sorted_epochs: int = 0,
+        draw: EpochDraw | None = None,
     ) -> None:
         if num_workers < 0:
             raise ConfigError(f"num_workers must not be negative, but is {num_workers}")
@@ -70,6 +73,7 @@ class SpeechLoader:
         self.dataset = dataset
         self.num_workers = num_workers
         self.pin_memory = pin_memory and torch.cuda.is_available()
+        self.draw = draw
         self.sampler = BucketBatchSampler(
             [utterance.duration for utterance in dataset.utterances],
             max_batch_duration=max_batch_duration,
@@ -79,6 +83,7 @@ class SpeechLoader:
             rank=rank,
             world_size=world_size,
             sorted_epochs=sorted_epochs,
+            draw=draw,
         )
         self._counts: dict[int, int] = {}  # epoch -> batches, since counting all takes seconds
 
@@ -103,8 +108,9 @@ class SpeechLoader:
     def check_ranks(self, epoch: int = 0) -> None:
         """Raise ConfigError if there are fewer utterances than ranks."""
         if not self.n_batches(epoch):
+            number = len(self.dataset if self.draw is None else self.draw(epoch))
             raise ConfigError(
-                f"world_size must be at most {len(self.dataset)}, the number of utterances, "
+                f"world_size must be at most {number}, the number of utterances, "
                 f"but is {self.sampler.world_size}"
             )
 

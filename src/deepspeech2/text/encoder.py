@@ -51,10 +51,10 @@ class TextEncoder:
                 raise ConfigError(f"alphabet must contain printable characters, not {character!r}")
             if times > 1:
                 raise ConfigError(f"alphabet must contain {character!r} once, but repeats it")
-            if character != " " and self.normalize(character) != character:
+            if character != " " and (normal := self.normalize(character)) != character:
                 raise ConfigError(
-                    f"alphabet must contain normalised characters, but {character!r} "
-                    f"becomes {self.normalize(character)!r}"
+                    f"alphabet must contain normalised characters, but {character!r} becomes"
+                    f" {normal!r}{_case_hint(alphabet, character, normal)}"
                 )
         self._tokens = {character: index for index, character in enumerate(alphabet, start=1)}
         self.composes = any(
@@ -186,3 +186,11 @@ class TextEncoder:
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
         return f"TextEncoder({arguments})"
+
+
+def _case_hint(alphabet: str, character: str, normal: str) -> str:
+    """How a message goes on where the case of ``alphabet`` is another than that of its texts."""
+    if normal.swapcase() != character:
+        return ""
+    fitting = (case for case in ("upper", "lower") if getattr(alphabet, case)() == alphabet)
+    return f": set text_encoder.case={next(fitting, 'keep')}, the case of the alphabet"

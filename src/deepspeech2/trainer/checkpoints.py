@@ -26,7 +26,7 @@ from deepspeech2.trainer.monitor import KINDS, Monitor, Progress
 
 log = logging.getLogger(__name__)
 
-_BEFORE = {"dataloader.sorted_epochs": 0}
+_BEFORE: dict[str, Any] = {"dataloader.sorted_epochs": 0, "datasets.train.shares": None}
 """What a checkpoint was trained with that is older than a key of the plan."""
 
 
@@ -39,8 +39,10 @@ def training_plan(loader: SpeechLoader, settings: TrainerSettings, n_ranks: int)
     digest.update(loader.sampler.durations.astype(np.dtype("<f8")).tobytes())
     for utterance in loader.dataset.utterances:
         digest.update(utterance.id.encode() + b"\0")
+    shares = None if loader.draw is None else ", ".join(map(str, loader.draw.shares))
     return {
         "datasets.train": f"{len(loader.dataset)} utterances {digest.hexdigest()}",
+        "datasets.train.shares": shares,
         "dataloader.max_batch_duration": float(loader.sampler.max_batch_duration),
         "dataloader.max_batch_size": loader.sampler.max_batch_size,
         "dataloader.sorted_epochs": loader.sampler.sorted_epochs,

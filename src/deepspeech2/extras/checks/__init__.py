@@ -7,6 +7,7 @@ from deepspeech2.extras.checks.audio_check import (
     spread,
 )
 from deepspeech2.extras.checks.corpus_check import (
+    Trainable,
     judge_contents,
     judge_overlaps,
     judge_repetitions,
@@ -25,7 +26,7 @@ from deepspeech2.extras.checks.environment import (
     judge_machine,
     judge_wandb,
 )
-from deepspeech2.extras.checks.finding import Finding, render
+from deepspeech2.extras.checks.finding import Finding, quantity, render
 from deepspeech2.extras.checks.thorough import check_corpora, judge_missing, present_and_missing
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Demand",
     "Finding",
     "Machine",
+    "Trainable",
     "cache_demand",
     "check_corpora",
     "check_recordings",
@@ -49,6 +51,7 @@ __all__ = [
     "judge_transcripts",
     "judge_wandb",
     "present_and_missing",
+    "quantity",
     "render",
     "report",
     "spread",

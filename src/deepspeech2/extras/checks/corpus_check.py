@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from torch import Tensor
 from deepspeech2.datasets.corpus import Corpus, Exclusion
 from deepspeech2.errors import ManifestError
 from deepspeech2.escaping import one_line
+from deepspeech2.extras.checks.alphabet import OutsideAlphabet, outside_alphabet
 from deepspeech2.extras.checks.audio_check import AudioCheck
 from deepspeech2.extras.checks.finding import Finding, Severity, few, quantity
 from deepspeech2.text import TextEncoder
@@ -41,6 +41,9 @@ REMEDIES = {
 }
 """By the kind of objection: what a user can do."""
 
+UNKNOWN = "unknown characters"
+"""The kind of objection to characters outside the alphabet."""
+
 
 class Objection(NamedTuple):
     """Why CTC cannot learn from an utterance: a key of the remedies, and the sentence."""
@@ -49,27 +52,48 @@ class Objection(NamedTuple):
     reason: str
 
 
+class Trainable(NamedTuple):
+    """What CTC can learn from, what was left out, and which characters were a reason for that."""
+
+    utterances: tuple[Utterance, ...]
+    left_out: tuple[Exclusion, ...]
+    outside: OutsideAlphabet | None
+
+
 def trainable(
-    corpus: Corpus, text_encoder: TextEncoder, output_frames: OutputFrames, sample_rate: int
-) -> tuple[tuple[Utterance, ...], tuple[Exclusion, ...]]:
-    """The utterances that CTC can align, and what was left out with the reason.
+    corpus: Corpus,
+    text_encoder: TextEncoder,
+    output_frames: OutputFrames,
+    sample_rate: int,
+    name: str | None = None,
+) -> Trainable:
+    """Separate the utterances that CTC can align from the others.
+
+    Args:
+        name: of the corpus in errors; None: its own.
 
     Raises:
-        ManifestError: none is left.
+        ManifestError: none is left, or more than half have characters outside the alphabet.
     """
     kept: list[Utterance] = []
     left_out: list[Exclusion] = []
+    unknown = False
     for utterance, objection in objections(corpus, text_encoder, output_frames, sample_rate):
         if objection is None:
             kept.append(utterance)
         else:
+            unknown |= objection.kind == UNKNOWN
             left_out.append(Exclusion(utterance.id, objection.reason))
+    texts = (utterance.text or "" for utterance in corpus)
+    outside = outside_alphabet(texts, text_encoder) if unknown else None
+    if outside is not None and outside.wrong:
+        raise ManifestError(f"{name or corpus.name}: {one_line(str(outside))}")
     if not kept:
         reasons = sorted({exclusion.reason for exclusion in (*corpus.exclusions, *left_out)})
         raise ManifestError(
-            f"{corpus.name} has no utterance to learn from: {'; '.join(reasons[:3])}"
+            f"{name or corpus.name} has no utterance to learn from: {'; '.join(reasons[:3])}"
         )
-    return tuple(kept), tuple(left_out)
+    return Trainable(tuple(kept), tuple(left_out), outside)
 
 
 def objections(
@@ -93,7 +117,7 @@ def _objection(utterance: Utterance, text_encoder: TextEncoder, frames: int) -> 
         digits = any(character.isdigit() for character in unknown)
         hint = " (text_encoder.spell_out=en makes words of digits)" if digits else ""
         reason = f"its transcript contains {characters}, which the alphabet lacks{hint}"
-        return Objection("unknown characters", reason)
+        return Objection(UNKNOWN, reason)
     labels = text_encoder.encode(utterance.text)
     if not labels:
         return Objection("empty transcripts", "its transcript is empty after normalisation")
@@ -155,17 +179,18 @@ def judge_transcripts(
     if not by_kind:
         return [Finding("ok", f"{area}: transcripts", "all can be aligned by CTC")]
     n_left_out = sum(map(len, by_kind.values()))
-    severity: Severity = "warning" if n_left_out < len(corpus) else "error"
     findings = []
     for kind, items in by_kind.items():
-        reasons = list(dict.fromkeys(reason for _, reason in items))
-        if kind == "unknown characters":  # each counted, in place of a reason for each utterance
-            unknown = (text_encoder.unknown(utterance.text or "") for utterance, _ in items)
-            counts = Counter(character for each in unknown for character in sorted(each))
-            reasons = [f"{character!r} in {count}" for character, count in counts.most_common()]
+        severity: Severity = "warning" if n_left_out < len(corpus) else "error"
+        reasons, remedy = few(list(dict.fromkeys(reason for _, reason in items))), REMEDIES[kind]
+        if kind == UNKNOWN:  # each character counted, in place of a reason for each utterance
+            outside = outside_alphabet((item.text or "" for item in corpus), text_encoder)
+            assert outside is not None
+            reasons, remedy = outside.characters, f"{outside.remedy}."
+            severity = "error" if outside.wrong else severity
         names = few([utterance.id for utterance, _ in items])
-        text = f"{quantity(len(items), 'utterance')} left out ({few(reasons)}): {names}"
-        findings.append(Finding(severity, f"{area}: {kind}", text, REMEDIES[kind]))
+        text = f"{quantity(len(items), 'utterance')} left out ({reasons}): {names}"
+        findings.append(Finding(severity, f"{area}: {kind}", text, remedy))
     return findings
 
 

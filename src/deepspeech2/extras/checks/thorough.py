@@ -8,6 +8,7 @@ from pathlib import Path
 from deepspeech2.datasets.corpus import Corpus
 from deepspeech2.datasets.download import SPLITS
 from deepspeech2.datasets.librispeech import GROUPS, SUBSETS, find_part
+from deepspeech2.datasets.mixed import apart
 from deepspeech2.errors import ManifestError
 from deepspeech2.extras.checks.audio_check import check_recordings, judge_recordings
 from deepspeech2.extras.checks.corpus_check import (
@@ -62,7 +63,8 @@ def check_corpora(
         text_encoder, pipeline: of training; without them transcripts are not checked.
     """
     findings = []
-    for name, corpus in corpora.items():
+    separate = apart(corpora)
+    for name, corpus in separate.items():
         area = f"datasets.{name}"
         findings += judge_size(area, corpus)
         if text_encoder and pipeline and len(corpus):
@@ -71,7 +73,7 @@ def check_corpora(
         findings.append(judge_repetitions(area, corpus))
     findings += judge_overlaps(corpora)
     checked = {}
-    for name, corpus in corpora.items():
+    for name, corpus in separate.items():
         if len(corpus):
             checked[name] = check_recordings(corpus.utterances, description=f"listening to {name}")
             findings += judge_recordings(f"datasets.{name}", checked[name])
