@@ -143,7 +143,7 @@ def run_command(
             with _ended_by_signals():
                 return _run(task, mendable, explain, detail)
         except KeyboardInterrupt as error:
-            number = error.args[0] if isinstance(error, _Ended) else signal.SIGINT
+            number = error.args[0] if isinstance(error, Interrupted) else signal.SIGINT
             print(f"interrupted by {signal.Signals(number).name}", file=sys.stderr)
             return SIGNALLED + number
 
@@ -161,8 +161,15 @@ def _warn_of_another_checkout(program: Path) -> None:
             )
 
 
-class _Ended(KeyboardInterrupt):
-    """Carries the number of the signal that asks for the end."""
+class Interrupted(KeyboardInterrupt):
+    """Carries the number of the signal that asks for the end.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
 
 
 @contextmanager
@@ -172,7 +179,7 @@ def _ended_by_signals() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
         for each in before:  # a second one must not disturb this
             signal.signal(each, signal.SIG_IGN)
-        raise _Ended(number)
+        raise Interrupted(number)
 
     before = {}
     if threading.current_thread() is threading.main_thread():

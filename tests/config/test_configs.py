@@ -23,7 +23,9 @@ from tests.toy import ROOT, config
 CONFIGS = ROOT / "configs"
 COMMANDS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "settings")
 OPTIONS = sorted(
-    path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*/*.yaml")
+    path.relative_to(CONFIGS).with_suffix("").as_posix()
+    for path in CONFIGS.rglob("*/*.yaml")
+    if "hydra" not in path.relative_to(CONFIGS).parts  # tests/system/test_sweep.py
 )
 GROUPS = {
     "model", "datasets", "dataloader", "transforms", "text_encoder", "decoder", "loss_function",

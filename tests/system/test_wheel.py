@@ -40,8 +40,8 @@ def test_the_package_allows_what_the_tests_ran_with() -> None:
     assert set(pinned) - set(needed) == {"pre-commit"}  # which is for who changes the code
     assert set(needed) <= set(pinned)
     extras = PROJECT["optional-dependencies"]
-    pinned |= pins("requirements-serve.txt", "requirements-onnx.txt")
-    for line in [*PROJECT["dependencies"], *extras["serve"], *extras["onnx"]]:
+    pinned |= pins("requirements-serve.txt", "requirements-onnx.txt", "requirements-sweep.txt")
+    for line in [*PROJECT["dependencies"], *extras["serve"], *extras["onnx"], *extras["sweep"]]:
         requirement = Requirement(line)
         assert requirement.specifier.contains(pinned[requirement.name.lower()]), line
 

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from deepspeech2 import plugins
+from deepspeech2.config import sweep
 from deepspeech2.config.components import (
     COMPONENTS,
     HYDRA_1_3,
@@ -36,13 +37,6 @@ from deepspeech2.settings import GROUPS, advice
 DETAIL = "HYDRA_FULL_ERROR"
 VERSION: dict[str, Any] = {"version_base": None} if HYDRA_1_3 else {}
 """Asks Hydra for its own version's defaults; 1.4 has no others, and warns where it is asked."""
-
-
-class _Ended(BaseException):
-    """Carries what a user can mend past Hydra, which would print a line of its own before it."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
 
 
 def run(task: str, config_name: str, *, check: bool = True, about: str | None = None) -> None:
@@ -69,24 +63,33 @@ def run(task: str, config_name: str, *, check: bool = True, about: str | None = 
     words = [f"~{key}" if (key := _taken_away(word)) else quoted(word) for word in sys.argv[1:]]
     sys.argv[1:] = with_choices(words)
 
-    def call(config: DictConfig) -> None:
+    def work(config: DictConfig) -> int:
+        if check:
+            check_settings(config)
+        plugins.load(own_modules(config))
+        module, _, name = task.partition(":")
+        return int(getattr(importlib.import_module(module), name)(config))
+
+    def call(config: DictConfig) -> float | None:
         nonlocal status
         for key in absent:  # with what a config sets of it after the group is chosen
             OmegaConf.update(config, key, None, force_add=True)
+        if sweep.in_sweep():
+            return sweep.run_job(config, work, explain)
         try:
-            if check:
-                check_settings(config)
-            plugins.load(own_modules(config))
-            module, _, name = task.partition(":")
-            status = max(status, getattr(importlib.import_module(module), name)(config))
+            status = max(status, work(config))
         except (SpeechError, OSError, *mendable) as error:
-            raise _Ended(error) from error
+            raise sweep.Ended(error) from error
+        return None
 
-    def compose() -> None:
+    def compose() -> int:
         try:
             main(call)()
-        except _Ended as end:
+        except sweep.Ended as end:
             raise end.error from end.error.__cause__
+        finally:
+            failed = sweep.finish()
+        return failed
 
     # Hydra would print a traceback of its own; with this it raises, and the words are ours.
     os.environ[DETAIL] = "1"
@@ -209,6 +212,8 @@ def explain(error: Exception) -> str:
     # Hydra puts the sentence and what there is first, search paths and hints after it
     said = re.split(r"Config search path|Set the environment variable|See https?:", str(error))[0]
     said = re.sub(r".*(?=Error parsing override)", "", said, flags=re.DOTALL)  # 1.4: all words
+    if "'hydra/launcher/joblib'" in said:
+        return "hydra/launcher=joblib needs a plugin: pip install -r requirements-sweep.txt"
     head, *choices = re.split(r":\n(?=\t)", said, maxsplit=1)
     listed = f": {', '.join(choices[0].split())}" if choices else ""
     missing = re.search(r"primary config '(\w+)'", head)

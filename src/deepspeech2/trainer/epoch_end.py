@@ -124,6 +124,7 @@ class EpochEnd:
             log.info("best model  %s", readable(values))
         log.info("Best model: %s", checkpoints.best)
         checkpoints.check_saved()
+        self._summarize(progress, finished=True)
 
     def _score(
         self, progress: Progress, should_stop: Callable[[], bool], every_decoder: bool, draw: bool
@@ -196,10 +197,13 @@ class EpochEnd:
         self._log(values, progress)
         if engine.is_main:
             self.figures.curves(progress.step)  # again, with the scores of the mean
-        better = self.monitor.improves(progress, values, MEAN)
+        monitor = self.monitor
+        better = monitor.improves(progress, values, MEAN)
         if better:
             progress.metrics |= values
             better = checkpoints.save(checkpoints.best, progress, whole=False, kind=MEAN)
+            if better:
+                progress.best = monitor.value(values, MEAN)
         log.info(
             "mean of %d checkpoints  %s  %s",
             len(paths),
@@ -210,10 +214,15 @@ class EpochEnd:
     def _log(self, values: Mapping[str, float], progress: Progress) -> None:
         self.writer.scalars({**values, "epoch": progress.epoch}, progress.step)
 
-    def _summarize(self, progress: Progress) -> None:
+    def _summarize(self, progress: Progress, *, finished: bool = False) -> None:
         if self.learner.engine.is_main:
-            folder = self.checkpoints.folder
-            self.summary.write(folder, epochs=progress.epoch, seconds=progress.seconds)
+            self.summary.write(
+                self.checkpoints.folder,
+                epochs=progress.epoch,
+                seconds=progress.seconds,
+                best=progress.best,
+                finished=finished,
+            )
 
 
 def readable(values: Mapping[str, float]) -> str:

@@ -123,7 +123,7 @@ class Monitor:
         """
         if not self.metric:
             return True
-        value = self._value(values, kind)
+        value = self.value(values, kind)
         if value is None:
             return False
         better = self.improves(progress, values, kind)
@@ -143,10 +143,10 @@ class Monitor:
 
     def cost(self, values: Mapping[str, float], kind: str = "") -> float:
         """The metric, negated if more of it is better; infinite if it is absent or not finite."""
-        value = self._value(values, kind)
+        value = self.value(values, kind)
         return math.inf if value is None or not math.isfinite(value) else self.sign * value
 
-    def _value(self, values: Mapping[str, float], kind: str) -> float | None:
+    def value(self, values: Mapping[str, float], kind: str = "") -> float | None:
         """The metric of weights of ``kind``, whose names have the kind before the slash."""
         named = {key.replace(f"{kind}/", "/").replace("/", "_"): v for key, v in values.items()}
         return named.get(self.metric)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -126,14 +127,24 @@ class RunSummary:
     hours: float
     machine: Machine
 
-    def write(self, folder: Path, *, epochs: int, seconds: float) -> None:
+    def write(
+        self, folder: Path, *, epochs: int, seconds: float, best: float | None, finished: bool
+    ) -> None:
         """Write ``run.json``; a full disk is reported, but does not end the run.
 
         Args:
             epochs: finished.
             seconds: of training, up to the last of them.
+            best: value of ``trainer.monitor``.
+            finished: whether nothing is left to train or score.
         """
-        content = {**asdict(self), "epochs": epochs, "took_hours": seconds / 3600}
+        content = {
+            **asdict(self),
+            "epochs": epochs,
+            "took_hours": seconds / 3600,
+            "best": best if best is not None and math.isfinite(best) else None,
+            "finished": finished,
+        }
         try:
             write_whole(folder / SUMMARY, json.dumps(content, indent=2) + "\n")
         except OSError as error:

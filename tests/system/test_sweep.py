@@ -1,0 +1,167 @@
+"""Sweeps as people start them: each job in its folder, killed and started again, with Optuna."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepspeech2.commands.train import train
+from tests.system.conftest import ENVIRONMENT, Run
+from tests.toy import ROOT, config, overrides, write_corpus
+
+SMALL = (
+    "transforms=none",
+    "model.dropout=0",
+    "model.rnn_size=8",
+    "trainer.n_epochs=2",
+    "trainer.epoch_len=2",
+    "trainer.save_every=1",
+    "trainer.monitor=min val_loss",
+    "dataloader.num_workers=0",
+)
+RATES = "lr_scheduler.max_lr"
+SEEDS = "trainer.seed"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("toy"), {"train": 12, "val": 2})
+
+
+def words(data: Path, save_dir: Path, *more: str) -> list[str]:
+    """The command line of a small sweep; a later value of a key replaces an earlier one."""
+    given = dict(word.partition("=")[::2] for word in overrides(data, save_dir, *SMALL, *more))
+    return ["-m", "-cn=an4", *(f"{key}={value}" for key, value in given.items())]
+
+
+def record(folder: Path) -> list[dict[str, Any]]:
+    lines = (folder / "sweep.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def run_until(event: str, call: int, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Train, and let ``event`` happen at a step of the optimiser."""
+    place = "deepspeech2.trainer.learner.Learner.step"
+    before = ["tests/system/until.py", place, str(call), event]
+    return subprocess.run(
+        [sys.executable, *before, "train.py", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **ENVIRONMENT, "HAPPENED": os.devnull},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        start_new_session=True,
+    )
+
+
+def test_two_rates_and_two_seeds(quick_command: Run, data: Path, tmp_path: Path) -> None:
+    arguments = words(data, tmp_path, f"{RATES}=1e-3,3e-2", f"{SEEDS}=1,2")
+    done = quick_command("train.py", *arguments)
+    assert done.returncode == 0, done.stderr
+    names = [f"{RATES}={rate},{SEEDS}={seed}" for rate in ("0.001", "0.03") for seed in (1, 2)]
+    sweep = tmp_path / "toy"
+    assert sorted(path.name for path in sweep.iterdir() if path.is_dir()) == names
+    jobs = record(sweep)
+    assert [job["name"] for job in jobs] == names
+    assert [job["settings"] for job in jobs[1:2]] == [{RATES: "0.001", SEEDS: "2"}]
+    assert len({job["value"] for job in jobs}) == 4
+    assert "4 of 4 jobs finished" in done.stdout
+
+    # a job is what the same training is alone
+    one = words(data, tmp_path / "alone", f"{RATES}=0.03", f"{SEEDS}=2")[2:]
+    assert train(config("an4", *one)) == 0
+    alone = json.loads((tmp_path / "alone/toy/run.json").read_text("utf-8"))
+    assert alone["best"] == jobs[3]["value"]
+    assert alone["finished"]
+
+    # started again with another number of threads, nothing is trained
+    before = {path: path.stat().st_mtime_ns for path in sweep.rglob("*.pth")}
+    again = quick_command("train.py", *arguments, "trainer.log_step=1")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("is finished already") == 4
+    assert before == {path: path.stat().st_mtime_ns for path in sweep.rglob("*.pth")}
+    assert [job["value"] for job in record(sweep)[4:]] == [job["value"] for job in jobs]
+
+    # what was learnt with other options is not taken for finished
+    other = quick_command("train.py", *arguments, "optimizer.weight_decay=0.5")
+    assert other.returncode == 2
+    assert other.stdout.count("was trained with optimizer.weight_decay=0.01 where") == 8
+
+
+def test_a_job_that_fails_does_not_end_the_others(
+    quick_command: Run, data: Path, tmp_path: Path
+) -> None:
+    done = quick_command("train.py", *words(data, tmp_path, "trainer.n_epochs=-1,1,nil"))
+    assert done.returncode == 2
+    assert [job["status"] for job in record(tmp_path / "toy")] == [2, 0, 2]
+    assert "job 0 failed: trainer.n_epochs=-1: trainer.n_epochs" in done.stdout
+    assert "1 of 3 jobs finished" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_killed_and_started_again_only_the_rest_runs(data: Path, tmp_path: Path) -> None:
+    arguments = words(data, tmp_path, f"{SEEDS}=1,2,3")
+    killed = run_until("SIGKILL", 7, arguments)  # the third step of the second job
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    again = run_until("success", 1, arguments)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("is finished already") == 1
+    assert again.stdout.count("Resumed from") == 1
+    jobs = record(tmp_path / "toy")
+    assert [job["name"] for job in jobs] == [f"{SEEDS}={seed}" for seed in (1, 1, 2, 3)]
+
+    whole = tmp_path / "whole"
+    assert train(config("an4", *words(data, whole, f"{SEEDS}=2")[2:])) == 0
+    assert json.loads((whole / "toy/run.json").read_text("utf-8"))["best"] == jobs[2]["value"]
+
+
+def test_a_signal_ends_the_sweep(data: Path, tmp_path: Path) -> None:
+    stopped = run_until("SIGINT", 2, words(data, tmp_path, f"{SEEDS}=1,2"))
+    assert stopped.returncode == 128 + signal.SIGINT, stopped.stderr
+    assert "interrupted by SIGINT" in stopped.stderr
+    assert "job 1" not in stopped.stdout
+    assert (tmp_path / "toy" / f"{SEEDS}=1" / "checkpoint-last.pth").exists()
+
+
+def test_jobs_beside_each_other(quick_command: Run, data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    arguments = words(data, tmp_path, "trainer.n_epochs=1", f"{SEEDS}=1,2,x", *launcher)
+    done = quick_command("train.py", *arguments)
+    assert done.returncode == 2, done.stderr
+    jobs = {job["name"]: job["status"] for job in record(tmp_path / "toy")}
+    assert jobs == {f"{SEEDS}=1": 0, f"{SEEDS}=2": 0, f"{SEEDS}=x": 2}
+    assert "2 of 3 jobs finished" in done.stdout
+
+
+def test_optuna_continues_its_study(data: Path, tmp_path: Path) -> None:
+    optuna = pytest.importorskip("optuna")
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    study = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=4", "trainer.n_epochs=1")
+    ranges = (f"{RATES}=tag(log,interval(1e-4,1e-2))", "optimizer.weight_decay=0.01,0.1")
+    arguments = words(data, tmp_path, *study, *ranges)
+    killed = run_until("SIGKILL", 4, arguments)  # the second step of the second trial
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    again = run_until("success", 1, arguments)
+    assert again.returncode == 0, again.stderr
+    assert "best of 4 trials" in again.stdout
+    assert again.stdout.count("Resumed from") == 1
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "toy" / "study.log")))
+    trials = optuna.load_study(study_name="toy", storage=storage).trials
+    values = [trial.value for trial in trials if trial.state.name == "COMPLETE"]
+    assert sorted(values) == sorted(job["value"] for job in record(tmp_path / "toy"))
+    assert [trial.state.name for trial in trials].count("FAIL") == 1
+    assert trials[1].params == trials[2].params
+    done = run_until("success", 1, arguments)
+    assert done.returncode == 0
+    assert "job 0" not in done.stdout
