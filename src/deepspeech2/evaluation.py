@@ -13,7 +13,7 @@ import torch
 from deepspeech2.datasets.loader import SpeechLoader
 from deepspeech2.decoding import Decoder, fired
 from deepspeech2.error_budget import ErrorBudget, error_budgets
-from deepspeech2.metrics import CorpusScore, word_edits
+from deepspeech2.metrics import CorpusScore, Metric, measure, word_edits
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.progress import AudioBar
 from deepspeech2.text import TextEncoder
@@ -50,6 +50,8 @@ class Evaluation:
         several: for each decoder's name whether any of its lists had several.
         budgets: for each decoder's name what caused its errors, if that was asked for.
         hot: for each decoder's name its hot phrases, and in how many utterances they are.
+        pairs: for each decoder's name the references and its best texts, if that was asked for.
+        measured: for each decoder's name the user's own metrics, after :meth:`measure`.
     """
 
     scores: dict[str, CorpusScore]
@@ -62,9 +64,13 @@ class Evaluation:
     several: dict[str, bool] = field(default_factory=dict)
     budgets: dict[str, ErrorBudget] = field(default_factory=dict)
     hot: dict[str, Counter[str]] = field(default_factory=dict)
+    pairs: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    measured: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, decoders: Sequence[Decoder], *, budget: bool = False) -> Evaluation:
+    def of(
+        cls, decoders: Sequence[Decoder], *, budget: bool = False, pairs: bool = False
+    ) -> Evaluation:
         """Make an empty one with an entry for each decoder."""
         names = [decoder.name for decoder in decoders]
         return cls(
@@ -73,6 +79,7 @@ class Evaluation:
             several=dict.fromkeys(names, False),
             budgets={name: ErrorBudget() for name in names} if budget else {},
             hot={decoder.name: Counter() for decoder in decoders if decoder.hotwords},
+            pairs={name: [] for name in names} if pairs else {},
         )
 
     @classmethod
@@ -87,7 +94,7 @@ class Evaluation:
             whole.complete &= part.complete
             for name, several in part.several.items():
                 whole.several[name] = whole.several.get(name, False) or several
-            for key in ("scores", "oracles", "budgets", "hot"):
+            for key in ("scores", "oracles", "budgets", "hot", "pairs"):
                 sums: dict[str, Any] = getattr(whole, key)
                 for name, value in getattr(part, key).items():
                     sums[name] = sums[name] + value if name in sums else value
@@ -100,11 +107,17 @@ class Evaluation:
             best = min(texts, key=lambda text: word_edits(reference, text).errors)
             self.oracles[name].add(reference, best)
             self.several[name] |= len(texts) > 1
+            if name in self.pairs:
+                self.pairs[name].append((reference, texts[0]))
 
     def account(self, budgets: Mapping[str, ErrorBudget]) -> None:
         """Count what caused an utterance's errors, for each decoder that is asked about."""
         for name in self.budgets.keys() & budgets.keys():
             self.budgets[name] += budgets[name]
+
+    def measure(self, metrics: Mapping[str, Metric]) -> None:
+        """Compute the user's own metrics of the pairs."""
+        self.measured = {name: measure(metrics, each, name) for name, each in self.pairs.items()}
 
     def values(self) -> dict[str, float]:
         """Return metrics by their logged names, without the part: ``WER_(Argmax)``, ``loss``."""
@@ -113,6 +126,8 @@ class Evaluation:
             if score.utterances:
                 named[f"WER_({name})"] = score.wer
                 named[f"CER_({name})"] = score.cer
+        for name, measured in self.measured.items():
+            named |= {f"{metric}_({name})": value for metric, value in measured.items()}
         return named
 
 
@@ -128,6 +143,7 @@ def evaluate(
     on_result: Callable[[Recognized], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     budget: bool = False,
+    pairs: bool = False,
 ) -> Evaluation:
     """Recognise every utterance of ``loader`` once, score those that have a reference.
 
@@ -136,8 +152,9 @@ def evaluate(
         on_result: takes each result as it comes, instead of ``Evaluation.results``.
         should_stop: asked before each batch; once it is true the pass ends.
         budget: also find what caused the errors.
+        pairs: also keep references and hypotheses, for metrics of one's own.
     """
-    evaluation = Evaluation.of(decoders, budget=budget)
+    evaluation = Evaluation.of(decoders, budget=budget, pairs=pairs)
     take = on_result or evaluation.results.append
     total = torch.zeros((), device=device)
     count = torch.zeros((), device=device)

@@ -30,13 +30,13 @@ OPTIONS = sorted(
 GROUPS = {
     "model", "datasets", "dataloader", "transforms", "text_encoder", "decoder", "loss_function",
     "optimizer", "lr_scheduler", "trainer", "inferencer", "writer", "experiment", "tuner",
-    "calibrator",
+    "calibrator", "metrics",
 }  # fmt: skip
 
 
 def test_no_config_is_overlooked() -> None:
     assert len(COMMANDS) == 19
-    assert len(OPTIONS) == 73
+    assert len(OPTIONS) == 74
     assert {option.split("/")[0] for option in OPTIONS} == GROUPS
 
 

@@ -70,7 +70,6 @@ def test_no_key_is_refused_that_exists(configs: list[DictConfig], key: str) -> N
         ("demo", "transforms.batch_transforms.train=null", "set transforms.features"),
         ("demo", "transforms/batch_transforms=example", "set transforms.features"),
         ("demo", "lr_scheduler.steps_per_epoch=10", "comes from the planned batches"),
-        ("demo", "metrics=asr", "choose decoder=beam"),
         ("baseline", "trainer.seed=2", "there is no config 'baseline': choose -cn=deepspeech2"),
     ],
 )
@@ -89,7 +88,6 @@ def test_typed_keys_get_their_sentence(config: str, word: str, remedy: str) -> N
         ("+trainer.skip_oom=true", "lower dataloader.max_batch_duration"),
         ("+datasets.val.instance_transforms=null", "set transforms.waveform_transforms"),
         ("+writer.loss_names=[loss]", "the loss is logged as train/loss"),
-        ("+metrics.train=[a]", "'metrics' is no group: WER and CER are computed"),
     ],
 )
 def test_keys_in_a_config_get_their_sentence(word: str, remedy: str) -> None:

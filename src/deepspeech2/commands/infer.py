@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from deepspeech2.config.components import group, settings_of
 from deepspeech2.config.loaders import corpora
+from deepspeech2.config.metrics import own_metrics
 from deepspeech2.config.recognizer import loader_from, recognizer_from
 from deepspeech2.datasets.corpus import MOST_NAMED, Corpus
 from deepspeech2.datasets.mixed import apart
@@ -51,7 +52,8 @@ def infer(config: DictConfig) -> int:
             recognizer.decoder.name,
         )
     open_loader = partial(loader_from(config), recognizer)
-    transcribe = CorpusTranscriber(recognizer, open_loader, settings.max_segment)
+    metrics = own_metrics(config)
+    transcribe = CorpusTranscriber(recognizer, open_loader, settings.max_segment, metrics)
     parts = apart(corpora(group(config, "datasets")))
     if settings.channels == "split":
         parts = {name: split_channels(corpus) for name, corpus in parts.items()}

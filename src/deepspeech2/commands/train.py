@@ -22,6 +22,7 @@ from deepspeech2.config.components import (
     settings_of,
     target,
 )
+from deepspeech2.config.metrics import own_metrics
 from deepspeech2.config.optimization import optimizer_and_schedule, planned, planned_before
 from deepspeech2.decoding import Decoder, GreedyDecoder
 from deepspeech2.engine import Engine
@@ -103,6 +104,7 @@ def _trainer(
     torch.manual_seed(settings.seed)
     pipeline, recipe = _pipeline(config, text_encoder)
     decoders = _decoders(config, text_encoder)
+    metrics = own_metrics(config)
     recipe["decoder"] = _made_part(decoders[-1], group(config, "decoder"))
     data = open_training_data(config, settings, engine, text_encoder, pipeline, folder.path)
 
@@ -130,7 +132,7 @@ def _trainer(
     resume_step = progress.step if settings.resume_from else None
     writer = stack.enter_context(closing(_writer(config, folder.path, engine, resume_step)))
     figures = Figures(writer, pipeline, text_encoder, folder.metrics, settings.seed)
-    validator = Validator(learner, decoders, text_encoder, figures)
+    validator = Validator(learner, decoders, text_encoder, figures, metrics)
     summary = _summary(pipeline, data, engine)
     epoch_end = EpochEnd(settings, learner, data, validator, checkpoints, figures, writer, summary)
     return Trainer(settings, learner, data, epoch_end, checkpoints, writer, progress)

@@ -23,10 +23,10 @@ T = TypeVar("T")
 TARGET = "_target_"
 COMPONENTS = (
     "datasets", "decoder", "text_encoder", "transforms", "model", "loss_function", "optimizer",
-    "lr_scheduler", "writer",
+    "lr_scheduler", "writer", "metrics",
 )  # fmt: skip
 """Config groups whose nodes name a ``_target_``; the others are settings."""
-MAY_BE_NULL = ("lr_scheduler",)
+MAY_BE_NULL = ("lr_scheduler", "metrics")
 HYDRA_1_3 = hydra.__version__.startswith("1.3")
 # Hydra 1.4 asks which targets may run: those of a config are its user's own
 _CHECKS = getattr(hydra.utils, "UNSAFE_DISABLE_EXECUTION_CHECKS", None)

@@ -19,6 +19,7 @@ from deepspeech2.config.components import (
     takes,
     unused,
 )
+from deepspeech2.config.metrics import own_metrics
 from deepspeech2.errors import ConfigError, SpeechError
 from deepspeech2.files import plain_name
 from deepspeech2.pipeline import Pipeline
@@ -67,6 +68,7 @@ class Trial:
         self.dataloader = self._attempt(
             "dataloader", lambda: settings_of(config, DataloaderSettings)
         )
+        self._attempt("metrics", lambda: own_metrics(config))
         if training:
             self._build_training()
             # a writer would start when it is built

@@ -28,20 +28,25 @@ def transcript_lines(transcripts: Sequence[tuple[str, str]]) -> str:
 
 
 def score_table(evaluations: Mapping[str, Evaluation]) -> str:
-    """Tabulate WER and CER by part and decoder; empty without references.
+    """Tabulate WER, CER and the user's own metrics by part and decoder; empty without references.
 
     Rates are corpus level. If a decoder gave several hypotheses, a row has the rates of the best.
     """
     rows: list[tuple[str, ...]] = []
+    measured = [each for e in evaluations.values() for each in e.measured.values()]
+    metrics = list(dict.fromkeys(metric for each in measured for metric in each))
     for part, evaluation in evaluations.items():
         for name, score in evaluation.scores.items():
             if not score.utterances:
                 continue
-            rows.append(_rates(part, name, score))
+            own = evaluation.measured.get(name, {})
+            cells = (f"{own[metric]:.4g}" if metric in own else "-" for metric in metrics)
+            rows.append((*_rates(part, name, score), *cells))
             oracle = evaluation.oracles.get(name)
             if oracle is not None and oracle.utterances and evaluation.several[name]:
-                rows.append(_rates(part, f"{name}, best of n-best", oracle))
-    header = ("part", "decoder", "utterances", "WER", "CER")
+                rates = _rates(part, f"{name}, best of n-best", oracle)
+                rows.append((*rates, *("-" for _ in metrics)))
+    header = ("part", "decoder", "utterances", "WER", "CER", *metrics)
     return text_table(header, rows, n_left=2, rule=True) if rows else ""
 
 

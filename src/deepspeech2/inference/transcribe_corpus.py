@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from deepspeech2.audio.blocks import blocks
@@ -23,6 +23,7 @@ from deepspeech2.evaluation import (
 from deepspeech2.inference.prediction_files import recall
 from deepspeech2.inference.prediction_folder import PredictionFolder
 from deepspeech2.inference.recognizer import Recognizer
+from deepspeech2.metrics import Metric
 from deepspeech2.progress import AudioBar
 from deepspeech2.types import Failure, Utterance
 
@@ -49,11 +50,13 @@ class CorpusTranscriber:
     Attributes:
         open_loader: makes the loader of short utterances.
         max_segment: seconds; longer recordings are recognised in pieces. None: none are.
+        metrics: of the user's own, by name.
     """
 
     recognizer: Recognizer
     open_loader: Callable[[Sequence[Utterance]], SpeechLoader]
     max_segment: float | None
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
 
     def __call__(
         self, corpus: Corpus, folder: PredictionFolder
@@ -71,6 +74,7 @@ class CorpusTranscriber:
         decoders = self.recognizer.decoders if scored else [self.recognizer.decoder]
         evaluation = self._recognize(rest, decoders, folder.write, corpus.name)
         recall(evaluation, earlier.values(), self.recognizer.decoder.name)
+        evaluation.measure(self.metrics)
         # a recording may turn out to be broken now, or was already left out of the corpus
         broken = [
             *evaluation.failures,
@@ -104,7 +108,7 @@ class CorpusTranscriber:
         short = [each for each in utterances if each.duration <= longest]
         long = [each for each in utterances if each.duration > longest]
         recognizer = self.recognizer
-        evaluation = Evaluation.of(recognizer.decoders, budget=True)
+        evaluation = Evaluation.of(recognizer.decoders, budget=True, pairs=bool(self.metrics))
         if short:
             evaluation = evaluate(
                 recognizer.pipeline,
@@ -115,6 +119,7 @@ class CorpusTranscriber:
                 title=title,
                 on_result=write,
                 budget=True,
+                pairs=bool(self.metrics),
             )
         if not long:
             return evaluation

@@ -51,10 +51,6 @@ KEYS = {
     "inferencer.skip_model_load": "a checkpoint is always read; set inferencer.from_pretrained",
     "writer.loss_names": "the loss is logged as train/loss and val/loss; leave it out",
     "writer.id_length": "set writer.run_id to continue a run of the tracker",
-    "metrics": (
-        "WER and CER are computed over whole sets in any case; choose decoder=beam for those of a"
-        " beam search"
-    ),
     "baseline": "choose -cn=deepspeech2, or -cn=demo, which needs no data",
     "onebatchtest": "choose -cn=one_batch",
 }

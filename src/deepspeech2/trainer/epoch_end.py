@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -228,6 +229,6 @@ class EpochEnd:
 def readable(values: Mapping[str, float]) -> str:
     """``val/WER_(Argmax) 12.34 %  val/loss 0.321``"""
     return "  ".join(
-        f"{name} {100 * value:.2f} %" if "ER_(" in name else f"{name} {value:.3f}"
+        f"{name} {100 * value:.2f} %" if re.search("/[WC]ER_", name) else f"{name} {value:.3f}"
         for name, value in values.items()
     )

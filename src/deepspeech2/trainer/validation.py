@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from deepspeech2.datasets.loader import SpeechLoader
 from deepspeech2.decoding import Decoder
 from deepspeech2.evaluation import Evaluation, evaluate
+from deepspeech2.metrics import Metric
 from deepspeech2.text import TextEncoder
 from deepspeech2.trainer.figures import Figures
 from deepspeech2.trainer.learner import Learner
@@ -25,6 +26,7 @@ class Validator:
 
     Args:
         decoders: the first is greedy and always used, the others only when ``every_decoder``.
+        metrics: of the user's own, by name.
     """
 
     def __init__(
@@ -33,11 +35,13 @@ class Validator:
         decoders: Sequence[Decoder],
         text_encoder: TextEncoder,
         figures: Figures,
+        metrics: Mapping[str, Metric] | None = None,
     ) -> None:
         self._learner = learner
         self._decoders = tuple(decoders)
         self._text_encoder = text_encoder
         self._figures = figures
+        self._metrics = metrics or {}
 
     def __call__(
         self,
@@ -71,10 +75,12 @@ class Validator:
                 engine.device,
                 title=title if engine.is_main else None,
                 should_stop=should_stop,
+                pairs=bool(self._metrics),
             )
             whole = Evaluation.merged(engine.host.objects(own))
             if not whole.complete:
                 raise ValidationStopped
+            whole.measure(self._metrics)
             for failure in whole.failures:
                 log.warning("%s: left out: %s", name, failure.reason)
             values |= {f"{title}/{key}": value for key, value in whole.values().items()}

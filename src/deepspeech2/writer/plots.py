@@ -43,12 +43,18 @@ def _last(*names: str) -> Callable[[str], bool]:
 
 
 def _is_error_rate(key: str) -> bool:
-    return key.rsplit("/", 1)[-1].startswith(("WER", "CER"))
+    return key.rsplit("/", 1)[-1].startswith(("WER_", "CER_"))
+
+
+def _is_own_metric(key: str) -> bool:
+    """Whether it is a metric of a decoder's hypotheses: ``val/NAME_(Argmax)``."""
+    return key.endswith(")") and "_(" in key and not _is_error_rate(key)
 
 
 _PANELS = {
     "loss": _Panel("CTC loss", "nats per character", _last("loss"), best=np.nanargmin),
     "error_rates": _Panel("Error rates", "%", _is_error_rate, scale=100.0, best=np.nanargmin),
+    "metrics": _Panel("Metrics", "value", _is_own_metric),
     "learning_rate": _Panel("Learning rate", "step size", _last("learning_rate", "lr")),
     "gradient_norm": _Panel(
         "Gradient norm", "before clipping", _last("gradient_norm", "grad_norm")
@@ -70,8 +76,8 @@ def curves(metrics_path: str | Path) -> dict[str, Figure]:
         metrics_path: a ``metrics.jsonl``; error rates in it are fractions.
 
     Returns:
-        ``loss``, ``error_rates``, ``learning_rate``, ``gradient_norm``, ``speed``, ``data`` and
-        ``memory``, those of which there is at least one finite value.
+        ``loss``, ``error_rates``, ``metrics``, ``learning_rate``, ``gradient_norm``, ``speed``,
+        ``data`` and ``memory``, those of which there is at least one finite value.
     """
     series = _read_series(metrics_path)
     figures = {}
