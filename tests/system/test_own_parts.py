@@ -101,7 +101,9 @@ def test_killed_resumed_transcribed_and_exported(place: Path) -> None:
         "inferencer.device=cpu",
     ]  # fmt: skip
     export = ["scripts/export.py", str(best), "--output"]
-    for words in (transcribe, [*export, str(place / "no.onnx")]):
+    served = ["scripts/serve.py", "--checkpoint", str(best), "--port", "0"]
+    aligned = ["scripts/align.py", str(recording), "--text", "a", "--checkpoint", str(best)]
+    for words in (transcribe, [*export, str(place / "no.onnx")], served, aligned):
         refused = run(place, *words)
         assert refused.returncode == 2
         assert refused.stderr.startswith("error: ")

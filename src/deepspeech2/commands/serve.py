@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-seconds", type=float, default=1800.0, help="of a recording")
     parser.add_argument("--idle-seconds", type=float, default=30.0, help="of a silent microphone")
     parser.add_argument("--connections", type=int, default=256, help="clients at the same time")
+    plugins.add_option(parser)
     return parser
 
 

@@ -13,6 +13,7 @@ from deepspeech2.config.command_line import explain
 from deepspeech2.config.components import (
     check_keys,
     create,
+    create_function,
     group,
     plain,
     settings_of,
@@ -22,6 +23,7 @@ from deepspeech2.config.components import (
 from deepspeech2.config.metrics import own_metrics
 from deepspeech2.errors import ConfigError, SpeechError
 from deepspeech2.files import plain_name
+from deepspeech2.loss import as_loss
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.settings import DataloaderSettings, InferencerSettings, TrainerSettings
 from deepspeech2.text import TextEncoder
@@ -91,7 +93,11 @@ class Trial:
     def _build_training(self) -> None:
         """Build what a training run has; what depends on a part that fails is left out."""
         encoder = self.text_encoder = self._build("text_encoder")
-        front_end, loss = self._build("transforms"), self._build("loss_function")
+        front_end = self._build("transforms")
+        loss = self._attempt(
+            "loss_function",
+            lambda: as_loss(create_function(group(self.config, "loss_function"), "loss_function")),
+        )
         if encoder is None or front_end is None:
             self._attempt("model", lambda: check_keys(plain(self.config.model), "model"))
         else:

@@ -46,7 +46,7 @@ KEYS = {
         " memory does not suffice"
     ),
     "trainer.gradient_accumulation_steps": "set trainer.accumulate",
-    "trainer.n_gpu": "start train.py with torchrun --nproc_per_node=N",
+    "trainer.n_gpu": "start train.py with torchrun, as in docs/scaling.md",
     "inferencer.device_tensors": "whole batches are moved to the device; leave it out",
     "inferencer.skip_model_load": "a checkpoint is always read; set inferencer.from_pretrained",
     "writer.loss_names": "the loss is logged as train/loss and val/loss; leave it out",
