@@ -117,7 +117,7 @@ def test_nothing_is_executed(tmp_path: Path, write: Callable[[Any, Path], Any]) 
 def test_a_recipe_cannot_name_other_code(tmp_path: Path) -> None:
     _, payload = content()
     payload["recipe"]["model"] = {"name": "os.system", "command": "true"}
-    assert "not one of" in refused(tmp_path / "model.pth", payload)
+    assert "no part of this program" in refused(tmp_path / "model.pth", payload)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_a_file_that_changed_meanwhile_is_left(tmp_path: Path) -> None:
     assert checkpoint.load(path)["recipe"]["decoder"] == {"name": "b"}
     checkpoint.save({**content, "state_dict": {"w": torch.zeros(2)}}, path)
     assert checkpoint.network_digest(path) != network
-    with pytest.raises(CheckpointError, match=r"written by scripts/export\.py alone"):
+    with pytest.raises(CheckpointError, match=r"which only deepspeech2 export writes"):
         checkpoint.check_writable(tmp_path / "model.onnx")
 
 
