@@ -154,11 +154,11 @@ def test_who_goes_away_leaves_no_work_behind(
 ) -> None:
     hear, begun, ended = recognizer.transcribe, threading.Event(), threading.Event()
 
-    def endlessly(*args: Any, heard: Callable[[float], None], **options: Any) -> Any:
+    def endlessly(*args: Any, on_progress: Callable[[float], None], **options: Any) -> Any:
         begun.set()
         try:
             for _ in range(round(PATIENCE / 0.01)):
-                heard(0.0)
+                on_progress(0.0)
                 time.sleep(0.01)
         except GoneError:
             ended.set()
