@@ -69,6 +69,9 @@ def weights(place: Path, name: str) -> dict[str, torch.Tensor]:
 def test_killed_resumed_transcribed_and_exported(place: Path) -> None:
     whole = run(place, *training(place, "whole", "trainer.n_epochs=6"))
     assert whole.returncode == 0, whole.stderr
+    checked = run(place, "scripts/doctor.py", *training(place, "checked")[1:])
+    assert "cannot be built" not in checked.stdout + checked.stderr
+    assert checked.returncode in (0, 1), checked.stderr
 
     # killed after a save in the middle, and resumed: the same weights to the bit
     words = training(place, "killed", "trainer.n_epochs=6", "trainer.save_every=2")

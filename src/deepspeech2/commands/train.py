@@ -16,20 +16,23 @@ from deepspeech2.commands.training_data import open_training_data
 from deepspeech2.config.components import (
     TARGET,
     create,
-    create_function,
     group,
     plain,
     settings_of,
     target,
 )
 from deepspeech2.config.metrics import own_metrics
-from deepspeech2.config.optimization import optimizer_and_schedule, planned, planned_before
+from deepspeech2.config.optimization import (
+    loss_from,
+    optimizer_and_schedule,
+    planned,
+    planned_before,
+)
 from deepspeech2.decoding import Decoder, GreedyDecoder
 from deepspeech2.engine import Engine
 from deepspeech2.errors import CheckpointError, ConfigError, SpeechError
 from deepspeech2.files import write_whole
 from deepspeech2.hardware import cpus, processor
-from deepspeech2.loss import as_loss
 from deepspeech2.paths import resolve
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.processes import start_tracker
@@ -246,7 +249,7 @@ def _pipeline(
     derived = {"n_features": front_end.n_features, "n_tokens": text_encoder.n_tokens}
     model = group(config, "model")
     network = create(model, "model", **derived)
-    loss = as_loss(create_function(group(config, "loss_function"), "loss_function"))
+    loss = loss_from(config)
     recipe = {
         "model": _recipe_part(model, "model", **derived),
         "features": _recipe_part(transforms["features"], "transforms.features"),

@@ -1,4 +1,4 @@
-"""Optimiser and schedule from the groups ``optimizer`` and ``lr_scheduler``."""
+"""Loss, optimiser and schedule from the groups of their names."""
 
 from __future__ import annotations
 
@@ -9,16 +9,32 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from torch import nn
 
-from deepspeech2.config.components import TARGET, create, group, options, plain, takes, target
+from deepspeech2.config.components import (
+    TARGET,
+    create,
+    create_function,
+    group,
+    options,
+    plain,
+    takes,
+    target,
+)
 from deepspeech2.datasets.loader import SpeechLoader
 from deepspeech2.engine import Engine
 from deepspeech2.errors import ConfigError
+from deepspeech2.loss import as_loss
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.settings import TrainerSettings, is_number
 from deepspeech2.trainer import epoch_ends
 
 _GROUPS = ("optimizer", "lr_scheduler")
+
+
+def loss_from(config: DictConfig) -> nn.Module:
+    """The loss: one of ours, of torch's or a plain function."""
+    return as_loss(create_function(group(config, "loss_function"), "loss_function"))
 
 
 def optimizer_and_schedule(

@@ -13,7 +13,6 @@ from deepspeech2.config.command_line import explain
 from deepspeech2.config.components import (
     check_keys,
     create,
-    create_function,
     group,
     plain,
     settings_of,
@@ -21,9 +20,9 @@ from deepspeech2.config.components import (
     unused,
 )
 from deepspeech2.config.metrics import own_metrics
+from deepspeech2.config.optimization import loss_from
 from deepspeech2.errors import ConfigError, SpeechError
 from deepspeech2.files import plain_name
-from deepspeech2.loss import as_loss
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.settings import DataloaderSettings, InferencerSettings, TrainerSettings
 from deepspeech2.text import TextEncoder
@@ -94,10 +93,7 @@ class Trial:
         """Build what a training run has; what depends on a part that fails is left out."""
         encoder = self.text_encoder = self._build("text_encoder")
         front_end = self._build("transforms")
-        loss = self._attempt(
-            "loss_function",
-            lambda: as_loss(create_function(group(self.config, "loss_function"), "loss_function")),
-        )
+        loss = self._attempt("loss_function", lambda: loss_from(self.config))
         if encoder is None or front_end is None:
             self._attempt("model", lambda: check_keys(plain(self.config.model), "model"))
         else:

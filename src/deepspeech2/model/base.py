@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from torch import Tensor, nn
 
 from deepspeech2.types import Padded
 
 
-class AcousticModel(nn.Module):
-    """The base of networks of one's own: map features to log-probabilities of tokens.
+class AcousticModel(nn.Module, ABC):
+    """The base of networks: map features to log-probabilities of tokens.
 
     A subclass takes ``n_features`` and ``n_tokens`` first, which the program knows, and then the
     keys of the config group ``model``, as plain values. It implements :meth:`forward`. Its results
@@ -30,6 +32,6 @@ class AcousticModel(nn.Module):
         """Return the output frames (B,) of ``lengths`` input frames (B,): one for each stride."""
         return -(-lengths // self.time_stride)
 
+    @abstractmethod
     def forward(self, features: Padded) -> Padded:
         """Map features (B, T, F) to log-probabilities (B, T', V) float32 with their lengths."""
-        raise NotImplementedError

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deepspeech2.errors import ConfigError
+from deepspeech2.model.base import AcousticModel
 from deepspeech2.model.layers import (
     ConvolutionStack,
     Lookahead,
@@ -21,7 +22,7 @@ from deepspeech2.types import Padded
 Pairs = Sequence[Sequence[int]]
 
 
-class DeepSpeech2(nn.Module):
+class DeepSpeech2(AcousticModel):
     """The network of Amodei et al. 2016, "Deep Speech 2", section 3.
 
     The defaults are three convolutions and seven bidirectional GRU layers of 512 whose
@@ -66,7 +67,6 @@ class DeepSpeech2(nn.Module):
         lookahead: int = 0,
         dropout: float = 0.0,
     ) -> None:
-        super().__init__()
         _check_shapes(conv_channels, conv_kernels, conv_strides)
         counts = {"n_features": n_features, "n_tokens": n_tokens}
         for name, number in {**counts, "rnn_layers": rnn_layers, "rnn_size": rnn_size}.items():
@@ -81,9 +81,7 @@ class DeepSpeech2(nn.Module):
             raise ConfigError(f"dropout must be at least 0 and below 1, but is {dropout}")
         kernels = [(kernel[0], kernel[1]) for kernel in conv_kernels]
         strides = [(stride[0], stride[1]) for stride in conv_strides]
-        self.n_features = n_features
-        self.n_tokens = n_tokens
-        self.time_stride = math.prod(stride[1] for stride in strides)
+        super().__init__(n_features, n_tokens, math.prod(stride[1] for stride in strides))
         shapes = (conv_channels, kernels, strides)
         self.convolutions = ConvolutionStack(n_features, *shapes, activation)
         width = self.convolutions.n_features
