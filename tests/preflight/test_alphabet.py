@@ -73,7 +73,7 @@ def test_digits_case_signs_and_large_alphabets() -> None:
     assert remedy("abc", upper) == "Set text_encoder.case=upper, the case of the alphabet"
     assert "remove or to_space" in remedy("5 €", TextEncoder())
     syllables = "".join(map(chr, range(0xAC00, 0xAC00 + 300)))
-    assert "302 characters that scripts/preview.py lists" in remedy(syllables, TextEncoder())
+    assert "302 characters that deepspeech2 preview lists" in remedy(syllables, TextEncoder())
 
 
 def test_more_than_half_left_out_is_an_error_in_one_line() -> None:

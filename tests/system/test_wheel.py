@@ -133,7 +133,8 @@ def test_every_program_is_a_command_too() -> None:
          "sys.exit(main())"], capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    listed = {line.split()[0].replace("-", "_") for line in done.stdout.splitlines()[2:]}
+    rows = [line for line in done.stdout.splitlines() if line.startswith("  ")]
+    listed = {row.split()[0].replace("-", "_") for row in rows}
     programs = {path.stem for path in (ROOT / "scripts").glob("*.py")}
     same = {"tune_decoder": "tune", "import_checkpoint": "import"}
     assert {same.get(name, name) for name in programs} <= listed

@@ -31,7 +31,7 @@ from deepspeech2.config.components import (
 from deepspeech2.config.help import program_help
 from deepspeech2.config.quoting import quoted
 from deepspeech2.errors import ConfigError, SpeechError, run_command, sentence
-from deepspeech2.paths import CONFIGS
+from deepspeech2.paths import CONFIGS, install
 from deepspeech2.settings import GROUPS, advice
 
 DETAIL = "HYDRA_FULL_ERROR"
@@ -213,7 +213,7 @@ def explain(error: Exception) -> str:
     said = re.split(r"Config search path|Set the environment variable|See https?:", str(error))[0]
     said = re.sub(r".*(?=Error parsing override)", "", said, flags=re.DOTALL)  # 1.4: all words
     if "'hydra/launcher/joblib'" in said:
-        return "hydra/launcher=joblib needs a plugin: pip install -r requirements-sweep.txt"
+        return f"hydra/launcher=joblib needs a plugin: {install('sweep')}"
     head, *choices = re.split(r":\n(?=\t)", said, maxsplit=1)
     listed = f": {', '.join(choices[0].split())}" if choices else ""
     missing = re.search(r"primary config '(\w+)'", head)

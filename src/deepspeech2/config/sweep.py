@@ -29,7 +29,7 @@ from deepspeech2.config.finished import objective
 from deepspeech2.config.quoting import in_quotes
 from deepspeech2.errors import SIGNALLED, ConfigError, Interrupted, SpeechError
 from deepspeech2.files import lock, plain_name, safe_name
-from deepspeech2.paths import resolve
+from deepspeech2.paths import install, resolve
 from deepspeech2.settings.training import parse_monitor
 
 RECORD = "sweep.jsonl"
@@ -174,9 +174,7 @@ def _prepare(config: DictConfig) -> None:
 
 def _prepare_study(config: DictConfig, name: str, folder: Path) -> None:
     if find_spec("optuna") is None:
-        raise ConfigError(
-            "hydra/sweeper=optuna needs Optuna: pip install -r requirements-sweep.txt"
-        )
+        raise ConfigError(f"hydra/sweeper=optuna needs Optuna: {install('sweep')}")
     if "trainer" not in config:
         raise ConfigError("hydra/sweeper=optuna optimises trainer.monitor: it needs a training")
     metric, sign = parse_monitor(str(config.trainer.monitor))

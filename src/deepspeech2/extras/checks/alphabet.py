@@ -93,8 +93,8 @@ def _remedy(unknown: set[str], used: Counter[str], text_encoder: TextEncoder) ->
         whole = kept + "".join(sorted(letters))
         if len(whole) > _MOST_PASTED:
             remedies.append(
-                f"set text_encoder.alphabet to the {len(whole)} characters that scripts/preview.py"
-                " lists"
+                f"set text_encoder.alphabet to the {len(whole)} characters that"
+                " deepspeech2 preview lists"
             )
         else:
             remedies.append(f"set {_pasted('text_encoder.alphabet', whole)}")
