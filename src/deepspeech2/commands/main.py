@@ -27,7 +27,7 @@ OTHERS = {
 }
 """What takes options: module below ``commands``, and what it does."""
 _ABOUT = """\
-deepspeech2 trains, runs and scores DeepSpeech 2 speech recognisers.
+Trains, runs and scores DeepSpeech 2 speech recognisers.
 
 usage: deepspeech2 COMMAND [KEY=VALUE or option ...]"""
 _MORE = """\
