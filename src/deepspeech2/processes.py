@@ -44,6 +44,9 @@ def start_tracker() -> None:
 
     Else the first progress bar would start it, and a signal to all processes would end it.
     """
+    # in joblib's workers, whose own method the children of this program cannot import
+    if multiprocessing.get_start_method() == "loky":
+        multiprocessing.set_start_method("spawn", force=True)
     if multiprocessing.get_start_method() == "fork":  # which needs none
         return
     from multiprocessing import resource_tracker

@@ -134,7 +134,9 @@ def test_a_signal_ends_the_sweep(data: Path, tmp_path: Path) -> None:
 def test_jobs_beside_each_other(quick_command: Run, data: Path, tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-    arguments = words(data, tmp_path, "trainer.n_epochs=1", f"{SEEDS}=1,2,x", *launcher)
+    # joblib's processes start readers of their own
+    readers = "dataloader.num_workers=1"
+    arguments = words(data, tmp_path, "trainer.n_epochs=1", readers, f"{SEEDS}=1,2,x", *launcher)
     done = quick_command("train.py", *arguments)
     assert done.returncode == 2, done.stderr
     jobs = {job["name"]: job["status"] for job in record(tmp_path / "toy")}

@@ -58,7 +58,7 @@ KEYS = {
 
 
 def advice(key: str) -> str:
-    """``: `` and what to do instead of a key of the template; nothing for any other key.
+    """What to do instead of a key of the template, behind a colon; nothing for any other key.
 
     >>> advice("trainer.gradient_accumulation_steps")
     ': set trainer.accumulate'
