@@ -17,17 +17,18 @@ class Configs(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()  # files may come and go
-        groups = sorted(path for path in CONFIGS.iterdir() if path.is_dir())
+        groups = sorted({path.parent for path in CONFIGS.rglob("*/*.yaml")})
         whole = _section("-cn=", "whole configs", sorted(CONFIGS.glob("*.yaml")))
         return [whole, *(_group(folder) for folder in groups)]
 
 
 def _group(folder: Path) -> nodes.section:
-    return _section(f"{folder.name}=", "", sorted(folder.glob("*.yaml")))
+    title = f"{folder.relative_to(CONFIGS).as_posix()}="
+    return _section(title, "", sorted(folder.glob("*.yaml")))
 
 
 def _section(title: str, more: str, paths: list[Path]) -> nodes.section:
-    name = title.strip("-=")
+    name = title.strip("-=").rpartition("/")[2]
     section = nodes.section(ids=[f"config-{name}"], names=[name])
     section += nodes.title("", "", nodes.literal("", title), nodes.Text(f" {more}" if more else ""))
     for path in paths:

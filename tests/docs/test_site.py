@@ -56,6 +56,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         path.read_text(encoding="utf-8")
         for path in (tmp_path / "site/docs/reference/code").glob("*.html")
     )
-    for path in (ROOT / "src").rglob("*.py"):
+    # what src/hydra_plugins points Hydra to is defined, and documented, in the package
+    for path in (ROOT / "src/deepspeech2").rglob("*.py"):
         module = ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
         assert f'id="module-{module.removesuffix(".__init__")}"' in code
