@@ -43,6 +43,7 @@ class Mutant:
 def mutants(path: Path) -> list[Mutant]:
     """All ways to break the functions of a module, one each for an expression of one line."""
     text = path.read_text(encoding="utf-8")
+    lines = text.encode().splitlines()
     found = []
     for function in ast.walk(ast.parse(text)):
         if isinstance(function, ast.FunctionDef):
@@ -50,8 +51,9 @@ def mutants(path: Path) -> list[Mutant]:
                 for node in ast.walk(statement):
                     if not isinstance(node, ast.expr) or node.lineno != node.end_lineno:
                         continue
-                    before, after = ast.get_source_segment(text, node), _broken(node)
-                    if before and after:
+                    line = lines[node.lineno - 1]  # the tree counts its bytes
+                    before = line[node.col_offset : node.end_col_offset].decode()
+                    if after := _broken(node):
                         found.append(Mutant(path, node.lineno, before, after))
     return found
 
