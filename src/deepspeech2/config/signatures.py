@@ -31,10 +31,14 @@ def of_class(made: Any) -> Signature:
         )
     except (NameError, TypeError):  # of another library, imported for its checker alone
         hints = {}
-    return Signature(
-        {name: hints.get(name) for name in parameters if name != "self"},
-        any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()),
-    )
+    named = {name: hints.get(name) for name in parameters if name != "self"}
+    if not (rest := [p.name for p in parameters.values() if p.kind is p.VAR_KEYWORD]):
+        return Signature(named, False)
+    options = named.pop(rest[0])
+    if typing.get_origin(options) is not typing.Unpack:
+        return Signature(named, True)
+    (shared,) = typing.get_args(options)
+    return Signature({**named, **typing.get_type_hints(shared, include_extras=True)}, False)
 
 
 @cache
@@ -72,13 +76,36 @@ def _parsed(module: str) -> list[ast.stmt]:
 
 
 def _read(arguments: ast.arguments, body: Sequence[ast.stmt]) -> Signature:
-    names = {**vars(typing), **vars(values), "Sequence": Sequence, "Path": Path}
-    for node in body:  # the module's own names of kinds
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            names[node.targets[0].id] = _evaluated(node.value, names)
+    names = _names(body)
     every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)[1:]
     hints = {each.arg: _evaluated(each.annotation, names) for each in every}
-    return Signature(hints, arguments.kwarg is not None)
+    if arguments.kwarg is None:
+        return Signature(hints, False)
+    match arguments.kwarg.annotation:
+        case ast.Subscript(value=ast.Name(id="Unpack"), slice=ast.Name(id=shared)):
+            return Signature({**hints, **_shared(shared, body)}, False)
+    return Signature(hints, True)
+
+
+def _names(body: Sequence[ast.stmt]) -> dict[str, Any]:
+    """What annotations of a module may be made of, its own names of kinds included."""
+    names = {**vars(typing), **vars(values), "Sequence": Sequence, "Path": Path}
+    for node in body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            names[node.targets[0].id] = _evaluated(node.value, names)
+    return names
+
+
+def _shared(name: str, body: Sequence[ast.stmt]) -> dict[str, Any]:
+    """The annotations of a TypedDict, which ``body`` defines or imports."""
+    for node in body:
+        if isinstance(node, ast.ImportFrom) and name in {each.name for each in node.names}:
+            return _shared(name, _parsed(str(node.module)))
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            kinds = [each for each in node.body if isinstance(each, ast.AnnAssign)]
+            names = _names(body)
+            return {ast.unparse(each.target): _evaluated(each.annotation, names) for each in kinds}
+    return {}
 
 
 def _evaluated(expression: ast.expr | None, names: Mapping[str, Any]) -> Any:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path, PurePath
+from typing import Unpack
 
 from deepspeech2.datasets.cells import read_cells
-from deepspeech2.datasets.corpus import Corpus, Exclusion, select
+from deepspeech2.datasets.corpus import Exclusion
 from deepspeech2.datasets.index import uncollected
-from deepspeech2.datasets.rows import Row, as_utterances, judged
-from deepspeech2.datasets.split import SHARES, split_of
+from deepspeech2.datasets.row_corpus import Options, RowCorpus
+from deepspeech2.datasets.rows import Row, judged
 from deepspeech2.errors import ManifestError
 from deepspeech2.paths import resolve
 
@@ -18,7 +19,7 @@ _DURATIONS = "clip_durations.tsv"
 _NEEDED = ("client_id", "path", "sentence")
 
 
-class CommonVoiceCorpus(Corpus):
+class CommonVoiceCorpus(RowCorpus):
     """One part of one language of Common Voice, in the order of its table.
 
     The folder has ``PART.tsv`` with the columns ``client_id``, ``path`` and ``sentence``, the
@@ -29,11 +30,8 @@ class CommonVoiceCorpus(Corpus):
         data_dir: the folder of the language, as ``cv-corpus-17.0-2024-03-15/en``; a relative path
             counts from the repository's root.
         part: ``train``, ``dev``, ``test``, ``validated``, ``other`` or ``invalidated``.
-        hours, limit, max_audio_length, max_text_length: what to keep; see
-            :func:`~deepspeech2.datasets.corpus.select`.
-        name: of the corpus; by default ``part``.
-        split, shares, split_by: take one part, as of ``validated``; see
-            :class:`~deepspeech2.datasets.split.Split`.
+        options: of every reader; see :class:`~deepspeech2.datasets.row_corpus.RowCorpus`. The
+            corpus' own name is ``part``.
 
     Raises:
         ConfigError: an option is out of range.
@@ -45,27 +43,15 @@ class CommonVoiceCorpus(Corpus):
         self,
         data_dir: str | Path,
         part: str = "train",
-        *,
-        hours: float | None = None,
-        limit: int | None = None,
-        max_audio_length: float | None = None,
-        max_text_length: int | None = None,
-        name: str | None = None,
-        split: str | None = None,
-        shares: Sequence[float] = SHARES,
-        split_by: str = "speaker",
+        **options: Unpack[Options],
     ) -> None:
         folder = resolve(data_dir)
         path = folder / f"{part}.tsv"
         with uncollected():
             rows, left_out = _rows(path, folder)
-            utterances, exclusions = as_utterances(
-                rows, folder / "clips", split_of(split, shares, split_by)
+            super().__init__(
+                rows, left_out, folder=folder / "clips", place=path, default_name=part, **options
             )
-            kept, filtered = select(utterances, hours, limit, max_audio_length, max_text_length)
-        super().__init__(
-            part if name is None else name, kept, (*left_out, *exclusions, *filtered), place=path
-        )
 
 
 def _rows(path: Path, folder: Path) -> tuple[list[Row], list[Exclusion]]:

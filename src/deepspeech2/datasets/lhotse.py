@@ -4,20 +4,12 @@ supervisions and their recordings."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Unpack
 
-from deepspeech2.datasets.corpus import Corpus, select
-from deepspeech2.datasets.rows import (
-    JsonObject,
-    Row,
-    as_utterances,
-    by_speaker,
-    label,
-    read_rows,
-    seconds,
-)
+from deepspeech2.datasets.row_corpus import Options, RowCorpus
+from deepspeech2.datasets.rows import JsonObject, Row, label, read_rows, seconds
 from deepspeech2.errors import ManifestError
 from deepspeech2.paths import resolve
 
@@ -25,7 +17,7 @@ _BEYOND = 0.1  # seconds by which a supervision may reach beyond its cut: times 
 _HARMLESS = ("Resample",)  # of a recording's transforms: samples are converted anyway
 
 
-class LhotseCorpus(Corpus):
+class LhotseCorpus(RowCorpus):
     """The utterances of lhotse's manifests, in their order.
 
     Each supervision of a MonoCut or MultiCut is an utterance, named as the supervision, as
@@ -41,11 +33,8 @@ class LhotseCorpus(Corpus):
         data_dir: a folder, which recordings with relative paths count from as well; None: that of
             the manifest. A relative path counts from the repository's root.
         recordings: the manifest of recordings that supervisions belong to.
-        hours, limit, max_audio_length, max_text_length: what to keep; see
-            :func:`~deepspeech2.datasets.corpus.select`.
-        name: of the corpus; by default the manifest's name without its endings.
-        speakers: take only these.
-        exclude_speakers: take all but these.
+        options: of every reader; see :class:`~deepspeech2.datasets.row_corpus.RowCorpus`. The
+            corpus' own name is the manifest's name without its endings.
 
     Raises:
         ConfigError: an option is not positive, there are fewer hours, or a speaker does not occur.
@@ -59,13 +48,7 @@ class LhotseCorpus(Corpus):
         data_dir: str | Path | None = None,
         *,
         recordings: str | Path | None = None,
-        hours: float | None = None,
-        limit: int | None = None,
-        max_audio_length: float | None = None,
-        max_text_length: int | None = None,
-        name: str | None = None,
-        speakers: Sequence[str] | None = None,
-        exclude_speakers: Sequence[str] | None = None,
+        **options: Unpack[Options],
     ) -> None:
         path = resolve(manifest) if data_dir is None else resolve(data_dir) / manifest
         folder = path.parent if data_dir is None else resolve(data_dir)
@@ -74,15 +57,8 @@ class LhotseCorpus(Corpus):
         else:
             known = _recordings(folder / recordings)
             rows, faults = read_rows(path, lambda item: [_lone_supervision(item, known)])
-        rows = by_speaker(rows, path, speakers, exclude_speakers)
-        utterances, exclusions = as_utterances(rows, folder)
-        kept, filtered = select(utterances, hours, limit, max_audio_length, max_text_length)
-        super().__init__(
-            path.name.partition(".")[0] if name is None else name,
-            kept,
-            (*faults, *exclusions, *filtered),
-            place=path,
-        )
+        name = path.name.partition(".")[0]
+        super().__init__(rows, faults, folder=folder, place=path, default_name=name, **options)
 
 
 def _cut(cut: JsonObject) -> list[Row]:

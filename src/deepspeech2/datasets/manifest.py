@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path, PurePath
+from typing import Unpack
 
-from deepspeech2.datasets.corpus import Corpus, select
-from deepspeech2.datasets.rows import (
-    JsonObject,
-    Row,
-    as_utterances,
-    by_speaker,
-    label,
-    read_rows,
-    seconds,
-)
-from deepspeech2.datasets.split import SHARES, split_of
+from deepspeech2.datasets.row_corpus import Options, RowCorpus
+from deepspeech2.datasets.rows import JsonObject, Row, label, read_rows, seconds
 from deepspeech2.fields import AUDIO, SPEAKER, TEXT, find, listed
 from deepspeech2.paths import resolve
 
 
-class ManifestCorpus(Corpus):
+class ManifestCorpus(RowCorpus):
     """The utterances of a manifest in JSON, in its order.
 
     It has one object a line, or is one list of them. Each has ``audio_filepath`` (relative to the
@@ -35,12 +26,8 @@ class ManifestCorpus(Corpus):
         manifest: the file, also packed as ``.gz``; a relative path counts from ``data_dir`` if that
             is given, otherwise from the repository's root.
         data_dir: a folder; a relative path counts from the repository's root.
-        hours, limit, max_audio_length, max_text_length: what to keep; see
-            :func:`~deepspeech2.datasets.corpus.select`.
-        name: of the corpus; by default the manifest's name without its ending.
-        speakers: take only these.
-        exclude_speakers: take all but these.
-        split, shares, split_by: take one part; see :class:`~deepspeech2.datasets.split.Split`.
+        options: of every reader; see :class:`~deepspeech2.datasets.row_corpus.RowCorpus`. The
+            corpus' own name is the manifest's name without its ending.
 
     Raises:
         ConfigError: an option is not positive, there are fewer hours, or a speaker does not occur.
@@ -52,26 +39,12 @@ class ManifestCorpus(Corpus):
         self,
         manifest: str | Path,
         data_dir: str | Path | None = None,
-        *,
-        hours: float | None = None,
-        limit: int | None = None,
-        max_audio_length: float | None = None,
-        max_text_length: int | None = None,
-        name: str | None = None,
-        speakers: Sequence[str] | None = None,
-        exclude_speakers: Sequence[str] | None = None,
-        split: str | None = None,
-        shares: Sequence[float] = SHARES,
-        split_by: str = "speaker",
+        **options: Unpack[Options],
     ) -> None:
         path = resolve(manifest) if data_dir is None else resolve(data_dir) / manifest
         rows, faults = read_rows(path, lambda item: [_parse(item, path.parent)])
-        rows = by_speaker(rows, path, speakers, exclude_speakers)
-        utterances, exclusions = as_utterances(rows, path.parent, split_of(split, shares, split_by))
-        kept, filtered = select(utterances, hours, limit, max_audio_length, max_text_length)
-        if name is None:
-            name = PurePath(path.name.removesuffix(".gz")).stem
-        super().__init__(name, kept, (*faults, *exclusions, *filtered), place=path)
+        name = PurePath(path.name.removesuffix(".gz")).stem
+        super().__init__(rows, faults, folder=path.parent, place=path, default_name=name, **options)
 
 
 def _parse(row: JsonObject, folder: Path) -> Row:

@@ -1,4 +1,4 @@
-"""Rows of manifests: read from JSON, checked, and made utterances."""
+"""Rows of manifests: read from JSON, and checked."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ import math
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from deepspeech2.audio.reading import AudioInfo, probe_all
-from deepspeech2.datasets.corpus import MOST_NAMED, Exclusion, audio_fault, plain_ids
-from deepspeech2.datasets.split import Split
-from deepspeech2.errors import ConfigError, ManifestError
-from deepspeech2.types import Utterance
+from deepspeech2.datasets.corpus import MOST_NAMED, Exclusion
+from deepspeech2.errors import ManifestError
 
 JsonObject = dict[str, Any]
 
@@ -159,65 +156,3 @@ def label(row: JsonObject, key: str) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         raise ValueError(f"{key} must be a string, but is {json.dumps(value)}")
     return str(value)
-
-
-def by_speaker(
-    rows: Sequence[Row],
-    place: Path,
-    speakers: Sequence[str] | None,
-    exclude_speakers: Sequence[str] | None,
-) -> list[Row]:
-    """Keep the rows of the speakers that are wanted; the rest belongs to another part.
-
-    Raises:
-        ConfigError: a speaker does not occur.
-    """
-    known = {row.speaker for row in rows}
-    for name in (*(speakers or ()), *(exclude_speakers or ())):
-        if name not in known:
-            raise ConfigError(f"speaker {name!r} does not occur in {place}")
-    wanted = known if speakers is None else set(speakers)
-    wanted = wanted - set(exclude_speakers or ())
-    return [row for row in rows if row.speaker in wanted]
-
-
-def as_utterances(
-    rows: Sequence[Row], folder: Path, split: Split | None = None
-) -> tuple[list[Utterance], list[Exclusion]]:
-    """Fill in ids and durations, and leave out rows whose recording is missing or broken.
-
-    Args:
-        folder: that relative paths count from.
-        split: chooses a part of the rows; ids are the same whichever is chosen.
-
-    Raises:
-        ManifestError: the part would be empty.
-    """
-    ids = plain_ids([(row.id or row.audio.stem, row.audio) for row in rows])
-    named = list(zip(ids, rows, strict=True))
-    if split is not None:
-        named = split.take(
-            named, lambda pair: pair[1].speaker, lambda pair: pair[1].audio.as_posix(), folder
-        )
-    unknown = list(dict.fromkeys(folder / row.audio for _, row in named if row.duration is None))
-    infos = dict(zip(unknown, probe_all(unknown), strict=True)) if unknown else {}
-    utterances: list[Utterance] = []
-    exclusions: list[Exclusion] = []
-    for id_, row in named:
-        audio = folder / row.audio
-        duration = row.duration
-        item = Utterance(id_, audio, duration or 0, row.text, row.offset, row.speaker, row.channel)
-        if duration is None:
-            info = infos[audio]
-            if not isinstance(info, AudioInfo):
-                there = replace(item, duration=max(0.0, info.seconds - row.offset))
-                exclusions.append(Exclusion(str(row.audio), audio_fault(info, audio), there))
-                continue
-            duration = info.duration - row.offset
-            if duration <= 0:
-                reason = f"ends before the offset {row.offset:g} s"
-                exclusions.append(Exclusion(str(row.audio), reason, item))
-                continue
-            item = replace(item, duration=duration)
-        utterances.append(item)
-    return utterances, exclusions

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Unpack
 
 from deepspeech2.audio.reading import AUDIO_SUFFIXES
 from deepspeech2.datasets.cells import read_cells
-from deepspeech2.datasets.corpus import Corpus, select
 from deepspeech2.datasets.index import uncollected
-from deepspeech2.datasets.rows import Row, as_utterances, judged
-from deepspeech2.datasets.split import SHARES, split_of
+from deepspeech2.datasets.row_corpus import Options, RowCorpus
+from deepspeech2.datasets.rows import Row, judged
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.fields import AUDIO, ID, SPEAKER, TEXT, find, listed
 from deepspeech2.paths import resolve
@@ -32,7 +31,7 @@ Columns = dict[str, list[int]]
 """Places of columns, counted from 0, by what they mean."""
 
 
-class TableCorpus(Corpus):
+class TableCorpus(RowCorpus):
     """The utterances of a table, one a row, in its order.
 
     A row that is wrong is left out, and is one of ``exclusions``. An empty cell is a missing value.
@@ -54,10 +53,8 @@ class TableCorpus(Corpus):
         quoting: whether quotation marks surround cells; None: with commas and semicolons.
         encoding: of the file; a byte order mark decides otherwise.
         suffix: added to names of recordings that have no ending of audio, as ``.wav``.
-        hours, limit, max_audio_length, max_text_length: what to keep; see
-            :func:`~deepspeech2.datasets.corpus.select`.
-        name: of the corpus; by default the table's name without its ending.
-        split, shares, split_by: take one part; see :class:`~deepspeech2.datasets.split.Split`.
+        options: of every reader; see :class:`~deepspeech2.datasets.row_corpus.RowCorpus`. The
+            corpus' own name is the table's name without its ending.
 
     Raises:
         ConfigError: an option is out of range.
@@ -77,14 +74,7 @@ class TableCorpus(Corpus):
         quoting: bool | None = None,
         encoding: str = "utf-8",
         suffix: str = "",
-        hours: float | None = None,
-        limit: int | None = None,
-        max_audio_length: float | None = None,
-        max_text_length: int | None = None,
-        name: str | None = None,
-        split: str | None = None,
-        shares: Sequence[float] = SHARES,
-        split_by: str = "speaker",
+        **options: Unpack[Options],
     ) -> None:
         path = resolve(table) if data_dir is None else resolve(data_dir) / table
         folder = path.parent if audio_dir is None else path.parent / audio_dir
@@ -102,11 +92,9 @@ class TableCorpus(Corpus):
                 except ValueError as error:
                     faults.append((f"line {number}", str(error)))
             wrong = judged(path, len(rows), sorted(faults, key=_line), "table of recordings")
-            utterances, exclusions = as_utterances(rows, folder, split_of(split, shares, split_by))
-            kept, filtered = select(utterances, hours, limit, max_audio_length, max_text_length)
-        super().__init__(
-            path.stem if name is None else name, kept, (*wrong, *exclusions, *filtered), place=path
-        )
+            super().__init__(
+                rows, wrong, folder=folder, place=path, default_name=path.stem, **options
+            )
 
 
 def _line(fault: tuple[str, str]) -> int:
