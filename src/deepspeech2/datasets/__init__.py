@@ -6,13 +6,16 @@ from deepspeech2.datasets.common_voice import CommonVoiceCorpus
 from deepspeech2.datasets.corpus import Corpus, Exclusion
 from deepspeech2.datasets.dataset import SpeechDataset, collate
 from deepspeech2.datasets.directory import DirectoryCorpus
+from deepspeech2.datasets.kaldi import KaldiCorpus
 from deepspeech2.datasets.lhotse import LhotseCorpus
 from deepspeech2.datasets.librispeech import LibriSpeechCorpus
 from deepspeech2.datasets.loader import Position, SpeechLoader
 from deepspeech2.datasets.manifest import ManifestCorpus
 from deepspeech2.datasets.mixed import MixedCorpus
 from deepspeech2.datasets.spoken import SpokenCorpus
+from deepspeech2.datasets.stm import StmCorpus
 from deepspeech2.datasets.table import TableCorpus
+from deepspeech2.datasets.voxforge import VoxForgeCorpus
 
 __all__ = [
     "AudioCorpus",
@@ -21,6 +24,7 @@ __all__ = [
     "Corpus",
     "DirectoryCorpus",
     "Exclusion",
+    "KaldiCorpus",
     "LhotseCorpus",
     "LibriSpeechCorpus",
     "ManifestCorpus",
@@ -29,7 +33,9 @@ __all__ = [
     "SpeechDataset",
     "SpeechLoader",
     "SpokenCorpus",
+    "StmCorpus",
     "TableCorpus",
+    "VoxForgeCorpus",
     "collate",
     "plan_epoch",
 ]

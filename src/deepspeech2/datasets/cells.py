@@ -1,10 +1,11 @@
-"""Read the cells of tables as text."""
+"""Read the cells of tables, and the words of lines, as text."""
 
 from __future__ import annotations
 
 import codecs
 import csv
 import io
+import re
 from pathlib import Path
 
 from deepspeech2.errors import ConfigError, ManifestError
@@ -15,6 +16,7 @@ Line = tuple[int, list[str]]
 _MARKS = {
     codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be",
 }  # fmt: skip
+_BLANKS = re.compile(r"[ \t]+")
 _DELIMITERS = ",;\t|"
 _BROKEN = "\udc80", "\udcff"  # the range of what stands for bytes that could not be decoded
 
@@ -62,10 +64,34 @@ def read_cells(
                 ) from error
             faults.append((f"line {number}", f"wrong quotation marks ({error})"))
             continue
-        if broken and any(_BROKEN[0] <= mark <= _BROKEN[1] for cell in cells for mark in cell):
+        if broken and any(map(_is_broken, cells)):
             faults.append((f"line {number}", f"not {encoding.upper()}: set encoding, as in cp1252"))
         elif any(cells):
             lines.append((number, cells))
+
+
+def read_words(path: Path, most: int) -> tuple[list[Line], list[tuple[str, str]]]:
+    """Read the words of each line that is not empty, and the faults (place, reason) of the others.
+
+    Spaces and tabs separate words. There are up to ``most``; the last is the rest of the line.
+
+    Raises:
+        ManifestError: the file is missing, or cannot be read.
+    """
+    text, broken = read_text(path)
+    lines: list[Line] = []
+    faults: list[tuple[str, str]] = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        line = line.strip(" \t\r")
+        if broken and _is_broken(line):
+            faults.append((f"line {number}", "not UTF-8: convert the file, as with iconv"))
+        elif line:
+            lines.append((number, _BLANKS.split(line, most - 1)))
+    return lines, faults
+
+
+def _is_broken(text: str) -> bool:
+    return any(_BROKEN[0] <= mark <= _BROKEN[1] for mark in text)
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> tuple[str, bool]:

@@ -119,6 +119,17 @@ def _is_speech(name: str) -> bool:
     return name.endswith(TRANSCRIPT_SUFFIX) or _ending(name) in AUDIO_SUFFIXES
 
 
+def by_stem(folder: Path) -> dict[str, str]:
+    """The names of the recordings in ``folder`` by what is before their ending; of several that
+    only differ in it the last counts.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    names = [name for name in sorted(os.listdir(folder)) if _ending(name) in AUDIO_SUFFIXES]
+    return {os.path.splitext(name)[0]: name for name in names}
+
+
 def _ending(name: str) -> str:
     return name[name.rfind(".") :].lower()
 
