@@ -52,7 +52,8 @@ install: .venv/installed
 	@touch $@
 
 .venv/installed-dev: requirements.txt requirements-serve.txt requirements-onnx.txt \
-		requirements-docs.txt requirements-sweep.txt requirements-dev.txt | .venv/bin/python
+		requirements-docs.txt requirements-subwords.txt requirements-sweep.txt \
+		requirements-dev.txt | .venv/bin/python
 	@echo "Installing requirements-dev.txt into .venv (some minutes the first time) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@ .venv/installed

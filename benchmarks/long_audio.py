@@ -141,7 +141,7 @@ def hear(recognizer: Recognizer, path: Path, spans: list[Span]) -> Hypothesis:
     parts = decode_parts(
         log_probs,
         [recognizer.decoder],
-        recognizer.text_encoder.space,
+        recognizer.text_encoder,
         1 / recognizer.seconds_per_frame,
     )
     return parts.joined()[recognizer.decoder.name]

@@ -16,7 +16,7 @@ from rapidfuzz.distance import Levenshtein
 from torch import Tensor
 
 from deepspeech2.decoding import Decoder
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 from deepspeech2.types import Padded
 
 _TOLERANCE = 1e-3  # nats; the scores of one text differ so much between batches
@@ -58,7 +58,7 @@ def error_budgets(
     log_probs: Padded,
     references: Sequence[str],
     texts: Sequence[str],
-    text_encoder: TextEncoder,
+    text_encoder: Tokenizer,
 ) -> list[ErrorBudget] | None:
     """Find what caused the errors of each utterance of a batch.
 
@@ -85,7 +85,7 @@ def error_budget_of_parts(
     log_probs: Padded,
     reference: str,
     texts: Sequence[str],
-    text_encoder: TextEncoder,
+    text_encoder: Tokenizer,
 ) -> ErrorBudget | None:
     """Do the same for one recording that was decoded in parts.
 
@@ -97,7 +97,7 @@ def error_budget_of_parts(
         log_probs: (P, T, V), of the parts.
         texts: P hypotheses.
     """
-    if text_encoder.space is not None:
+    if text_encoder.spaced:
         pieces = divided(reference.split(), [text.split() for text in texts])
         references = [" ".join(piece) for piece in pieces]
         budgets = error_budgets(decoder, log_probs, references, texts, text_encoder)
@@ -126,7 +126,7 @@ def divided(reference: Sequence[str], parts: Sequence[Sequence[str]]) -> list[Se
 
 
 def acoustic_scores(
-    log_probs: Padded, texts: Sequence[str], text_encoder: TextEncoder
+    log_probs: Padded, texts: Sequence[str], text_encoder: Tokenizer
 ) -> list[float]:
     """Return ln P(text | audio) of a text for each of (B, T, V); -inf if it cannot be spelled."""
     possible, labels = [], []

@@ -16,7 +16,7 @@ from deepspeech2.error_budget import ErrorBudget, error_budgets
 from deepspeech2.metrics import CorpusScore, Metric, measure, word_edits
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.progress import AudioBar
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 from deepspeech2.types import Batch, Failure, Hypothesis, Padded, Utterance
 
 
@@ -136,7 +136,7 @@ def evaluate(
     pipeline: Pipeline,
     loader: SpeechLoader,
     decoders: Sequence[Decoder],
-    text_encoder: TextEncoder,
+    text_encoder: Tokenizer,
     device: torch.device,
     *,
     title: str | None,
@@ -192,7 +192,7 @@ def count_result(
     evaluation: Evaluation,
     result: Recognized,
     decoders: Sequence[Decoder],
-    text_encoder: TextEncoder,
+    text_encoder: Tokenizer,
 ) -> None:
     """Count an utterance: its scores, what caused its errors, and its hot phrases."""
     if result.reference is not None:
@@ -206,7 +206,7 @@ def count_result(
 
 
 def _recognized(
-    batch: Batch, hypotheses: dict[str, list[list[Hypothesis]]], text_encoder: TextEncoder
+    batch: Batch, hypotheses: dict[str, list[list[Hypothesis]]], text_encoder: Tokenizer
 ) -> list[Recognized]:
     return [
         Recognized(
@@ -222,7 +222,7 @@ def _find_budgets(
     results: Sequence[Recognized],
     log_probs: Padded,
     decoders: Sequence[Decoder],
-    text_encoder: TextEncoder,
+    text_encoder: Tokenizer,
 ) -> None:
     """Add to each result with a reference what caused its errors."""
     known = [index for index, each in enumerate(results) if each.reference is not None]

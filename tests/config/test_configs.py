@@ -138,6 +138,7 @@ def test_every_option_fits_its_group(option: str) -> None:
     else:
         command, change = "deepspeech2", f"{name}={choice}"
     extra = {
+        "subword": "text_encoder.pieces=a.json",
         "beam_lm": "decoder.lm=a.arpa",
         "audio": "+audio=a.wav",
         "noisy": f"+noise_dir={ROOT}",

@@ -33,12 +33,12 @@ def test_it_is_what_greedy_decoding_of_the_whole_gives(tokens: list[list[int]], 
         assert path == BestPath()
         return
     expected = GreedyDecoder(ENCODER)(Padded.stack([torch.cat(parts)]))[0][0]
-    found = path.hypothesis()
+    found = path.hypothesis(ENCODER)
     assert path.n_frames == frames
     assert path.text == found.text == expected.text
     assert (found.labels, found.frames) == (expected.labels, expected.frames)
     torch.testing.assert_close(found.confidences, expected.confidences)
-    rest = path.hypothesis(first)
+    rest = path.hypothesis(ENCODER, first)
     kept = [place for place, frame in enumerate(expected.frames) if frame >= first]
     assert rest.labels == tuple(expected.labels[place] for place in kept)
     assert rest.text == " ".join(ENCODER.decode(rest.labels).split())

@@ -107,7 +107,7 @@ def test_parts_end_between_words_and_join_to_the_whole(
     text = " ".join(word[0] + word[1:].replace(word[0], "x") for word in words)
     text = "".join(c for c, d in zip(text, " " + text, strict=False) if c != d)
     log_probs = emitted(text, blanks)
-    spans = parts_to_decode(log_probs, ENCODER.space, 25.0)
+    spans = parts_to_decode(log_probs, ENCODER, 25.0)
     assert all(0 < span.end - span.start <= 25 for span in spans)
     assert [span.start for span in spans] == [0, *(span.end for span in spans[:-1])]
     assert spans[-1].end == len(log_probs)
@@ -115,7 +115,7 @@ def test_parts_end_between_words_and_join_to_the_whole(
     parts = Padded.stack([log_probs[span.start : span.end] for span in spans])
     together = joined(
         [(span, nbest[0]) for span, nbest in zip(spans, decoder(parts), strict=True)],
-        ENCODER.space,
+        ENCODER,
     )
     whole = decoder(Padded.stack([log_probs]))[0][0]
     assert together.text == whole.text == text
@@ -127,7 +127,7 @@ def test_parts_end_between_words_and_join_to_the_whole(
 
 def test_a_word_without_end_is_cut_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(long, "PART", 1.0)
-    spans = parts_to_decode(emitted("ab" * 40), ENCODER.space, 25.0)
+    spans = parts_to_decode(emitted("ab" * 40), ENCODER, 25.0)
     assert max(span.end - span.start for span in spans) <= 25
 
 
@@ -136,7 +136,7 @@ def test_joined_counts_frames_from_the_start_and_leaves_out_silence() -> None:
     none = Hypothesis("", -0.1, (), (), ())
     two = Hypothesis("c", -2.0, (5,), (0,), (0.7,))
     spans = spans_of(10, 30, 42)
-    found = joined(list(zip(spans, (one, none, two), strict=True)), ENCODER.space)
+    found = joined(list(zip(spans, (one, none, two), strict=True)), ENCODER)
     assert found.text == "ab c"
     assert found.labels == (3, 4, ENCODER.space, 5)
     assert found.frames == (1, 2, 30, 30)
@@ -146,5 +146,5 @@ def test_joined_counts_frames_from_the_start_and_leaves_out_silence() -> None:
 
 def test_without_a_space_nothing_stands_between_parts() -> None:
     parts = [Hypothesis("ab", -1.0, (1, 2), (0, 1), (0.9, 0.9)), Hypothesis("c", -1.0, (3,), (0,))]
-    found = joined(list(zip(spans_of(10, 20), parts, strict=True)), None)
+    found = joined(list(zip(spans_of(10, 20), parts, strict=True)), TextEncoder("abc"))
     assert (found.text, found.labels) == ("abc", (1, 2, 3))

@@ -33,7 +33,7 @@ def made(seed: int, alphabet: str = "ab ", n_mels: int = 16, **changes: Any) -> 
     recipe = {
         "features": {"name": "LogMelSpectrogram", "n_mels": n_mels},
         "normalization": {"name": "NoNormalization"},
-        "text_encoder": TextEncoder(alphabet).settings,
+        "text_encoder": {"name": "TextEncoder", **TextEncoder(alphabet).settings},
     }
     return Pipeline(front_end, network), recipe
 

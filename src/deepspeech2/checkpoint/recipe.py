@@ -14,7 +14,7 @@ from deepspeech2 import decoding, plugins
 from deepspeech2.errors import CheckpointError, ConfigError, SpeechError
 from deepspeech2.escaping import first_line
 from deepspeech2.model import DeepSpeech2
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import SubwordEncoder, TextEncoder
 from deepspeech2.transforms import (
     GlobalNormalization,
     LogMagnitudeSpectrogram,
@@ -30,7 +30,7 @@ _PARTS: dict[str, tuple[type, ...]] = {
     "model": (DeepSpeech2,),
     "features": (LogMagnitudeSpectrogram, LogMelSpectrogram, LogSpectrogram),
     "normalization": (NoNormalization, UtteranceNormalization, GlobalNormalization),
-    "text_encoder": (TextEncoder,),
+    "text_encoder": (TextEncoder, SubwordEncoder),
     "decoder": (
         decoding.GreedyDecoder,
         decoding.BeamSearchDecoder,

@@ -20,7 +20,7 @@ from deepspeech2.escaping import first_line, printable
 from deepspeech2.model import DeepSpeech2
 from deepspeech2.paths import resolve
 from deepspeech2.pipeline import Pipeline
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 from deepspeech2.transforms import FrontEnd, GlobalNormalization
 
 
@@ -29,7 +29,7 @@ class Restored:
     """A checkpoint ready for inference."""
 
     pipeline: Pipeline
-    text_encoder: TextEncoder
+    text_encoder: Tokenizer
     decoder: decoding.Decoder
     metrics: dict[str, float]
 
@@ -38,7 +38,7 @@ def restore(
     content: Mapping[str, Any],
     path: Path,
     *,
-    decoder: Callable[[TextEncoder], decoding.Decoder] | None = None,
+    decoder: Callable[[Tokenizer], decoding.Decoder] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Restored:
     """Build what inference needs from the ``content`` of the checkpoint ``path``.
@@ -100,7 +100,7 @@ def _pipeline(
 def _decoder(
     recipe: Mapping[str, Any],
     path: Path,
-    text_encoder: TextEncoder,
+    text_encoder: Tokenizer,
     options: Mapping[str, Any] | None,
 ) -> decoding.Decoder:
     own = recipe.get("decoder")

@@ -20,6 +20,7 @@ OTHERS = {
     "score": ("score", "score transcripts against references"),
     "align": ("align", "print when each word of a known text is said"),
     "train-lm": ("train_lm", "train an n-gram language model"),
+    "train-tokenizer": ("train_tokenizer", "train pieces of words as tokens"),
     "export": ("export", "export a checkpoint, as .onnx or .safetensors too"),
     "import": ("import_checkpoint", "import another program's checkpoint"),
     "download": ("download_model", "download a released model"),
@@ -80,5 +81,5 @@ def with_audio(words: list[str]) -> list[str]:
 
 def _help() -> str:
     listed = {name: what for name, (*_, what) in (CONFIGURED | OTHERS).items()}
-    lines = [f"  {name:12}{what}" for name, what in listed.items()]
+    lines = [f"  {name:16}{what}" for name, what in listed.items()]
     return "\n".join([_ABOUT, "", *lines, "", _MORE])

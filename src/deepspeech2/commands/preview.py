@@ -21,7 +21,7 @@ from deepspeech2.extras.checks.preview import CorpusStatistics
 from deepspeech2.paths import resolve
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.settings import DataloaderSettings, PreviewSettings, TrainerSettings
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 from deepspeech2.types import Padded
 
 PREVIEWS = "data/preview"
@@ -48,7 +48,7 @@ def preview(config: DictConfig) -> int:
     pages.check_folder(folder)
     use_threads(settings.threads)
     # the corpora as training reads them
-    text_encoder: TextEncoder = create(group(config, "text_encoder"), "text_encoder")
+    text_encoder: Tokenizer = create(group(config, "text_encoder"), "text_encoder")
     pipeline = _pipeline(config, text_encoder)
     examined = _examine(config, text_encoder, pipeline, settings.seed)
     # a few utterances, normalised as training does, though fitted to fewer of them
@@ -84,7 +84,7 @@ def _config_name(config: DictConfig) -> str:
     return str(group(config, "writer").get("run_name"))
 
 
-def _pipeline(config: DictConfig, text_encoder: TextEncoder) -> Pipeline:
+def _pipeline(config: DictConfig, text_encoder: Tokenizer) -> Pipeline:
     """Front end and network, whose weights do not matter here."""
     front_end = create(group(config, "transforms"), "transforms")
     derived = {"n_features": front_end.n_features, "n_tokens": text_encoder.n_tokens}
@@ -92,7 +92,7 @@ def _pipeline(config: DictConfig, text_encoder: TextEncoder) -> Pipeline:
 
 
 def _examine(
-    config: DictConfig, text_encoder: TextEncoder, pipeline: Pipeline, seed: int
+    config: DictConfig, text_encoder: Tokenizer, pipeline: Pipeline, seed: int
 ) -> list[CorpusStatistics]:
     """Every corpus of the config, train first."""
     named = group(config, "datasets")

@@ -37,7 +37,7 @@ from deepspeech2.paths import resolve
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.processes import start_tracker
 from deepspeech2.settings import TrainerSettings
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 from deepspeech2.trainer import (
     Checkpoints,
     EpochEnd,
@@ -103,7 +103,7 @@ def _trainer(
 ) -> Trainer:
     """Make the trainer and all that it uses; ``stack`` closes the writer."""
     # what is trained, and on what
-    text_encoder: TextEncoder = create(group(config, "text_encoder"), "text_encoder")
+    text_encoder: Tokenizer = create(group(config, "text_encoder"), "text_encoder")
     torch.manual_seed(settings.seed)
     pipeline, recipe = _pipeline(config, text_encoder)
     decoders = _decoders(config, text_encoder)
@@ -232,7 +232,7 @@ def _recipe_part(node: Mapping[str, Any] | None, key: str, **derived: Any) -> di
     return checkpoint.entry(target(node, key), {**options, **derived})
 
 
-def _made_part(part: Decoder | TextEncoder, node: Mapping[str, Any]) -> dict[str, Any]:
+def _made_part(part: Decoder | Tokenizer, node: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a recipe that makes ``part`` again: by what it says of itself, or, where
     that is nothing, by its config node.
     """
@@ -241,7 +241,7 @@ def _made_part(part: Decoder | TextEncoder, node: Mapping[str, Any]) -> dict[str
 
 
 def _pipeline(
-    config: DictConfig, text_encoder: TextEncoder
+    config: DictConfig, text_encoder: Tokenizer
 ) -> tuple[Pipeline, dict[str, dict[str, Any]]]:
     """Make front end, network and loss, and the recipe by which a checkpoint rebuilds them."""
     transforms = group(config, "transforms")
@@ -259,7 +259,7 @@ def _pipeline(
     return Pipeline(front_end, network, loss), recipe
 
 
-def _decoders(config: DictConfig, text_encoder: TextEncoder) -> list[Decoder]:
+def _decoders(config: DictConfig, text_encoder: Tokenizer) -> list[Decoder]:
     """Make the greedy decoder, and the configured one where it is another."""
     chosen: Decoder = create(group(config, "decoder"), "decoder", text_encoder)
     greedy = GreedyDecoder(text_encoder)

@@ -24,7 +24,7 @@ from deepspeech2.extras.checks import Finding, Trainable, quantity, report, trai
 from deepspeech2.paths import resolve
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.settings import DataloaderSettings, TrainerSettings
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 from deepspeech2.trainer import TrainingData
 from deepspeech2.types import Utterance
 
@@ -40,7 +40,7 @@ def open_training_data(
     config: DictConfig,
     settings: TrainerSettings,
     engine: Engine,
-    text_encoder: TextEncoder,
+    text_encoder: Tokenizer,
     pipeline: Pipeline,
     run_folder: Path,
 ) -> TrainingData:
@@ -145,13 +145,13 @@ def _report_shares(durations: Mapping[str, Sequence[float]], draw: EpochDraw | N
         log.info("%s", one_line(f"datasets.{name}: {text}"))
 
 
-def _report(name: str, corpus: Corpus, found: Trainable, text_encoder: TextEncoder) -> None:
+def _report(name: str, corpus: Corpus, found: Trainable, text_encoder: Tokenizer) -> None:
     exclusions = (*corpus.exclusions, *found.left_out)
     if exclusions:
         log.warning(report(f"{name} ({corpus.name})", exclusions))
     if found.outside is not None:
         log.warning("%s", one_line(f"{name}: {found.outside}"))
-    dropped = text_encoder.normalize.dropped(each.text or "" for each in corpus)
+    dropped = text_encoder.normalizer.dropped(each.text or "" for each in corpus)
     if dropped:
         named = ", ".join(f"{mark!r} {count}" for mark, count in dropped.most_common(MOST_NAMED))
         log.info("%s: taken out of its transcripts: %s", name, one_line(named))

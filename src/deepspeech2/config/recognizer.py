@@ -21,7 +21,7 @@ from deepspeech2.errors import ConfigError
 from deepspeech2.inference import Recognizer
 from deepspeech2.paths import resolve
 from deepspeech2.settings import DataloaderSettings, InferencerSettings, RobustnessSettings
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 from deepspeech2.types import Utterance
 
 _FILTERS = frozenset(
@@ -41,7 +41,7 @@ def recognizer_from(
     use_threads(settings.threads)
     node = group(config, "decoder")
 
-    def configured(text_encoder: TextEncoder) -> Decoder:
+    def configured(text_encoder: Tokenizer) -> Decoder:
         decoder: Decoder = create(node, "decoder", text_encoder)
         return decoder
 

@@ -25,7 +25,7 @@ from deepspeech2.errors import ConfigError, SpeechError
 from deepspeech2.files import plain_name
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.settings import DataloaderSettings, InferencerSettings, TrainerSettings
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 
 _STEPS = 1000  # of a schedule that is only built to see whether it can be
 
@@ -59,7 +59,7 @@ class Trial:
     unused: list[str] = field(default_factory=list)
     settings: TrainerSettings | InferencerSettings | None = None
     dataloader: DataloaderSettings | None = None
-    text_encoder: TextEncoder | None = None
+    text_encoder: Tokenizer | None = None
     pipeline: Pipeline | None = None
 
     def __post_init__(self) -> None:

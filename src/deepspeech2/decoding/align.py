@@ -10,10 +10,10 @@ from itertools import chain, groupby
 import torch
 from torch import Tensor
 
-from deepspeech2.decoding.decoder import Word
+from deepspeech2.decoding.decoder import Word, text_of
 from deepspeech2.decoding.kernels.frames import BLANK
 from deepspeech2.errors import AudioError, ConfigError, ManifestError
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 
 _REACH = 0.75  # frames that a word may reach beyond its labels
 # torchaudio ends the process from here on: https://github.com/pytorch/audio/issues/4208
@@ -23,7 +23,8 @@ _FADE = 0.5  # how fast times pass, at least, where the delay is taken back
 
 @dataclass(frozen=True, slots=True)
 class Character:
-    """A character; ``start`` and ``end`` in seconds, ``confidence`` in [0, 1]."""
+    """A character, or a piece of subwords; ``start`` and ``end`` in seconds, ``confidence`` in
+    [0, 1]."""
 
     character: str
     start: float
@@ -60,7 +61,7 @@ def align(
     log_probs: Tensor,
     text: str,
     *,
-    text_encoder: TextEncoder,
+    text_encoder: Tokenizer,
     seconds_per_frame: float,
     duration: float | None = None,
     delay: float = 0.0,
@@ -109,11 +110,12 @@ def align(
         )
     end = len(log_probs) * seconds_per_frame if duration is None else duration
     clock = _Clock(seconds_per_frame, end, delay)
-    groups = groupby(_runs(path, scores), key=lambda run: run.label == text_encoder.space)
-    spoken = [list(group) for is_space, group in groups if not is_space]
+    runs = _runs(path, scores)
+    groups = text_encoder.words([run.label for run in runs])
+    spoken = [[runs[place] for place in places] for places in groups]
     characters = tuple(
         Character(
-            text_encoder.decode([run.label]),
+            text_of([run.label], text_encoder),
             clock(run.start),
             clock(run.end),
             _confidence(run.log_prob),
@@ -127,11 +129,11 @@ def _check(
     labels: list[int],
     text: str,
     n_frames: int,
-    text_encoder: TextEncoder,
+    text_encoder: Tokenizer,
     seconds_per_frame: float,
 ) -> None:
     """Raise what :func:`align` raises before the search."""
-    if not any(label != text_encoder.space for label in labels):
+    if not text_encoder.words(labels):
         raise ManifestError(f"the text to align must contain at least one word, but is {text!r}")
     needed = text_encoder.minimum_frames(labels)
     if n_frames < needed:
@@ -141,8 +143,8 @@ def _check(
         )
     if n_frames * (2 * len(labels) + 1) >= _LIMIT:
         raise AudioError(
-            f"{len(labels)} characters in {n_frames * seconds_per_frame / 60:.0f} minutes of audio "
-            f"are too many to align at once: cut the recording and its text into parts"
+            f"{len(labels)} {text_encoder.unit} in {n_frames * seconds_per_frame / 60:.0f} minutes"
+            " of audio are too many to align at once: cut the recording and its text into parts"
         )
 
 
@@ -191,7 +193,7 @@ def _runs(path: list[int], scores: list[float]) -> list[_Run]:
 
 
 def _timed_words(
-    spoken: list[list[_Run]], clock: _Clock, text_encoder: TextEncoder
+    spoken: list[list[_Run]], clock: _Clock, text_encoder: Tokenizer
 ) -> tuple[Word, ...]:
     result = []
     for index, group in enumerate(spoken):
@@ -200,7 +202,7 @@ def _timed_words(
         first, last = group[0].start, group[-1].end
         result.append(
             Word(
-                text_encoder.decode(run.label for run in group),
+                text_of([run.label for run in group], text_encoder),
                 clock(first - min((first - before) / 2, _REACH)),
                 clock(last + min((after - last) / 2, _REACH)),
                 _confidence(math.fsum(run.log_prob for run in group) / len(group)),

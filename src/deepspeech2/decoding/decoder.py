@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, Protocol
 
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 from deepspeech2.types import Hypothesis, Padded
 
 
@@ -51,7 +50,7 @@ class Decoder(Protocol):
         return None
 
 
-def check_tokens(log_probs: Padded, text_encoder: TextEncoder) -> None:
+def check_tokens(log_probs: Padded, text_encoder: Tokenizer) -> None:
     """Compare the shape of (B, T, V) with the alphabet.
 
     Raises:
@@ -62,13 +61,13 @@ def check_tokens(log_probs: Padded, text_encoder: TextEncoder) -> None:
         raise ValueError(f"log_probs must be (B, T, {text_encoder.n_tokens}), but is {shape}")
 
 
-def text_of(labels: Sequence[int], text_encoder: TextEncoder) -> str:
+def text_of(labels: Sequence[int], text_encoder: Tokenizer) -> str:
     """The text of labels, with single spaces between words and none around them."""
     return " ".join(text_encoder.decode(labels).split())
 
 
 def make_hypothesis(
-    text_encoder: TextEncoder,
+    text_encoder: Tokenizer,
     score: float,
     labels: Sequence[int],
     frames: Sequence[int],
@@ -103,9 +102,9 @@ class Word:
 
 
 def words(
-    hypothesis: Hypothesis, seconds_per_frame: float, *, text_encoder: TextEncoder
+    hypothesis: Hypothesis, seconds_per_frame: float, *, text_encoder: Tokenizer
 ) -> tuple[Word, ...]:
-    """Split a hypothesis at its spaces, return the words.
+    """Split a hypothesis into its words.
 
     A word starts at the frame of its first label and ends one frame after that of its last. Its
     confidence is the geometric mean over its labels.
@@ -120,14 +119,12 @@ def words(
     """
     result = []
     # strict: a hypothesis whose parts differ in length is a ValueError, not a shorter one.
-    emissions = zip(hypothesis.labels, hypothesis.frames, hypothesis.confidences, strict=True)
-    for is_space, group in groupby(emissions, key=lambda item: item[0] == text_encoder.space):
-        if is_space:
-            continue
-        labels, frames, confidences = zip(*group, strict=True)
+    emissions = list(zip(hypothesis.labels, hypothesis.frames, hypothesis.confidences, strict=True))
+    for places in text_encoder.words(hypothesis.labels):
+        labels, frames, confidences = zip(*(emissions[place] for place in places), strict=True)
         result.append(
             Word(
-                text_encoder.decode(labels),
+                text_of(labels, text_encoder),
                 frames[0] * seconds_per_frame,
                 (frames[-1] + 1) * seconds_per_frame,
                 _geometric_mean(confidences),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from deepspeech2.decoding.decoder import check_tokens, make_hypothesis
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 from deepspeech2.types import Hypothesis, Padded
 
 
@@ -22,7 +22,7 @@ class GreedyDecoder:
 
     name = "Argmax"
 
-    def __init__(self, text_encoder: TextEncoder) -> None:
+    def __init__(self, text_encoder: Tokenizer) -> None:
         self.text_encoder = text_encoder
 
     @property

@@ -10,14 +10,18 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from deepspeech2.decoding.kernels.prefixes import Fusion
 from deepspeech2.decoding.spelling import Spellings, normalized, spellings
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.http.fetch import MIRRORS, fetch
 from deepspeech2.paths import resolve
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 from deepspeech2.text.ngram.backoff import NGramModel
 from deepspeech2.text.ngram.cache import load_ngram
 from deepspeech2.text.ngram.texts import open_text
@@ -85,6 +89,7 @@ class FusedModel:
         weight = self.weight * math.log(10.0)
         # only positive back-off weights can make a prefix better than was to be expected
         surprise = max(0.0, float(nodes["log10_backoff"].max())) * (self.model.order - 1)
+        best = max(0.0, self.word_score) + weight * surprise
         return fusion._replace(
             has_lm=True,
             lm=nodes,
@@ -95,8 +100,19 @@ class FusedModel:
             unknown=self.model.unknown,
             end=self.model.end,
             start=self.model.start,
-            at_most=fusion.at_most + max(0.0, self.word_score) + weight * surprise,
+            at_most=fusion.at_most + best * _words_touched(fusion),
         )
+
+
+def _words_touched(fusion: Fusion) -> NDArray[np.float64]:
+    """(V,) how many ends and parts of words each token consists of, at least 1."""
+    is_space = fusion.letters == fusion.space
+    counts = []
+    for start, end in pairwise(fusion.bounds.tolist()):
+        spaces = is_space[start:end]
+        begins = ~spaces & np.append(True, spaces[:-1])[: len(spaces)]
+        counts.append(max(1, int(spaces.sum() + begins.sum())))
+    return np.array(counts, dtype=np.float64)
 
 
 def locate(lm: str) -> Path:
@@ -126,7 +142,7 @@ def locate(lm: str) -> Path:
 
 
 def load_model(
-    lm: str, text_encoder: TextEncoder, lexicon: str | None, hot: Sequence[str] = ()
+    lm: str, text_encoder: Tokenizer, lexicon: str | None, hot: Sequence[str] = ()
 ) -> tuple[NGramModel, Spellings]:
     """Load a model, return the model and the words that may be recognised.
 
@@ -142,12 +158,12 @@ def load_model(
         ConfigError: alphabet, case or lexicon do not fit the model.
     """
     path = locate(lm)
-    if text_encoder.space is None:
+    if not text_encoder.spaced:
         raise ConfigError(
             "a language model of words needs a space between words, but the alphabet"
-            f" {text_encoder.alphabet!r} has none"
+            f" {text_encoder.characters!r} has none"
         )
-    rules = f"{text_encoder.normalize!r}{text_encoder.alphabet * text_encoder.composes}"
+    rules = f"{text_encoder.normalizer!r}{text_encoder.characters * text_encoder.composes}"
     model = load_ngram(path, key=text_encoder.spelled, key_name=rules)
     spelled = normalized(model.words, text_encoder)
     words = None if lexicon is None else _read_lexicon(resolve(lexicon), text_encoder)
@@ -163,7 +179,7 @@ def load_model(
     return model, trie
 
 
-def _read_lexicon(path: Path, text_encoder: TextEncoder) -> list[str]:
+def _read_lexicon(path: Path, text_encoder: Tokenizer) -> list[str]:
     """The first word of each line; further columns, such as pronunciations, are not read."""
     try:
         with open_text(path) as file:
@@ -183,7 +199,7 @@ def _check(
     spelled: list[str],
     lexicon: list[str] | None,
     trie: Spellings,
-    text_encoder: TextEncoder,
+    text_encoder: Tokenizer,
 ) -> None:
     """Log how many words can be recognised; raise ConfigError where that is less than half."""
     n_spelled = len(trie.ids)
@@ -194,7 +210,7 @@ def _check(
         example = next((word for word in words if text_encoder.unknown(word)), "")
         raise ConfigError(
             f"{n_spelled} of the {n_words} words of {source} can be spelled with the alphabet"
-            f" {text_encoder.alphabet!r} in {text_encoder.normalize.case} case ({example!r} for"
+            f" {text_encoder.characters!r} in {text_encoder.normalizer.case} case ({example!r} for"
             " one cannot): choose a model of the same language, or another text_encoder"
         )
     if lexicon is not None and trie.n_unknown > _LEAST_SPELLABLE * n_spelled:

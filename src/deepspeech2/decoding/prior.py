@@ -45,7 +45,7 @@ class TokenPrior:
         ):
             raise ConfigError(
                 f"decoder.prior must be {n_tokens} probabilities above 0, of the blank and of the"
-                f" {n_tokens - 1} characters, but is {list(probabilities)}"
+                f" {n_tokens - 1} other tokens, but is {list(probabilities)}"
             )
         self.probabilities = None if probabilities is None else [float(p) for p in probabilities]
         self.weight = float(weight)

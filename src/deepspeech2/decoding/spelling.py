@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepspeech2.decoding.kernels.prefixes import SPELLING_NODE
-from deepspeech2.text import Normalizer, TextEncoder
+from deepspeech2.text import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +27,24 @@ class Spellings:
     n_unknown: int
 
 
-def normalized(words: Sequence[str], text_encoder: TextEncoder) -> list[str]:
+def normalized(words: Sequence[str], text_encoder: Tokenizer) -> list[str]:
     """Return every word as the text encoder writes it; one that falls apart contains a space."""
-    rules = text_encoder.normalize
     # One call for all is fifty times faster. It is right if no word falls apart or vanishes, which
     # words of plain letters do not.
-    together = rules(" ".join(words)).split(" ")
-    if not _is_word_by_word(together, words, rules):
-        together = [rules(word) for word in words]
+    normalize = text_encoder.normalize
+    together = normalize(" ".join(words)).split(" ")
+    if not _is_word_by_word(together, words, text_encoder):
+        together = [normalize(word) for word in words]
     return [text_encoder.spelled(word) for word in together] if text_encoder.composes else together
 
 
-def _is_word_by_word(together: list[str], words: Sequence[str], rules: Normalizer) -> bool:
+def _is_word_by_word(together: list[str], words: Sequence[str], text_encoder: Tokenizer) -> bool:
     if len(together) != len(words) or not all(words):
         return False
+    rules = text_encoder.normalizer
     changing, step = set(rules.remove + rules.to_space), max(1, len(words) // 100)
     return all(
-        result == rules(word)
+        result == text_encoder.normalize(word)
         for index, (result, word) in enumerate(zip(together, words, strict=True))
         if index % step == 0 or not word.isascii() or not changing.isdisjoint(word)
     )
@@ -53,7 +54,7 @@ def spellings(
     lm_spelled: Sequence[str],
     log10_unigrams: NDArray[np.float32],
     unknown: int,
-    text_encoder: TextEncoder,
+    text_encoder: Tokenizer,
     *,
     lexicon: Sequence[str] | None = None,
     more: Sequence[str] = (),
@@ -68,7 +69,7 @@ def spellings(
         lexicon: normalised words; None for those of the language model.
         more: more normalised words that may be recognised.
     """
-    spellable = set(text_encoder.alphabet) - {" "}
+    spellable = set(text_encoder.characters) - {" "}
     table = {word: index for index, word in reversed(list(enumerate(lm_spelled)))}
     wanted = (set(table) if lexicon is None else set(lexicon)) | set(more)
     words = sorted(word for word in wanted if word and spellable.issuperset(word))

@@ -18,7 +18,7 @@ from deepspeech2.datasets.spoken import SAMPLE_RATE, render, word_times
 from deepspeech2.datasets.spoken.script import script
 from deepspeech2.decoding import Word
 from deepspeech2.decoding.align import align
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 
 _SENTENCES = 24  # three of each voice
 _WIDEST = 2  # frames
@@ -33,7 +33,7 @@ class Boundary(NamedTuple):
 
 def emission_delay(
     emissions: Callable[[Tensor], Tensor],
-    text_encoder: TextEncoder,
+    text_encoder: Tokenizer,
     *,
     seconds_per_frame: float,
     sample_rate: int,

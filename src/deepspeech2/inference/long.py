@@ -19,7 +19,9 @@ from torch import Tensor
 
 from deepspeech2.audio.silence import Span, plan
 from deepspeech2.decoding import Decoder
+from deepspeech2.decoding.decoder import text_of
 from deepspeech2.loss.ctc import BLANK
+from deepspeech2.text import Tokenizer
 from deepspeech2.types import Hypothesis, Padded
 
 PIECE = 15.0  # seconds of a long recording that the network gets at once, at most: in more,
@@ -124,51 +126,58 @@ class DecodedParts:
         spans: of the parts, in output frames.
         log_probs: (P, T, V), their frames.
         hypotheses: by the decoder's name, the best of each part.
-        space: the label between words; None if the alphabet has none.
+        text_encoder: of their labels.
     """
 
     spans: Sequence[Span]
     log_probs: Padded
     hypotheses: dict[str, list[Hypothesis]]
-    space: int | None
+    text_encoder: Tokenizer
 
     def joined(self) -> dict[str, Hypothesis]:
         """Return one hypothesis of the whole recording for each decoder's name."""
         return {
-            name: joined(list(zip(self.spans, parts, strict=True)), self.space)
+            name: joined(list(zip(self.spans, parts, strict=True)), self.text_encoder)
             for name, parts in self.hypotheses.items()
         }
 
 
 def decode_parts(
-    log_probs: Tensor, decoders: Sequence[Decoder], space: int | None, frames_per_second: float
+    log_probs: Tensor,
+    decoders: Sequence[Decoder],
+    text_encoder: Tokenizer,
+    frames_per_second: float,
 ) -> DecodedParts:
     """Decode (T, V) of any length with each decoder."""
-    spans = parts_to_decode(log_probs, space, frames_per_second)
+    spans = parts_to_decode(log_probs, text_encoder, frames_per_second)
     parts = Padded.stack([log_probs[span.start : span.end] for span in spans])
     hypotheses = {decoder.name: [nbest[0] for nbest in decoder(parts)] for decoder in decoders}
-    return DecodedParts(spans, parts, hypotheses, space)
+    return DecodedParts(spans, parts, hypotheses, text_encoder)
 
 
-def parts_to_decode(log_probs: Tensor, space: int | None, frames_per_second: float) -> list[Span]:
+def parts_to_decode(
+    log_probs: Tensor, text_encoder: Tokenizer, frames_per_second: float
+) -> list[Span]:
     """Divide (T, V) into spans that end between words, and in a pause if there is one.
 
-    A part may end before a frame if the best path has a space, and no other label, on either side
-    of it before the next label.
+    A part may end before a frame if the best path has a space, and nothing else, on either side
+    of it before the next label: a space alone, or that of a token which begins or ends a word.
     """
     best = log_probs.argmax(dim=1).numpy()
     blank = log_probs[:, BLANK].exp().double().numpy()
     between = np.zeros(len(best), bool)
-    previous: int | None = None
+    before = True
     labels = [(label, len(list(group))) for label, group in groupby(best.tolist())]
     place = 0
     for number, (label, length) in enumerate(labels):
-        following = labels[number + 1][0] if number + 1 < len(labels) else space
         if label == BLANK:
-            between[place : place + length] = previous in (None, space) or following == space
+            following = labels[number + 1][0] if number + 1 < len(labels) else BLANK
+            after = following == BLANK or text_encoder.tokens[following].startswith(" ")
+            between[place : place + length] = before or after
         else:
-            between[place] = label == space and number > 0
-            previous = label
+            text = text_encoder.tokens[label]
+            between[place] = text.startswith(" ") and number > 0
+            before = text.endswith(" ")
         place += length
     return plan(
         _LOUDNESS * (1.0 - blank),
@@ -178,13 +187,20 @@ def parts_to_decode(log_probs: Tensor, space: int | None, frames_per_second: flo
     )
 
 
-def joined(parts: Sequence[tuple[Span, Hypothesis]], space: int | None) -> Hypothesis:
-    """Join the hypotheses of the parts of a recording, in their order."""
+def joined(parts: Sequence[tuple[Span, Hypothesis]], text_encoder: Tokenizer) -> Hypothesis:
+    """Join the hypotheses of the parts of a recording, in their order.
+
+    Between two parts is a space, unless the tokens bring one, or no token is a space.
+    """
+    tokens, space = text_encoder.tokens, text_encoder.space
     labels: list[int] = []
     frames: list[int] = []
     confidences: list[float] = []
     for span, part in parts:
-        if labels and part.labels and space is not None:
+        if not part.labels:
+            continue
+        apart = labels and (tokens[labels[-1]][-1] == " " or tokens[part.labels[0]][0] == " ")
+        if labels and space is not None and not apart:
             labels.append(space)
             frames.append(span.start)
             confidences.append(1.0)
@@ -192,7 +208,7 @@ def joined(parts: Sequence[tuple[Span, Hypothesis]], space: int | None) -> Hypot
         frames += [span.start + frame for frame in part.frames]
         confidences += part.confidences
     return Hypothesis(
-        text=("" if space is None else " ").join(part.text for _, part in parts if part.text),
+        text=text_of(labels, text_encoder),
         score=sum(part.score for _, part in parts),
         labels=tuple(labels),
         frames=tuple(frames),

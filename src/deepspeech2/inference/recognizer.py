@@ -43,7 +43,7 @@ from deepspeech2.paths import resolve
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.plugins import load as load_plugins
 from deepspeech2.settings.recognition import MAX_SEGMENT
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 from deepspeech2.transcripts import Transcript
 from deepspeech2.types import Hypothesis, Padded
 
@@ -64,7 +64,7 @@ class Recognizer:
     def __init__(
         self,
         pipeline: Pipeline,
-        text_encoder: TextEncoder,
+        text_encoder: Tokenizer,
         decoder: Decoder,
         device: torch.device,
         origin: str | None = None,
@@ -85,7 +85,7 @@ class Recognizer:
         path: str | Path,
         *,
         device: str = "auto",
-        decoder: Callable[[TextEncoder], Decoder] | None = None,
+        decoder: Callable[[Tokenizer], Decoder] | None = None,
         options: Mapping[str, Any] | None = None,
         plugins: Sequence[str] = (),
     ) -> Recognizer:
@@ -267,7 +267,7 @@ class Recognizer:
             step=step,
             on_progress=on_progress,
         )
-        return decode_parts(log_probs, decoders, self.text_encoder.space, rate / step)
+        return decode_parts(log_probs, decoders, self.text_encoder, rate / step)
 
     def align(self, audio: str | Path, text: str, *, delay: float | None = None) -> Alignment:
         """Find when each word and character of ``text`` is said in a file.

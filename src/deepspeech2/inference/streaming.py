@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,15 +15,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from deepspeech2.audio.silence import Span
 from deepspeech2.checkpoint.onnx_file import OnnxPipeline, OnnxStream, OnnxStreamPipeline
 from deepspeech2.decoding import Decoder, GreedyDecoder, Word
+from deepspeech2.decoding.decoder import text_of
 from deepspeech2.errors import AudioError, ConfigError
-from deepspeech2.inference.long import decode_parts, joined
+from deepspeech2.inference.long import decode_parts
 from deepspeech2.inference.recognizer import Recognizer
 from deepspeech2.model.streaming_network import NetworkState, StreamingNetwork
 from deepspeech2.settings.recognition import MAX_SEGMENT
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 from deepspeech2.transcripts import Transcript
 from deepspeech2.transforms.streaming_front_end import FeatureState, StreamingFrontEnd
 from deepspeech2.types import Hypothesis, Padded
@@ -62,16 +64,17 @@ class BestPath:
 
     @property
     def text(self) -> str:
-        return " ".join("".join(piece.text for piece in self.pieces).split())
+        text = unicodedata.normalize("NFC", "".join(piece.text for piece in self.pieces))
+        return " ".join(text.split())
 
-    def extended(self, log_probs: Tensor, encoder: TextEncoder) -> BestPath:
+    def extended(self, log_probs: Tensor, encoder: Tokenizer) -> BestPath:
         """Return the path after (T, V) more log-probabilities."""
         [[best]] = GreedyDecoder(encoder)(Padded.stack([log_probs]))
         # the first label is none if its token goes on from the last frame
         goes_on = best.frames[:1] == (0,) and best.labels[0] == self.previous
         new = slice(int(goes_on), None)
         piece = Hypothesis(
-            text=encoder.decode(best.labels[new]),
+            text=encoder.joined(best.labels[new]),
             score=best.score,
             labels=best.labels[new],
             frames=tuple(self.n_frames + frame for frame in best.frames[new]),
@@ -80,13 +83,13 @@ class BestPath:
         pieces = appended(self.pieces, piece, lambda each: len(each.labels), _joined)
         return BestPath(pieces, int(log_probs[-1].argmax()), self.n_frames + len(log_probs))
 
-    def hypothesis(self, first: int = 0) -> Hypothesis:
+    def hypothesis(self, encoder: Tokenizer, first: int = 0) -> Hypothesis:
         """Return the labels of the frames from ``first`` on."""
         chosen = [piece for piece in self.pieces if piece.frames and piece.frames[-1] >= first]
         whole = _joined(chosen)
         start = bisect_left(whole.frames, first)
         return Hypothesis(
-            text=" ".join(whole.text[start:].split()),
+            text=text_of(whole.labels[start:], encoder),
             score=whole.score,
             labels=whole.labels[start:],
             frames=whole.frames[start:],
@@ -95,7 +98,13 @@ class BestPath:
 
 
 def _joined(pieces: Sequence[Hypothesis]) -> Hypothesis:
-    return joined([(Span(0, 0), piece) for piece in pieces], None)
+    return Hypothesis(
+        text="".join(piece.text for piece in pieces),
+        score=sum(piece.score for piece in pieces),
+        labels=tuple(chain.from_iterable(piece.labels for piece in pieces)),
+        frames=tuple(chain.from_iterable(piece.frames for piece in pieces)),
+        confidences=tuple(chain.from_iterable(piece.confidences for piece in pieces)),
+    )
 
 
 class _Stream:
@@ -184,7 +193,7 @@ class StreamingRecognizer:
         path: str | Path,
         *,
         device: str = "auto",
-        decoder: Callable[[TextEncoder], Decoder] | None = None,
+        decoder: Callable[[Tokenizer], Decoder] | None = None,
         options: Mapping[str, Any] | None = None,
         plugins: Sequence[str] = (),
     ) -> StreamingRecognizer:
@@ -250,7 +259,7 @@ class StreamingRecognizer:
             start: seconds; words that begin earlier are left out.
         """
         first = round(start / self.recognizer.seconds_per_frame)
-        return self._greedy.words(state.best.hypothesis(first))
+        return self._greedy.words(state.best.hypothesis(self.recognizer.text_encoder, first))
 
     def emissions(self, state: StreamState) -> Tensor:
         """Return (T, V) log-probabilities to the end of the stream, as if nothing followed."""
@@ -262,9 +271,9 @@ class StreamingRecognizer:
         decoder = self.recognizer.decoder
         if state.n_samples <= MAX_SEGMENT * self.sample_rate:
             return decoder(Padded.stack([log_probs]))[0][0]
-        space = self.recognizer.text_encoder.space
+        encoder = self.recognizer.text_encoder
         a_second = 1 / self.recognizer.seconds_per_frame
-        return decode_parts(log_probs, [decoder], space, a_second).joined()[decoder.name]
+        return decode_parts(log_probs, [decoder], encoder, a_second).joined()[decoder.name]
 
     def _advance(self, state: StreamState, samples: Tensor, *, last: bool) -> StreamState:
         if state.finished:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator
 
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.text.normalization import REMOVED, SPACED, Normalizer
+from deepspeech2.text.tokenizer import Tokenizer
 
 _DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # turn lines around
 DEFAULT_ALPHABET = " 'abcdefghijklmnopqrstuvwxyz"
 
 
-class TextEncoder:
-    """An alphabet for CTC: token 0 is the blank, token i is ``alphabet[i - 1]``.
+class TextEncoder(Tokenizer):
+    """An alphabet for CTC: token 0 is the blank, token i the character ``alphabet[i - 1]``.
 
     Args:
         alphabet: the characters, each once, as they are in normalised text. A letter with marks
@@ -26,8 +26,6 @@ class TextEncoder:
         ConfigError: the alphabet is empty, repeats a character, or contains a control character or
             one that normalisation would change, so that it could never occur.
     """
-
-    blank = 0
 
     def __init__(
         self,
@@ -41,9 +39,10 @@ class TextEncoder:
         if len(set(alphabet)) < len(alphabet):  # bases repeat where letters are decomposed
             alphabet = unicodedata.normalize("NFC", alphabet)
         self.alphabet = alphabet
+        self.tokens = ("", *alphabet)
         # a mark of the alphabet is a letter of its language, unless a list names it
         keep = "".join(c for c in alphabet if unicodedata.category(c)[0] == "P" and not c.isascii())
-        self.normalize = Normalizer(case, remove, to_space, keep, spell_out)
+        self.normalizer = Normalizer(case, remove, to_space, keep, spell_out)
         if not alphabet:
             raise ConfigError("alphabet must contain at least one character, but is empty")
         for character, times in Counter(alphabet).items():
@@ -51,48 +50,32 @@ class TextEncoder:
                 raise ConfigError(f"alphabet must contain printable characters, not {character!r}")
             if times > 1:
                 raise ConfigError(f"alphabet must contain {character!r} once, but repeats it")
-            if character != " " and (normal := self.normalize(character)) != character:
+            if character != " " and (normal := self.normalizer(character)) != character:
                 raise ConfigError(
                     f"alphabet must contain normalised characters, but {character!r} becomes"
                     f" {normal!r}{_case_hint(alphabet, character, normal)}"
                 )
         self._tokens = {character: index for index, character in enumerate(alphabet, start=1)}
+        # whether it contains parts of letters: marks, or later jamo of a syllable
         self.composes = any(
             unicodedata.category(character).startswith("M") or "\u1160" <= character <= "\u11ff"
             for character in alphabet
         )
-        """Whether the alphabet contains parts of letters: marks, or later jamo of a syllable."""
-
-    @property
-    def n_tokens(self) -> int:
-        """Number of tokens, the blank included."""
-        return len(self.alphabet) + 1
-
-    @property
-    def space(self) -> int | None:
-        """The token that separates words; None if the alphabet has no space."""
-        return self._tokens.get(" ")
 
     @property
     def settings(self) -> dict[str, str]:
-        """The constructor's arguments: ``TextEncoder(**settings)`` is equal to this one."""
         settings = {
             "alphabet": self.alphabet,
-            "case": self.normalize.case,
-            "remove": self.normalize.remove,
-            "to_space": self.normalize.to_space,
+            "case": self.normalizer.case,
+            "remove": self.normalizer.remove,
+            "to_space": self.normalizer.to_space,
         }
-        if self.normalize.spell_out is not None:
-            settings["spell_out"] = self.normalize.spell_out
+        if self.normalizer.spell_out is not None:
+            settings["spell_out"] = self.normalizer.spell_out
         return settings
 
     def encode(self, text: str) -> list[int]:
-        """The tokens of ``text``, normalised.
-
-        Raises:
-            ManifestError: it contains a character outside the alphabet.
-        """
-        normal = self.normalize(text)
+        normal = self.normalizer(text)
         if self._tokens.keys() >= set(normal):
             return [self._tokens[character] for character in normal]
         tokens: list[int] = []
@@ -140,8 +123,7 @@ class TextEncoder:
         return {each for each in letter if not self._parts(each)} or set(letter)
 
     def spelled(self, text: str) -> str:
-        """``text``, normalised, in characters of the alphabet; letters that it lacks stay."""
-        normal = self.normalize(text)
+        normal = self.normalizer(text)
         if self._tokens.keys() >= set(normal):
             return normal
         return "".join(
@@ -150,42 +132,11 @@ class TextEncoder:
         )
 
     def unknown(self, text: str) -> set[str]:
-        """The characters of ``text``, normalised, that the alphabet lacks."""
-        normal = self.normalize(text)
+        normal = self.normalizer(text)
         if self._tokens.keys() >= set(normal):
             return set()
         lacking = {letter for letter in self._letters(normal) if not self._parts(letter)}
         return {character for letter in lacking for character in self._missing(letter)}
-
-    def decode(self, labels: Iterable[int]) -> str:
-        """The text of labels without blanks: the inverse of :meth:`encode`.
-
-        Raises:
-            ValueError: a label is the blank or no token.
-        """
-        characters = []
-        for label in labels:
-            if not 0 < label <= len(self.alphabet):
-                raise ValueError(f"label must be 1 to {len(self.alphabet)}, but is {label}")
-            characters.append(self.alphabet[label - 1])
-        return unicodedata.normalize("NFC", "".join(characters))
-
-    def minimum_frames(self, labels: Sequence[int]) -> int:
-        """How many frames CTC needs to emit ``labels``, with a blank between equal neighbours.
-
-        A. Graves et al., Connectionist Temporal Classification, ICML 2006, section 3.
-        """
-        return len(labels) + sum(left == right for left, right in pairwise(labels))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, TextEncoder) and self.settings == other.settings
-
-    def __hash__(self) -> int:
-        return hash(tuple(self.settings.values()))
-
-    def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
-        return f"TextEncoder({arguments})"
 
 
 def _case_hint(alphabet: str, character: str, normal: str) -> str:

@@ -16,7 +16,7 @@ from deepspeech2.evaluation import Recognized
 from deepspeech2.metrics import character_edits, word_edits
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.seeding import derive_seed, generator
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 from deepspeech2.types import Padded, Sample
 from deepspeech2.writer import Writer
 from deepspeech2.writer.base import Prediction, prediction_table
@@ -56,13 +56,13 @@ class Figures:
         self,
         writer: Writer,
         pipeline: Pipeline,
-        text_encoder: TextEncoder,
+        text_encoder: Tokenizer,
         metrics_path: Path,
         seed: int,
     ) -> None:
         self._writer = writer
         self._pipeline = pipeline
-        self._tokens = ["", *text_encoder.alphabet]
+        self._tokens = text_encoder.tokens
         self._metrics_path = metrics_path
         self._seed = seed
         self._drawn_at = float("-inf")

@@ -10,10 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepspeech2.errors import CheckpointError, ConfigError
+from deepspeech2.checkpoint.recipe import create
+from deepspeech2.errors import CheckpointError, ConfigError, SpeechError
 from deepspeech2.pipeline import Pipeline
+from deepspeech2.text import Tokenizer
 
 _OUTPUT = "network.output"
+_MOST_NAMED = 50  # tokens in a message
 
 
 def start_from(
@@ -24,8 +27,8 @@ def start_from(
 ) -> list[str]:
     """Load from the checkpoint ``path`` what fits into ``pipeline``.
 
-    Each layer is taken as a whole or begins anew. Of the last layer, the rows of the characters
-    that both alphabets have are taken.
+    Each layer is taken as a whole or begins anew. Of the last layer, the rows of the tokens that
+    both text encoders have are taken.
 
     Args:
         recipe: of the new network.
@@ -56,8 +59,8 @@ def start_from(
             " as it was there"
         )
 
-    # the last layer by characters, and a report of what is lost
-    last = _last_layer(own, taken, theirs, content["recipe"], recipe)
+    # the last layer by tokens, and a report of what is lost
+    last = _last_layer(own, taken, theirs, _tokens(content["recipe"], path), _tokens(recipe, path))
     pipeline.load_state_dict({**own, **taken})
     lines = [f"started from {path}: {len(taken)} of {len(own)} tensors are taken from there"]
     lost = [layer for layer in _layers(theirs) if layer not in _layers(own)]
@@ -117,28 +120,45 @@ def _last_layer(
     own: Mapping[str, Tensor],
     taken: dict[str, Tensor],
     theirs: Mapping[str, Any],
-    their_recipe: Mapping[str, Any],
-    recipe: Mapping[str, Mapping[str, Any]],
+    before: Sequence[str],
+    now: Sequence[str],
 ) -> list[str]:
-    """Add to ``taken`` the rows of the last layer whose characters both alphabets have."""
+    """Add to ``taken`` the rows of the last layer whose tokens are both in ``before`` and ``now``.
+
+    The blank is token 0, there and here.
+    """
     keys = [f"{_OUTPUT}.weight", f"{_OUTPUT}.bias"]
     shapes = {key: tuple(getattr(theirs.get(key), "shape", ())) for key in keys}
     if any(not each or each[1:] != own[key].shape[1:] for key, each in shapes.items()):
         return [f"{_OUTPUT} begins anew: it has another width"]
-    alphabet = their_recipe.get("text_encoder", {}).get("alphabet")
-    if not isinstance(alphabet, str) or any(len(theirs[key]) != len(alphabet) + 1 for key in keys):
-        return [f"{_OUTPUT} begins anew: its alphabet there has another number of characters"]
-    before = "\0" + alphabet  # the blank is token 0, there and here
-    now = "\0" + recipe["text_encoder"]["alphabet"]
-    rows = [row for row, character in enumerate(now) if character in before]
-    places = torch.tensor([before.index(now[row]) for row in rows])
+    if any(len(theirs[key]) != len(before) for key in keys):
+        return [f"{_OUTPUT} begins anew: its text encoder there has another number of tokens"]
+    table = {token: place for place, token in enumerate(before)}
+    rows = [row for row, token in enumerate(now) if token in table]
+    places = torch.tensor([table[now[row]] for row in rows])
     for key in keys:
         taken[key] = own[key].clone()
         taken[key][rows] = theirs[key][places].to(own[key])
-    new = [repr(character) for character in now if character not in before]
-    gone = [repr(character) for character in before if character not in now]
-    lines = [f"characters that begin anew: {' '.join(new)}"] if new else []
-    return lines + ([f"characters that are gone: {' '.join(gone)}"] if gone else [])
+    lost = {
+        "begin anew": [token for token in now if token not in table],
+        "are gone": sorted(table.keys() - set(now), key=before.index),
+    }
+    kind = "characters" if max(map(len, (*before, *now))) == 1 else "tokens"
+    return [f"{kind} that {what}: {_listed(each)}" for what, each in lost.items() if each]
+
+
+def _tokens(recipe: Mapping[str, Any], path: Path) -> Sequence[str]:
+    """The tokens of the text encoder of a recipe; none if it cannot be made."""
+    try:
+        encoder: Tokenizer = create(recipe, "text_encoder", path)
+    except SpeechError:
+        return ()
+    return encoder.tokens
+
+
+def _listed(tokens: Sequence[str]) -> str:
+    named = " ".join(map(repr, tokens[:_MOST_NAMED]))
+    return named + (f" and {len(tokens) - _MOST_NAMED} more" * (len(tokens) > _MOST_NAMED))
 
 
 def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Mapping[str, Any]]) -> list[str]:

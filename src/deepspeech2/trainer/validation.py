@@ -9,7 +9,7 @@ from deepspeech2.datasets.loader import SpeechLoader
 from deepspeech2.decoding import Decoder
 from deepspeech2.evaluation import Evaluation, evaluate
 from deepspeech2.metrics import Metric
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 from deepspeech2.trainer.figures import Figures
 from deepspeech2.trainer.learner import Learner
 from deepspeech2.trainer.monitor import Progress
@@ -33,7 +33,7 @@ class Validator:
         self,
         learner: Learner,
         decoders: Sequence[Decoder],
-        text_encoder: TextEncoder,
+        text_encoder: Tokenizer,
         figures: Figures,
         metrics: Mapping[str, Metric] | None = None,
     ) -> None:

@@ -21,6 +21,8 @@ _WINDOWS = 25  # a curve is smoothed over a window of its length over this
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d")
 """Okabe and Ito's palette, which colour-blind readers can tell apart."""
 _PEAK = 0.5  # a token is named where its posterior exceeds this
+_SHOWN = 0.05  # posterior below which a token is not drawn
+_MOST_NAMED = 80  # tokens that are all named beside the picture
 _BLANK = 0  # the index of CTC's blank
 
 
@@ -246,7 +248,10 @@ def emissions(
         vmax=0,
         extent=(0, duration, len(tokens) - 0.5, -0.5),
     )
-    below.set_yticks(range(len(tokens)), [_token_name(token) for token in tokens], fontsize=7)
+    named = list(range(len(tokens)))
+    if len(tokens) > _MOST_NAMED:  # names that would cover each other: those of what is emitted
+        named = np.flatnonzero(log_probs.max(0, initial=-np.inf) > np.log(_SHOWN)).tolist()
+    below.set_yticks(named, [_token_name(tokens[index]) for index in named], fontsize=7)
     below.set_ylabel("token")
     below.set_xlabel("time, s")
     below.set_xlim(0, duration)
@@ -261,7 +266,7 @@ def _draw_posteriors(
     axes.fill_between(times, posteriors[:, _BLANK], color="0.88", linewidth=0, label="blank")
     for index in range(len(tokens)):
         curve = posteriors[:, index]
-        if index == _BLANK or curve.max() < 0.05:
+        if index == _BLANK or curve.max() < _SHOWN:
             continue
         (line,) = axes.plot(times, curve, linewidth=1.2)
         for start, stop in _runs(curve > _PEAK):
@@ -290,7 +295,7 @@ def _runs(mask: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _token_name(token: str) -> str:
-    return "␣" if token == " " else token or "blank"
+    return token.replace(" ", "␣") or "blank"
 
 
 def _width(seconds: float) -> float:

@@ -25,7 +25,7 @@ from deepspeech2.errors import ConfigError
 from deepspeech2.jit import cache_folder
 from deepspeech2.processes import cancelling
 from deepspeech2.settings.values import Count, settings
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 from deepspeech2.types import Hypothesis, Padded
 
 _log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class SearchOptions:
 
 
 def search_batch(
-    log_probs: Padded, options: SearchOptions, fusion: Fusion, text_encoder: TextEncoder
+    log_probs: Padded, options: SearchOptions, fusion: Fusion, text_encoder: Tokenizer
 ) -> list[list[Hypothesis]]:
     """Up to ``nbest`` hypotheses for each utterance of (B, T, V), best first, at least one.
 
@@ -107,7 +107,7 @@ def _decode(
     length: int,
     options: SearchOptions,
     fusion: Fusion,
-    text_encoder: TextEncoder,
+    text_encoder: Tokenizer,
 ) -> list[Hypothesis]:
     n_tokens = log_probs.shape[1]
     frames, positions, skipped = compact(
@@ -133,7 +133,7 @@ def describe(
     positions: NDArray[np.int64],
     beams: Iterable[tuple[NDArray[np.int64], float]],
     nbest: int,
-    text_encoder: TextEncoder,
+    text_encoder: Tokenizer,
 ) -> list[Hypothesis]:
     """The first ``nbest`` hypotheses of different texts, at least one.
 

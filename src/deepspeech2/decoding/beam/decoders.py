@@ -15,11 +15,11 @@ from deepspeech2.decoding.beam.cpu import SearchOptions, search_batch
 from deepspeech2.decoding.beam.gpu import search_on_device
 from deepspeech2.decoding.decoder import check_tokens
 from deepspeech2.decoding.hotwords import HotPhrases, Hotwords
-from deepspeech2.decoding.kernels.prefixes import Fusion, no_fusion
+from deepspeech2.decoding.kernels.prefixes import NONE, Fusion, no_fusion
 from deepspeech2.decoding.language_model import FusedModel, load_model
 from deepspeech2.decoding.prior import TokenPrior
 from deepspeech2.errors import ConfigError
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 from deepspeech2.types import Hypothesis, Padded
 
 _ROUNDING = 1e-6  # nats, of scores below a billion
@@ -50,7 +50,7 @@ class BeamSearchDecoder:
 
     def __init__(
         self,
-        text_encoder: TextEncoder,
+        text_encoder: Tokenizer,
         *,
         beam_size: int = 10,
         nbest: int = 1,
@@ -111,7 +111,7 @@ class LanguageModelDecoder:
     Emissions on a GPU are brought to the CPU, where the search runs in machine code.
 
     Args:
-        text_encoder: the alphabet, which must have a space.
+        text_encoder: its tokens must have spaces.
         lm: an ARPA file, also ``.gz`` or ``.xz``, relative to the repository's root; or one of
             LibriSpeech's models by name, see :func:`deepspeech2.decoding.language_model.locate`.
         lm_weight: of the model's natural logarithms.
@@ -136,7 +136,7 @@ class LanguageModelDecoder:
 
     def __init__(
         self,
-        text_encoder: TextEncoder,
+        text_encoder: Tokenizer,
         *,
         lm: str,
         lm_weight: float = 0.5,
@@ -241,11 +241,15 @@ class LanguageModelDecoder:
         return search_batch(emissions, self.options, self._fusion, self.text_encoder)
 
 
-def _fuse(text_encoder: TextEncoder, hot: HotPhrases, model: FusedModel | None = None) -> Fusion:
+def _fuse(text_encoder: Tokenizer, hot: HotPhrases, model: FusedModel | None = None) -> Fusion:
     """What language model and hot phrases add to the scores of prefixes."""
+    characters = text_encoder.characters
+    places = {character: place for place, character in enumerate(characters)}
     fusion = no_fusion(text_encoder.n_tokens)._replace(
-        letters=np.array([0, *map(ord, text_encoder.alphabet)], dtype=np.int32),
-        space=text_encoder.space or 0,
+        letters=np.array([places[c] for c in "".join(text_encoder.tokens)], dtype=np.int32),
+        bounds=np.cumsum([0, *map(len, text_encoder.tokens)], dtype=np.int32),
+        codes=np.array([ord(character) for character in characters], dtype=np.int32),
+        space=places.get(" ", NONE),
     )
     if model is not None:
         fusion = model.onto(fusion)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from deepspeech2.decoding.beam.cpu import SearchOptions, describe
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 from deepspeech2.types import Hypothesis, Padded
 
 BLANK = 0
@@ -24,7 +24,7 @@ _MULTIPLIER = 0x5851F42D4C957F2D  # odd: multiplication modulo 2^64 loses nothin
 
 
 def search_on_device(
-    log_probs: Padded, options: SearchOptions, text_encoder: TextEncoder
+    log_probs: Padded, options: SearchOptions, text_encoder: Tokenizer
 ) -> list[list[Hypothesis]]:
     """Up to ``nbest`` hypotheses for each utterance of (B, T, V), best first, at least one.
 

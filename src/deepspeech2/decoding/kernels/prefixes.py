@@ -3,7 +3,7 @@
 A node is a row of two arrays: ``tree`` (N, 8) int32 with the columns below, and ``fused`` (N, 2)
 float64 with what the language model and hot words add to the prefix: what is settled, and that
 with the outlook of the word that has begun. Children are found through ``heads``, a hash table of
-lists that go on in the column ``NEXT``: a prefix may have as many as the alphabet has characters.
+lists that go on in the column ``NEXT``: a prefix may have as many as there are tokens.
 
 A word counts when it is complete. Until then its prefix counts as the best that can still come of
 it: the maximum, over the words that begin so, of their probability after the context at hand
@@ -56,14 +56,17 @@ class Fusion(NamedTuple):
         lm: (N + 1,) of :data:`deepspeech2.text.ngram.kernel.NODE`.
         spellings: (N + 1,) of ``SPELLING_NODE``.
         hot: (S,) of ``HOT_STATE``, the states of an automaton that notices phrases.
-        hot_after: (S, V) int32, the next state.
-        letters: (V,) int32, the code point of each token.
+        hot_after: (S, C) int32, the next state after each character.
+        letters: (N,) int32, the characters of all tokens, one token after the other, as numbers
+            from 0 to C - 1.
+        bounds: (V + 1,) int32, where each token's characters begin, and where the last ones end.
+        codes: (C,) int32, the code point of each character.
         at_most: (V,) nats by which each token can raise the score of a prefix.
         has_lm, has_hot: whether there is a model, and whether there are hot words.
         hot_start: the automaton's state at the beginning of an utterance.
         weight: nats for each factor of ten of the language model's probability.
         word_score, unknown_score: nats for each word, and for each that the model lacks.
-        space: the token between words.
+        space: the character between words; NONE if there is none.
         unknown, end: ids of ``<unk>`` and ``</s>``.
         start: the language model's state at the beginning.
     """
@@ -73,6 +76,8 @@ class Fusion(NamedTuple):
     hot: NDArray[np.void]
     hot_after: NDArray[np.int32]
     letters: NDArray[np.int32]
+    bounds: NDArray[np.int32]
+    codes: NDArray[np.int32]
     at_most: NDArray[np.float64]
     has_lm: bool = False
     has_hot: bool = False
@@ -80,7 +85,7 @@ class Fusion(NamedTuple):
     weight: float = 0.0
     word_score: float = 0.0
     unknown_score: float = 0.0
-    space: int = 0
+    space: int = NONE
     unknown: int = 0
     end: int = 0
     start: int = 0
@@ -93,7 +98,9 @@ def no_fusion(n_tokens: int) -> Fusion:
         spellings=np.zeros(1, SPELLING_NODE),
         hot=np.zeros(1, HOT_STATE),
         hot_after=np.zeros((1, 1), np.int32),
-        letters=np.zeros(n_tokens, np.int32),
+        letters=np.zeros(1, np.int32),
+        bounds=np.zeros(n_tokens + 1, np.int32),
+        codes=np.zeros(1, np.int32),
         at_most=np.zeros(n_tokens),
     )
 
@@ -184,28 +191,45 @@ def begin(fusion, tree, fused):
 
 @compiled
 def extend(fusion, tree, fused, node, token):
-    """Set the states and scores of a new ``node``, whose row is a copy of its parent's."""
+    """Set the states and scores of a new ``node``, whose row is a copy of its parent's.
+
+    The token's characters count one by one, so that a text has one score however it is divided
+    into tokens; of several spaces in a row the first counts.
+    """
     settled = fused[node, SETTLED]
-    outlook = 0.0
-    if fusion.has_lm:
-        if token == fusion.space:
-            if tree[node, SPELLING] != ROOT:
-                gained, context = _complete(fusion, tree[node, CONTEXT], tree[node, SPELLING])
+    context, spelling, state = tree[node, CONTEXT], tree[node, SPELLING], tree[node, HOT]
+    after_space = _ends_in_space(fusion, tree[tree[node, PARENT], TOKEN])
+    for place in range(fusion.bounds[token], fusion.bounds[token + 1]):
+        letter = fusion.letters[place]
+        is_space = letter == fusion.space
+        if is_space and after_space:
+            continue
+        after_space = is_space
+        if fusion.has_lm:
+            if not is_space:
+                spelling = _spell_on(fusion.spellings, spelling, fusion.codes[letter])
+            elif spelling != ROOT:
+                gained, context = _complete(fusion, context, spelling)
                 settled += gained
-                tree[node, CONTEXT] = context
-                tree[node, SPELLING] = ROOT
-        else:
-            letter = fusion.letters[token]
-            spelling = _spell_on(fusion.spellings, tree[node, SPELLING], letter)
-            tree[node, SPELLING] = spelling
-            outlook = _outlook(fusion, tree[node, CONTEXT], spelling)
+                spelling = ROOT
+        if fusion.has_hot:
+            state = fusion.hot_after[state, letter]
+            settled += fusion.hot[state].boost
+    outlook = 0.0
+    if fusion.has_lm and spelling != ROOT:
+        outlook = _outlook(fusion, context, spelling)
     if fusion.has_hot:
-        state = fusion.hot_after[tree[node, HOT], token]
-        tree[node, HOT] = state
-        settled += fusion.hot[state].boost
         outlook += fusion.hot[state].credit
+    tree[node, CONTEXT], tree[node, SPELLING], tree[node, HOT] = context, spelling, state
     fused[node, SETTLED] = settled
     fused[node, TOTAL] = settled + outlook
+
+
+@compiled
+def _ends_in_space(fusion, token):
+    """Whether a word may begin after ``token``; the blank is the token of the empty prefix."""
+    end = fusion.bounds[token + 1]
+    return end == fusion.bounds[token] or fusion.letters[end - 1] == fusion.space
 
 
 @compiled
@@ -219,7 +243,8 @@ def finish(fusion, tree, fused, node):
             settled += gained
         probability, _ = advance(fusion.lm, context, fusion.end)
         settled += fusion.weight * probability
-    if fusion.has_hot and fusion.space > 0 and tree[node, HOT] >= 0:
+    ends = fusion.has_hot and fusion.space != NONE
+    if ends and not _ends_in_space(fusion, tree[node, TOKEN]):
         settled += fusion.hot[fusion.hot_after[tree[node, HOT], fusion.space]].boost
     return settled
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from deepspeech2.extras.checks.finding import few, quantity
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import TextEncoder, Tokenizer
 
 MOST = 0.5
 """The share of utterances with such characters beyond which the alphabet is a wrong one."""
@@ -53,7 +53,7 @@ class OutsideAlphabet:
         )
 
 
-def outside_alphabet(texts: Iterable[str], text_encoder: TextEncoder) -> OutsideAlphabet | None:
+def outside_alphabet(texts: Iterable[str], text_encoder: Tokenizer) -> OutsideAlphabet | None:
     """Count what the alphabet lacks in ``texts``; None if it lacks nothing."""
     counts: Counter[str] = Counter()
     used: Counter[str] = Counter()
@@ -69,12 +69,14 @@ def outside_alphabet(texts: Iterable[str], text_encoder: TextEncoder) -> Outside
     return OutsideAlphabet(number, total, counts, _remedy(set(counts), used, text_encoder))
 
 
-def _remedy(unknown: set[str], used: Counter[str], text_encoder: TextEncoder) -> str:
+def _remedy(unknown: set[str], used: Counter[str], text_encoder: Tokenizer) -> str:
     """What to set, by the kind of the characters that are ``unknown``.
 
     Args:
         used: how often each character is in the transcripts.
     """
+    if not isinstance(text_encoder, TextEncoder):
+        return "Choose a text_encoder whose tokens contain them"
     case = _case(unknown, text_encoder)
     if case is not None:
         return f"Set text_encoder.case={case}, the case of the alphabet"

@@ -16,7 +16,7 @@ from deepspeech2.escaping import one_line
 from deepspeech2.extras.checks.alphabet import OutsideAlphabet, outside_alphabet
 from deepspeech2.extras.checks.audio_check import AudioCheck
 from deepspeech2.extras.checks.finding import Finding, Severity, few, quantity
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 from deepspeech2.types import Utterance
 
 OutputFrames = Callable[[Tensor], Tensor]
@@ -62,7 +62,7 @@ class Trainable(NamedTuple):
 
 def trainable(
     corpus: Corpus,
-    text_encoder: TextEncoder,
+    text_encoder: Tokenizer,
     output_frames: OutputFrames,
     sample_rate: int,
     name: str | None = None,
@@ -97,7 +97,7 @@ def trainable(
 
 
 def objections(
-    corpus: Corpus, text_encoder: TextEncoder, output_frames: OutputFrames, sample_rate: int
+    corpus: Corpus, text_encoder: Tokenizer, output_frames: OutputFrames, sample_rate: int
 ) -> Iterator[tuple[Utterance, Objection | None]]:
     """Each utterance of ``corpus`` with why CTC cannot learn from it, or None."""
     samples = torch.tensor(
@@ -108,7 +108,7 @@ def objections(
         yield utterance, _objection(utterance, text_encoder, available)
 
 
-def _objection(utterance: Utterance, text_encoder: TextEncoder, frames: int) -> Objection | None:
+def _objection(utterance: Utterance, text_encoder: Tokenizer, frames: int) -> Objection | None:
     if utterance.text is None:
         return Objection("transcripts", "it has no transcript")
     unknown = text_encoder.unknown(utterance.text)
@@ -123,7 +123,7 @@ def _objection(utterance: Utterance, text_encoder: TextEncoder, frames: int) -> 
         return Objection("empty transcripts", "its transcript is empty after normalisation")
     needed = text_encoder.minimum_frames(labels)
     if needed > frames:
-        reason = f"its {len(labels)} characters need {needed} frames, but it has {frames}"
+        reason = f"its {len(labels)} {text_encoder.unit} need {needed} frames, but it has {frames}"
         return Objection("alignment", reason)
     return None
 
@@ -167,7 +167,7 @@ def judge_size(area: str, corpus: Corpus) -> list[Finding]:
 def judge_transcripts(
     area: str,
     corpus: Corpus,
-    text_encoder: TextEncoder,
+    text_encoder: Tokenizer,
     output_frames: OutputFrames,
     sample_rate: int,
 ) -> list[Finding]:

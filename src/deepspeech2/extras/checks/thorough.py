@@ -21,7 +21,7 @@ from deepspeech2.extras.checks.corpus_check import (
 from deepspeech2.extras.checks.environment import Demand
 from deepspeech2.extras.checks.finding import Finding
 from deepspeech2.pipeline import Pipeline
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 
 
 def present_and_missing(part: str | Sequence[str], root: Path) -> tuple[list[str], list[str]]:
@@ -54,7 +54,7 @@ def judge_missing(area: str, missing: Sequence[str], root: Path) -> tuple[Findin
 
 
 def check_corpora(
-    corpora: Mapping[str, Corpus], text_encoder: TextEncoder | None, pipeline: Pipeline | None
+    corpora: Mapping[str, Corpus], text_encoder: Tokenizer | None, pipeline: Pipeline | None
 ) -> list[Finding]:
     """Check sizes, transcripts and duplicates, and read every recording.
 

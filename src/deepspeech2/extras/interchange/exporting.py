@@ -193,7 +193,7 @@ def card(
         f" {network.get('rnn_size', '?')},"
         f" {'both directions' if network.get('bidirectional', True) else 'one direction'};"
         f" {network['n_features']} features at {features.get('sample_rate', 16000)} Hz"
-        f" ({features['name']}); characters {recipe['text_encoder'].get('alphabet')!r}.\n",
+        f" ({features['name']}); {_tokens(recipe['text_encoder'])}.\n",
         "```bash\npython inference.py -cn=transcribe audio=PATH"
         f" inferencer.from_pretrained={name}\n```\n",
         f"## Trained on\n\n{data or trained or 'The checkpoint does not record it.'}\n",
@@ -215,6 +215,12 @@ def card(
     else:
         parts.append("No result of this checkpoint has been recorded.\n")
     return "\n".join(parts)
+
+
+def _tokens(text_encoder: Mapping[str, Any]) -> str:
+    if "alphabet" in text_encoder:
+        return f"characters {text_encoder['alphabet']!r}"
+    return f"{len(text_encoder.get('pieces', ()))} pieces of words"
 
 
 def _without_paths(value: Any) -> Any:

@@ -20,7 +20,7 @@ from deepspeech2.datasets.corpus import Corpus
 from deepspeech2.extras.checks.corpus_check import TRAIN, objections
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.settings import DataloaderSettings
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import Tokenizer
 from deepspeech2.types import Utterance
 from deepspeech2.writer import histograms
 
@@ -122,7 +122,7 @@ class CorpusStatistics:
 def examine(
     name: str,
     corpus: Corpus,
-    text_encoder: TextEncoder,
+    text_encoder: Tokenizer,
     pipeline: Pipeline,
     dataloader: DataloaderSettings,
     seed: int,
@@ -183,7 +183,7 @@ def _batches(
     return sampler.batches(0), padding_share(durations, random)
 
 
-def unknown_characters(corpora: Sequence[CorpusStatistics], text_encoder: TextEncoder) -> set[str]:
+def unknown_characters(corpora: Sequence[CorpusStatistics], text_encoder: Tokenizer) -> set[str]:
     """Characters of the transcripts that the alphabet lacks."""
     characters: set[str] = set().union(*(each.characters for each in corpora))
     return text_encoder.unknown("".join(characters)) if characters else set()
