@@ -43,7 +43,7 @@ class SubwordEncoder(Tokenizer):
 
     def __init__(
         self,
-        pieces: Sequence[str] | Path,
+        pieces: Sequence[str] | str | Path,
         scores: Sequence[float] | None = None,
         *,
         case: str = "lower",
