@@ -33,6 +33,7 @@ PLACES = {  # where it happens; the first four have readers
     "doctor": "deepspeech2.extras.checks.audio_check._check",
     "export onnx": "deepspeech2.extras.interchange.onnx_export.write",
     "train_lm": "deepspeech2.commands.train_lm.estimate",
+    "train_tokenizer": "deepspeech2.commands.train_tokenizer.train_pieces",
     "serve": "deepspeech2.extras.serving.uploads.UploadTranscriber._transcribe",
 }
 EVENTS = ("error", "reader", "SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP", "nohup SIGHUP")

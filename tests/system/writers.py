@@ -94,6 +94,10 @@ def programs(folder: Path, toy_run: Path) -> dict[str, Words]:
             "scripts/train_lm.py", str(folder / "text.txt"), "--order", "2",
             "--output", str(out / "a.arpa.gz"),
         ],
+        "train_tokenizer": [
+            "scripts/train_tokenizer.py", str(folder / "text.txt"), "--size", "6",
+            "--output", str(out / "pieces.json"),
+        ],
         "calibrate": ["scripts/calibrate.py", *changing, "calibrator.folds=2"],
         "tune_decoder": [
             "scripts/tune_decoder.py", *changing, f"decoder.lm={folder / 'toy.arpa'}",

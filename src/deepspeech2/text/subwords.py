@@ -170,7 +170,7 @@ def read_pieces(path: Path) -> tuple[list[str], list[float] | None]:
     except OSError as error:
         raise ManifestError(
             f"text_encoder.pieces={path} cannot be read ({error.strerror or error}): name a file"
-            " that scripts/train_tokenizer.py wrote"
+            " that deepspeech2 train-tokenizer wrote"
         ) from error
     except (ValueError, KeyError, TypeError):
         pieces = scores = None
@@ -180,7 +180,7 @@ def read_pieces(path: Path) -> tuple[list[str], list[float] | None]:
         or (isinstance(scores, list) and all(isinstance(each, int | float) for each in scores))
     ):
         raise ManifestError(
-            f"text_encoder.pieces={path} is no file of pieces: scripts/train_tokenizer.py"
+            f"text_encoder.pieces={path} is no file of pieces: deepspeech2 train-tokenizer"
             " writes one"
         )
     return pieces, scores

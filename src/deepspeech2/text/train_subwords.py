@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable
 
 from deepspeech2.errors import ConfigError, ManifestError
+from deepspeech2.paths import install
 from deepspeech2.text.subwords import BOUNDARY
 
 TYPES = ("bpe", "unigram")
@@ -31,9 +32,7 @@ def train_pieces(
     try:
         import sentencepiece
     except ImportError as error:
-        raise ConfigError(
-            f"training pieces needs sentencepiece ({error}): pip install sentencepiece==0.2.3"
-        ) from error
+        raise ConfigError(f"training pieces needs sentencepiece: {install('subwords')}") from error
     texts = [sentence.replace(BOUNDARY, " ") for sentence in sentences]
     if not any(text.split() for text in texts):
         raise ManifestError("the text is empty: pieces need at least one sentence to learn from")
