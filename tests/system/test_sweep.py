@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,16 @@ def run_until(event: str, call: int, arguments: list[str]) -> subprocess.Complet
     )
 
 
+def table(folder: Path, printed: str) -> list[dict[str, str]]:
+    """The rows of the table, which is printed as it is written."""
+    content = (folder / "sweep.md").read_text("utf-8")
+    assert content in printed
+    header, _, *rows = (
+        [cell.strip() for cell in line.strip("|").split("|")] for line in content.splitlines()
+    )
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
 def test_two_rates_and_two_seeds(quick_command: Run, data: Path, tmp_path: Path) -> None:
     arguments = words(data, tmp_path, f"{RATES}=1e-3,3e-2", f"{SEEDS}=1,2")
     done = quick_command("train.py", *arguments)
@@ -74,6 +85,15 @@ def test_two_rates_and_two_seeds(quick_command: Run, data: Path, tmp_path: Path)
     assert [job["settings"] for job in jobs[1:2]] == [{RATES: "0.001", SEEDS: "2"}]
     assert len({job["value"] for job in jobs}) == 4
     assert "4 of 4 jobs finished" in done.stdout
+    rows = table(sweep, done.stdout)
+    assert [row[RATES] for row in rows] == ["0.001", "0.03"]
+    assert [row["jobs"] for row in rows] == ["2", "2"]
+    for row, own in zip(rows, (jobs[:2], jobs[2:]), strict=True):
+        mean = statistics.fmean(job["value"] for job in own)
+        assert row["val_loss"].startswith(f"{mean:.4f} ± ")
+        assert "val/WER_(Argmax), %" in row
+    assert rows[0]["difference to the first"] == ""
+    assert "[" in rows[1]["difference to the first"]
 
     # a job is what the same training is alone
     one = words(data, tmp_path / "alone", f"{RATES}=0.03", f"{SEEDS}=2")[2:]
@@ -87,6 +107,7 @@ def test_two_rates_and_two_seeds(quick_command: Run, data: Path, tmp_path: Path)
     again = quick_command("train.py", *arguments, "trainer.log_step=1")
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("is finished already") == 4
+    assert table(sweep, again.stdout) == rows
     assert before == {path: path.stat().st_mtime_ns for path in sweep.rglob("*.pth")}
     assert [job["value"] for job in record(sweep)[4:]] == [job["value"] for job in jobs]
 
@@ -104,11 +125,13 @@ def test_a_job_that_fails_does_not_end_the_others(
     assert [job["status"] for job in record(tmp_path / "toy")] == [2, 0, 2]
     assert "job 0 failed: trainer.n_epochs=-1: trainer.n_epochs" in done.stdout
     assert "1 of 3 jobs finished" in done.stdout
+    counts = [row["jobs"] for row in table(tmp_path / "toy", done.stdout)]
+    assert counts == ["1 failed", "1", "1 failed"]
     assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_killed_and_started_again_only_the_rest_runs(data: Path, tmp_path: Path) -> None:
-    arguments = words(data, tmp_path, f"{SEEDS}=1,2,3")
+    arguments = words(data, tmp_path, f"{RATES}=1e-3,3e-2", f"{SEEDS}=1,2")
     killed = run_until("SIGKILL", 7, arguments)  # the third step of the second job
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     again = run_until("success", 1, arguments)
@@ -116,10 +139,13 @@ def test_killed_and_started_again_only_the_rest_runs(data: Path, tmp_path: Path)
     assert again.stdout.count("is finished already") == 1
     assert again.stdout.count("Resumed from") == 1
     jobs = record(tmp_path / "toy")
-    assert [job["name"] for job in jobs] == [f"{SEEDS}={seed}" for seed in (1, 1, 2, 3)]
+    places = ((0.001, 1), (0.001, 1), (0.001, 2), (0.03, 1), (0.03, 2))
+    assert [job["name"] for job in jobs] == [f"{RATES}={rate},{SEEDS}={n}" for rate, n in places]
+    assert [row["jobs"] for row in table(tmp_path / "toy", again.stdout)] == ["2", "2"]
 
     whole = tmp_path / "whole"
-    assert train(config("an4", *words(data, whole, f"{SEEDS}=2")[2:])) == 0
+    one = words(data, whole, f"{RATES}=0.001", f"{SEEDS}=2")[2:]
+    assert train(config("an4", *one)) == 0
     assert json.loads((whole / "toy/run.json").read_text("utf-8"))["best"] == jobs[2]["value"]
 
 
@@ -158,6 +184,9 @@ def test_optuna_continues_its_study(data: Path, tmp_path: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert "best of 4 trials" in again.stdout
     assert again.stdout.count("Resumed from") == 1
+    rows = table(tmp_path / "toy", again.stdout)
+    assert [row["jobs"] for row in rows] == ["1"] * 4
+    assert sum("*" in row["val_loss"] for row in rows) == 1
     storage = JournalStorage(JournalFileBackend(str(tmp_path / "toy" / "study.log")))
     trials = optuna.load_study(study_name="toy", storage=storage).trials
     values = [trial.value for trial in trials if trial.state.name == "COMPLETE"]

@@ -27,12 +27,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from deepspeech2.config.finished import objective
 from deepspeech2.config.quoting import in_quotes
+from deepspeech2.config.sweep_table import RECORD, TABLE, JobRecord, records, sweep_table
 from deepspeech2.errors import SIGNALLED, ConfigError, Interrupted, SpeechError
-from deepspeech2.files import lock, plain_name, safe_name
+from deepspeech2.files import lock, plain_name, safe_name, write_whole
 from deepspeech2.paths import install, resolve
 from deepspeech2.settings.training import parse_monitor
 
-RECORD = "sweep.jsonl"
 _OWN = "DEEPSPEECH2_SWEEP"
 """Names the sweep's folder to its jobs, which the joblib launcher starts in other processes."""
 
@@ -43,29 +43,6 @@ class Ended(BaseException):
     def __init__(self, error: Exception) -> None:
         super().__init__(error)
         self.error = error
-
-
-@dataclass(frozen=True, slots=True)
-class JobRecord:
-    """One job of a sweep, as a line of ``sweep.jsonl``.
-
-    Attributes:
-        number: in its sweep, from 0.
-        name: of its folder: the overrides, as in ``optimizer.lr=0.001,trainer.seed=1``.
-        settings: the overrides by key.
-        status: 0, or the exit status that the command would have alone.
-        value: the best monitored value; None if there is none.
-        error: one sentence; None for a job that ended well.
-        seconds: that it took.
-    """
-
-    number: int
-    name: str
-    settings: dict[str, str]
-    status: int
-    value: float | None
-    error: str | None
-    seconds: float
 
 
 class SweepStart(Callback):
@@ -84,25 +61,41 @@ class Sweep:
 
     Attributes:
         begin: where its part of the record begins.
+        monitor: metric and sign of ``trainer.monitor``; None if the jobs are no trainings.
     """
 
     folder: Path
     begin: int
     lock: FileLock
+    monitor: tuple[str, int] | None
 
     def finish(self) -> int:
-        """Print which jobs failed; returns the sweep's exit status."""
-        self.lock.release(force=True)
+        """Print which jobs failed, and the table; returns the sweep's exit status."""
         os.environ.pop(_OWN, None)
-        with (self.folder / RECORD).open("rb") as file:
-            file.seek(self.begin)
-            jobs = _records(file.read())
+        try:
+            with (self.folder / RECORD).open("rb") as file:
+                file.seek(self.begin)
+                jobs = records(file.read())
+            self._tabulate()
+        finally:
+            self.lock.release(force=True)
         failed = [job for job in jobs if job.status]
         for job in failed:
             print(f"job {job.number} failed: {job.name}: {job.error}")
         if jobs:
             print(f"{len(jobs) - len(failed)} of {len(jobs)} jobs finished: {self.folder}")
         return max((job.status for job in failed), default=0)
+
+    def _tabulate(self) -> None:
+        """Print and write the table over all jobs in the folder, those of earlier starts too."""
+        if self.monitor is None or not (self.folder / RECORD).stat().st_size:
+            return
+        table = sweep_table(self.folder, *self.monitor)
+        print(table)
+        try:
+            write_whole(self.folder / TABLE, f"{table}\n")
+        except OSError as error:
+            print(f"{self.folder / TABLE} cannot be written: {error.strerror or error}")
 
 
 _current: Sweep | None = None
@@ -113,30 +106,6 @@ def finish() -> int:
     global _current
     done, _current = _current, None
     return done.finish() if done else 0
-
-
-def read_record(folder: Path) -> list[JobRecord]:
-    """Return the latest line of each job in a sweep's folder, in the order of their names.
-
-    Raises:
-        ConfigError: no sweep has run there.
-    """
-    path = folder / RECORD
-    if not path.is_file():
-        raise ConfigError(f"{folder} contains no {RECORD}: name the folder of a sweep")
-    jobs = {job.name: job for job in _records(path.read_bytes())}
-    return [jobs[name] for name in sorted(jobs)]
-
-
-def _records(content: bytes) -> list[JobRecord]:
-    """The lines that are whole; a process that is killed may leave half of one."""
-    jobs = []
-    for line in content.decode("utf-8", "replace").splitlines():
-        try:
-            jobs.append(JobRecord(**json.loads(line)))
-        except (ValueError, TypeError):
-            continue
-    return jobs
 
 
 def _prepare(config: DictConfig) -> None:
@@ -169,7 +138,8 @@ def _prepare(config: DictConfig) -> None:
     path = folder / RECORD
     path.touch()
     os.environ[_OWN] = str(folder)
-    _current = Sweep(folder, path.stat().st_size, held)
+    monitor = parse_monitor(str(config.trainer.monitor)) if training else None
+    _current = Sweep(folder, path.stat().st_size, held, monitor)
 
 
 def _prepare_study(config: DictConfig, name: str, folder: Path) -> None:
