@@ -19,6 +19,7 @@ import soundfile
 from deepspeech2.audio import ffmpeg
 from deepspeech2.audio.containers import MOST_JOINED, RawSamples, Structure, examine, shortened
 from deepspeech2.audio.ffmpeg import FfmpegFile, Samples, Section
+from deepspeech2.audio.stored import as_file
 from deepspeech2.errors import AudioError, ConfigError, IncompleteError
 
 _UNKNOWN_FRAMES = 2**62  # a FLAC stream of unknown length is announced as the largest count
@@ -214,7 +215,7 @@ class Source:
 
 @contextmanager
 def opened(path: Path, most: float | None = None) -> Iterator[Source]:
-    """Open a recording, which is checked to contain samples.
+    """Open a recording, which is checked to contain samples; see also :mod:`.stored`.
 
     Args:
         most: seconds after which FFmpeg stops counting.
@@ -222,6 +223,12 @@ def opened(path: Path, most: float | None = None) -> Iterator[Source]:
     Raises:
         AudioError: it cannot be read, or is empty.
     """
+    with as_file(path) as file, _source(file, most) as source:
+        yield source
+
+
+@contextmanager
+def _source(path: Path, most: float | None) -> Iterator[Source]:
     try:
         structure, file = _open(path, examine(path), most)
     except OSError as error:

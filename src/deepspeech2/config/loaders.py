@@ -9,6 +9,7 @@ from typing import Any
 from deepspeech2.config.components import TARGET, create
 from deepspeech2.datasets.corpus import Corpus
 from deepspeech2.datasets.dataset import SpeechDataset
+from deepspeech2.datasets.items import ItemCorpus, is_items
 from deepspeech2.datasets.loader import SpeechLoader
 from deepspeech2.datasets.mixed import EpochDraw, MixedCorpus
 from deepspeech2.errors import ConfigError
@@ -73,7 +74,12 @@ def corpora(node: Mapping[str, Any]) -> dict[str, Corpus]:
         _check_target(entry, key)
         corpus = create(entry, key)
         if not isinstance(corpus, Corpus):
-            raise ConfigError(f"{key} must be a corpus, but is a {type(corpus).__name__}")
+            if not is_items(corpus):
+                raise ConfigError(
+                    f"{key} must be a corpus, or a Dataset with a length, but is a"
+                    f" {type(corpus).__name__}"
+                )
+            corpus = ItemCorpus(corpus)
         opened[name] = corpus
     if not opened:
         raise ConfigError("datasets names no corpus")

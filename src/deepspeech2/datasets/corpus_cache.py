@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from deepspeech2.audio.stored import backing
 from deepspeech2.datasets.shards import (
     BYTES_PER_SAMPLE,
     ShardIndex,
@@ -82,7 +83,7 @@ def fingerprint(utterances: Sequence[Utterance], sample_rate: int) -> str:
     for utterance in utterances:
         path = utterance.audio
         if path not in files:
-            files[path] = f"{os.path.abspath(path)}\0{_state(path)}"
+            files[path] = f"{os.path.abspath(path)}\0{_state(backing(path))}"
         stretch = f"{utterance.offset!r} {utterance.duration!r}"
         digest.update(os.fsencode(f"{utterance.id}\0{files[path]}\0{stretch}\n"))
     return digest.hexdigest()

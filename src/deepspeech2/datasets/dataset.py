@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from deepspeech2.audio.reading import FULL_SCALE, Pcm, read_pcm, read_utterance
+from deepspeech2.audio.stored import adopt, registered
 from deepspeech2.datasets.corpus_cache import open_cache
 from deepspeech2.datasets.shards import Shards
 from deepspeech2.errors import AudioError, ConfigError
@@ -71,6 +72,15 @@ class SpeechDataset(Dataset[Sample | Failure]):
             if cache_dir is None:
                 raise ConfigError("cache_dir must name a folder where cache is 'disk', but is None")
             self._shards = open_cache(utterances, cache_dir, sample_rate=sample_rate)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a process that is not forked does not know the data sets that items are read from
+        sources = registered(utterance.audio for utterance in self.utterances)
+        return {**self.__dict__, "_sources": sources}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        adopt(state.pop("_sources"))
+        self.__dict__.update(state)
 
     def __len__(self) -> int:
         return len(self.utterances)

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from deepspeech2.audio.stored import exists
 from deepspeech2.datasets import BucketBatchSampler
 from deepspeech2.datasets.bucketing import Indices, cuts, padding_share
 from deepspeech2.datasets.corpus import Corpus
@@ -142,7 +143,7 @@ def examine(
         disable=None,
     )  # fmt: skip
     for utterance, objection in bar:
-        if not utterance.audio.is_file():
+        if not exists(utterance.audio):
             left_out.setdefault("missing files", []).append((utterance.id, str(utterance.audio)))
             continue
         characters.update(text_encoder.normalize(utterance.text or ""))
