@@ -16,6 +16,7 @@ from deepspeech2.datasets.mixed import MixedCorpus
 from deepspeech2.datasets.spoken import SpokenCorpus
 from deepspeech2.datasets.stm import StmCorpus
 from deepspeech2.datasets.table import TableCorpus
+from deepspeech2.datasets.tar import TarCorpus
 from deepspeech2.datasets.voxforge import VoxForgeCorpus
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "SpokenCorpus",
     "StmCorpus",
     "TableCorpus",
+    "TarCorpus",
     "VoxForgeCorpus",
     "collate",
     "plan_epoch",
