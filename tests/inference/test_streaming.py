@@ -19,7 +19,7 @@ from deepspeech2.inference import Recognizer, StreamingRecognizer
 from deepspeech2.inference.calibration import Calibration
 from deepspeech2.model import DeepSpeech2
 from deepspeech2.pipeline import Pipeline
-from deepspeech2.text import TextEncoder
+from deepspeech2.text import SubwordEncoder, TextEncoder, Tokenizer
 from deepspeech2.transforms import (
     FrontEnd,
     GlobalNormalization,
@@ -29,6 +29,7 @@ from deepspeech2.transforms import (
 from deepspeech2.types import Hypothesis, Padded
 
 ENCODER = TextEncoder(" ab")
+PIECES = SubwordEncoder(["\u2581a", "b", "\u2581b", "ab", "\u2581", "a"])
 RATE = 16000
 
 
@@ -43,12 +44,13 @@ def recognizer(
     decoder: type[Decoder] = GreedyDecoder,
     normalization: nn.Module | None = None,
     bidirectional: bool = False,
+    encoder: Tokenizer = ENCODER,
 ) -> Recognizer:
     """With random weights, which say much and change their mind often."""
     torch.manual_seed(1)
     network = DeepSpeech2(
         16,
-        ENCODER.n_tokens,
+        encoder.n_tokens,
         conv_channels=[4, 4],
         conv_kernels=[[5, 7], [5, 5]],
         conv_strides=[[2, 2], [2, 2]],
@@ -64,23 +66,26 @@ def recognizer(
     with torch.no_grad():
         for _ in range(40):  # statistics that fit, or one token wins everywhere
             pipeline.emissions(Padded.stack([noise(4.0)]))
-    return Recognizer(pipeline, ENCODER, decoder(ENCODER), torch.device("cpu"))
+    return Recognizer(pipeline, encoder, decoder(encoder), torch.device("cpu"))
 
 
 @cache
-def streaming(decoder: type[Decoder] = GreedyDecoder) -> StreamingRecognizer:
-    return StreamingRecognizer(recognizer(decoder))
+def streaming(
+    decoder: type[Decoder] = GreedyDecoder, encoder: Tokenizer = ENCODER
+) -> StreamingRecognizer:
+    return StreamingRecognizer(recognizer(decoder, encoder=encoder))
 
 
 @settings(max_examples=25, deadline=None)
 @given(seconds=st.floats(0.001, 3.0), data=st.data())
 @pytest.mark.parametrize("decoder", [GreedyDecoder, BeamSearchDecoder])
+@pytest.mark.parametrize("encoder", [ENCODER, PIECES], ids=["characters", "pieces"])
 def test_chunks_give_the_transcript_of_the_whole(
-    decoder: type[Decoder], seconds: float, data: st.DataObject
+    encoder: Tokenizer, decoder: type[Decoder], seconds: float, data: st.DataObject
 ) -> None:
     samples = noise(max(seconds, 1 / RATE))
     ends = sorted(data.draw(st.lists(st.integers(0, len(samples)), max_size=12)))
-    stream = streaming(decoder)
+    stream = streaming(decoder, encoder)
     state = stream.start()
     texts = []
     for first, end in pairwise((0, *ends, len(samples))):
