@@ -6,7 +6,8 @@ must not be executed, waited for or learnt from; at worst they are deleted. So e
 cache is read behind a seal, a digest under a key of this user (M.-J. Saarinen, J.-P. Aumasson,
 RFC 7693, keyed BLAKE2b), and made anew where the seal does not fit:
 
-- machine code, language models, emissions and the indexes of corpora whole, when they are opened;
+- machine code, language models, emissions, and the indexes and durations of corpora whole, when
+  they are opened;
 - decoded audio, of which there is too much, by an utterance's digest each time it is read, the
   digests being sealed.
 

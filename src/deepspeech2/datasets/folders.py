@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from deepspeech2.audio.reading import AUDIO_SUFFIXES, AudioInfo, probe_all
 from deepspeech2.datasets.corpus import Exclusion, audio_fault, plain_ids
+from deepspeech2.datasets.durations import infos_of
 from deepspeech2.datasets.split import Split
 from deepspeech2.errors import ManifestError
 from deepspeech2.types import Utterance
@@ -184,22 +185,29 @@ def as_utterances(
     n_workers: int | None = None,
     description: str = "reading headers",
     split: Split | None = None,
-    place: Path | str = "the corpus",
+    place: Path | None = None,
 ) -> tuple[list[Utterance], list[Exclusion]]:
     """Give the recordings ids and durations; return those that can be read, and the others.
 
     Args:
-        split: chooses a part of the recordings at ``place``; the ids are the same without it.
+        split: chooses a part of the recordings; the ids are the same without it.
+        place: of the corpus, for which durations are kept; None: they are not.
     """
     paths = [PurePosixPath(recording.relative) for recording in recordings]
     ids = plain_ids([(path.stem, path) for path in paths])
     named = list(zip(ids, recordings, strict=True))
     if split is not None:
         named = split.take(
-            named, lambda pair: pair[1].speaker, lambda pair: pair[1].relative, place
+            named,
+            lambda pair: pair[1].speaker,
+            lambda pair: pair[1].relative,
+            place or "the corpus",
         )
-    infos = probe_all(
-        [recording.path for _, recording in named], n_workers=n_workers, description=description
+    files = [recording.path for _, recording in named]
+    infos = (
+        infos_of(files, place)
+        if place is not None
+        else probe_all(files, n_workers=n_workers, description=description)
     )
     utterances: list[Utterance] = []
     exclusions: list[Exclusion] = []

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-from deepspeech2.audio.reading import AudioInfo, probe_all
+from deepspeech2.audio.reading import AudioInfo
 from deepspeech2.datasets.corpus import Corpus, Exclusion, audio_fault, plain_ids, select
+from deepspeech2.datasets.durations import infos_of
 from deepspeech2.datasets.rows import Row
 from deepspeech2.datasets.split import SHARES, Split, split_of
 from deepspeech2.errors import ConfigError
@@ -66,7 +67,7 @@ class RowCorpus(Corpus):
         wanted = by_speaker(rows, place, options.get("speakers"), options.get("exclude_speakers"))
         by = options.get("split_by", "speaker")
         split = split_of(options.get("split"), options.get("shares", SHARES), by)
-        utterances, exclusions = as_utterances(wanted, folder, split)
+        utterances, exclusions = as_utterances(wanted, folder, place, split)
         kept, filtered = select(
             utterances,
             options.get("hours"),
@@ -104,12 +105,13 @@ def by_speaker(
 
 
 def as_utterances(
-    rows: Sequence[Row], folder: Path, split: Split | None = None
+    rows: Sequence[Row], folder: Path, place: Path, split: Split | None = None
 ) -> tuple[list[Utterance], list[Exclusion]]:
     """Fill in ids and durations, and leave out rows whose recording is missing or broken.
 
     Args:
         folder: that relative paths count from.
+        place: of the corpus, for which durations are kept.
         split: chooses a part of the rows; ids are the same whichever is chosen.
 
     Raises:
@@ -122,7 +124,7 @@ def as_utterances(
             named, lambda pair: pair[1].speaker, lambda pair: pair[1].audio.as_posix(), folder
         )
     unknown = list(dict.fromkeys(folder / row.audio for _, row in named if row.duration is None))
-    infos = dict(zip(unknown, probe_all(unknown), strict=True)) if unknown else {}
+    infos = dict(zip(unknown, infos_of(unknown, place), strict=True)) if unknown else {}
     utterances: list[Utterance] = []
     exclusions: list[Exclusion] = []
     for id_, row in named:
