@@ -102,6 +102,8 @@ def interleaved(
             contender()
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
+            elif device.type == "mps":
+                torch.mps.synchronize()
             if repeat >= 0:
                 speeds[name].append(round(audio / (time.perf_counter() - started), 2))
     return speeds

@@ -46,7 +46,7 @@ class OursWithTorchGru(Ours):
 
 def padding(learner: Learner, batches: Sequence[Batch]) -> dict[str, float]:
     """Share of padding before and after augmentation, and how much wider that makes batches."""
-    front_end, device = learner.pipeline.front_end, learner.engine.device
+    front_end, device = learner.pipeline.front_end, learner.pipeline.device
     plain = [batch.waveforms.to(device) for batch in batches]
     augmented = [
         front_end.augment(waveforms, generator(device, index, "padding"))

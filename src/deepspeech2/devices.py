@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+from functools import cache
 from typing import Literal
 
 import torch
+from torch import nn
 
 from deepspeech2.errors import ConfigError
 from deepspeech2.hardware import cpus
@@ -15,27 +18,84 @@ PRECISIONS: dict[str, Precision] = {
     "bf16": "bf16-mixed",
     "16": "16-mixed",
 }
+DEVICES = "auto, cpu, cuda, cuda:N or mps"
+LIMITED = frozenset({"mps"})
+"""Types of devices that run the network alone: they have neither CTC nor float64.
+
+So it is with Apple's GPU in torch 2.11 (aten/src/ATen/native/native_functions.yaml). Its FFT needs
+macOS 14 and is wrong for some sizes (pytorch/pytorch#126649).
+"""
+
+log = logging.getLogger(__name__)
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device ``name``; ``auto`` is the GPU if there is one.
+    """Return the device ``name``; ``auto`` is the GPU if there is one: NVIDIA's, else Apple's.
+
+    ``auto`` passes over an Apple GPU that fails :func:`agrees`.
 
     Raises:
         ConfigError: the device does not exist here.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return _best()
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, but is {name!r}") from error
-    if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, but is {name!r}")
+        raise ConfigError(f"device must be {DEVICES}, but is {name!r}") from error
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise ConfigError(f"device must be {DEVICES}, but is {name!r}")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError(f"device is {name!r}, but torch sees no Apple GPU here: use auto or cpu")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device is {name!r}, but torch sees no GPU here: use auto or cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"device is {name!r}, but there are {torch.cuda.device_count()} GPUs")
     return device
+
+
+def _best() -> torch.device:
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        apple = torch.device("mps")
+        if agrees(apple):
+            return apple
+        log.warning("Apple's GPU computes a small network wrongly, or not at all: the CPU is used")
+    return torch.device("cpu")
+
+
+@cache
+def agrees(device: torch.device) -> bool:
+    """Whether a small GRU and its gradient come out on ``device`` as on the CPU.
+
+    Recurrent layers have returned NaN on Apple's GPU (pytorch/pytorch#94691).
+    """
+    results: list[list[torch.Tensor]] = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        layer, data = nn.GRU(8, 8, batch_first=True), torch.randn(2, 32, 8)
+    try:
+        for place in (torch.device("cpu"), device):
+            layer.to(place).zero_grad()
+            out = layer(data.to(place))[0]
+            out.square().sum().backward()
+            gradients = [weight.grad for weight in layer.parameters() if weight.grad is not None]
+            results.append([each.detach().cpu() for each in (out, *gradients)])
+    except (RuntimeError, TypeError):  # an operator or a type that the device lacks
+        return False
+    pairs = zip(*results, strict=True)
+    return all(torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4) for ours, theirs in pairs)
+
+
+def beside(device: torch.device) -> torch.device:
+    """Return where front end and loss run for a network on ``device``: there, or on the CPU."""
+    return torch.device("cpu") if device.type in LIMITED else device
+
+
+def widest_float(device: torch.device) -> torch.dtype:
+    """Return float64, or float32 where ``device`` has no float64."""
+    return torch.float32 if device.type in LIMITED else torch.float64
 
 
 def use_threads(threads: int | None) -> None:
@@ -69,6 +129,8 @@ def pick_precision(name: str, device: torch.device) -> Precision:
         raise ConfigError(f"precision must be one of {allowed}, but is {name!r}")
     if name == "16" and device.type == "cpu":
         raise ConfigError("precision 16 needs a GPU: use 32 or bf16 on the CPU")
+    if name != "32" and device.type == "mps":
+        raise ConfigError(f"precision {name} is not tried on Apple's GPU: use 32 or auto")
     return PRECISIONS[name]
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from deepspeech2.devices import pick_device, pick_precision, use_threads
+from deepspeech2.errors import ConfigError
 from deepspeech2.ranks import HostGroup
 from deepspeech2.types import Padded
 
@@ -60,7 +61,7 @@ class Engine:
     float32. Loaders are never wrapped: the sampler knows rank and world size.
 
     Args:
-        device: auto, cpu, cuda or cuda:N.
+        device: auto, cpu, cuda, cuda:N or mps.
         precision: auto (bf16 on GPUs that have it, else 32), 32, bf16 or 16.
         threads: CPU threads of torch; None: see :func:`use_threads`.
 
@@ -80,6 +81,8 @@ class Engine:
         use_threads(threads)
         chosen = pick_device(device)
         several = torch.distributed.is_torchelastic_launched()
+        if several and chosen.type == "mps":
+            raise ConfigError("device mps takes one process: start without torchrun, or use cpu")
         ranks = int(os.environ["WORLD_SIZE"]) if several else 1
         local_ranks = int(os.environ["LOCAL_WORLD_SIZE"]) if several else 1
         devices: int | list[int] = local_ranks
@@ -121,8 +124,12 @@ class Engine:
 
     @property
     def fuses(self) -> bool:
-        """Whether a fused optimiser may be used: Fabric refuses one beside the scaler of 16."""
-        return self.precision != "16-mixed"
+        """Whether a fused optimiser may be used.
+
+        Fabric refuses one beside the scaler of 16. On Apple's GPU nobody has tried whether it
+        leaves the weights where :meth:`step` asks for that.
+        """
+        return self.precision != "16-mixed" and self.device.type != "mps"
 
     def setup(
         self, network: nn.Module, optimizer: torch.optim.Optimizer
@@ -210,15 +217,27 @@ class Engine:
             torch.distributed.destroy_process_group()
 
     def peak_memory(self) -> float:
-        """Return the most memory so far in GiB: of the GPU, or of this process on the CPU."""
+        """Return the most memory so far in GiB: of the GPU, or of this process on the CPU.
+
+        Of Apple's GPU it is what Metal has given, with what torch keeps for reuse.
+        """
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) / 2**30
+        if self.device.type == "mps":
+            return torch.mps.driver_allocated_memory() / 2**30
         try:
             import resource
         except ImportError:  # not on Windows
             return 0.0
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+    def release_memory(self) -> None:
+        """Give the memory that torch keeps for reuse back to the GPU."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        elif self.device.type == "mps":
+            torch.mps.empty_cache()
 
     def precision_state(self) -> dict[str, Any]:
         """Return the state of the gradient scaler for a checkpoint; empty without one."""

@@ -137,7 +137,6 @@ def evaluate(
     loader: SpeechLoader,
     decoders: Sequence[Decoder],
     text_encoder: Tokenizer,
-    device: torch.device,
     *,
     title: str | None,
     on_result: Callable[[Recognized], None] | None = None,
@@ -156,8 +155,7 @@ def evaluate(
     """
     evaluation = Evaluation.of(decoders, budget=budget, pairs=pairs)
     take = on_result or evaluation.results.append
-    total = torch.zeros((), device=device)
-    count = torch.zeros((), device=device)
+    total, count = torch.zeros(2, device=pipeline.device)
     was_training = pipeline.training
     pipeline.eval()
     with closing(_with_progress(loader, title)) as batches:
@@ -170,7 +168,7 @@ def evaluate(
                 continue
 
             # the sums of the loss stay on the device until the end
-            moved = batch.to(device, non_blocking=True)
+            moved = batch.to(pipeline.device, non_blocking=True)
             loss, log_probs = pipeline(moved.waveforms, moved.labels)
             if all(utterance.text is not None for utterance in batch.utterances):
                 total += loss.total

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
 
+from deepspeech2.devices import beside
 from deepspeech2.loss import CtcLoss, LossValue
 from deepspeech2.transforms import FrontEnd
 from deepspeech2.types import Padded
@@ -42,6 +43,7 @@ class Pipeline(nn.Module):
         network: has the weights: a :class:`DeepSpeech2` or another :class:`AcousticModel`.
         through: calls the network under an engine's precision and ranks; None calls it plainly.
         seconds_per_frame: of the log-probabilities.
+        device: of waveforms, labels and log-probabilities; :meth:`place` chooses it.
     """
 
     def __init__(self, front_end: FrontEnd, network: Any, loss: Any = None) -> None:
@@ -51,6 +53,18 @@ class Pipeline(nn.Module):
         self.through: Callable[[Padded], Padded] | None = None
         self.loss = loss or CtcLoss()
         self.seconds_per_frame: float = front_end.seconds_per_frame * network.time_stride
+        self.device = torch.device("cpu")
+
+    def place(self, device: torch.device) -> Pipeline:
+        """Move the network to ``device``, and front end and loss there too or to the CPU.
+
+        The latter on devices without their operators: see :data:`deepspeech2.devices.LIMITED`.
+        """
+        self.device = beside(device)
+        self.to(self.device)
+        if self.device != device:
+            self.network.to(device)
+        return self
 
     def forward(
         self, waveforms: Padded, labels: Padded, generator: torch.Generator | None = None
@@ -69,15 +83,22 @@ class Pipeline(nn.Module):
         frames = self.network.output_lengths(features.lengths[: len(labels)])
         lengths = HostCopy(torch.stack((frames, labels.lengths)))
         with record_function("step: network"):
-            log_probs = (self.through or self.network)(features)
+            log_probs = self._called(features)
         with record_function("step: loss"):
             value: LossValue = self.loss(log_probs, labels, lengths.read())
         return value, log_probs
 
     def emissions(self, waveforms: Padded, generator: torch.Generator | None = None) -> Padded:
         """Return log-probabilities (B, T, V) of waveforms (B, S)."""
-        features: Padded = self.front_end(waveforms, generator)
-        return (self.through or self.network)(features)
+        return self._called(self.front_end(waveforms, generator))
+
+    def _called(self, features: Padded) -> Padded:
+        """Return the network's log-probabilities, on the device of ``features``."""
+        call = self.through or self.network
+        weight = next(self.network.parameters(), None)
+        if weight is None or weight.device == features.data.device:
+            return call(features)
+        return call(features.to(weight.device)).to(features.data.device)
 
     def output_frames(self, n_samples: Tensor) -> Tensor:
         """Return the fewest output frames (B,) that ``n_samples`` (B,) give in training."""

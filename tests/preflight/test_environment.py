@@ -93,6 +93,7 @@ def test_faults_of_the_gpu() -> None:
     check(judged("GPU", device="cuda:0", **none), "error", "device=cuda:0", "trainer.device=auto")
     check(judged("GPU", device="cpu", **none), "ok", "none is asked for", "")
     check(judged("GPU", device="cuda:3"), "error", "device=cuda:3, but NVIDIA H100", "device=auto")
+    check(judged("GPU", device="mps"), "error", "device=mps, but", "trainer.device=auto")
     hidden = judged("GPU", device="cuda", gpus=())
     check(hidden, "error", "torch sees no GPU", "--gpus all")
     cpu_build = judged("GPU", torch="2.11.0+cpu", torch_cuda=None, gpus=())

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="PATH",
         help="the model (default: %(default)s)",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument(
         "--delay",
         type=float,

@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8000, help="0: any that is free")
     parser.add_argument("--name", nargs="*", default=[], help="more names it is reached by")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--greedy", action="store_true", help="not the checkpoint's decoder")
     parser.add_argument("--threads", type=int, help="of the processor; all that there are")
     parser.add_argument("--workers", type=int, default=1, help="recordings at the same time")

@@ -280,7 +280,9 @@ def _writer(config: DictConfig, run_dir: Path, engine: Engine, resume_step: int 
 
 def _summary(pipeline: Pipeline, data: TrainingData, engine: Engine) -> RunSummary:
     """Return what the run trains and where, and log it."""
-    gpu = torch.cuda.get_device_name(engine.device) if engine.device.type == "cuda" else None
+    gpu = "Apple's GPU" if engine.device.type == "mps" else None
+    if engine.device.type == "cuda":
+        gpu = torch.cuda.get_device_name(engine.device)
     if gpu and engine.world_size > 1:
         gpu = f"{engine.world_size} x {gpu}"
     utterances = data.train.dataset.utterances

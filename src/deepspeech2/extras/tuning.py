@@ -135,7 +135,7 @@ def _compute(recognizer: Recognizer, loader: SpeechLoader, title: str | None) ->
 def _add(result: Emissions, recognizer: Recognizer, batch: Batch) -> None:
     if not len(batch):
         return
-    waveforms = batch.waveforms.to(recognizer.device)
+    waveforms = batch.waveforms.to(recognizer.pipeline.device)
     rows = recognizer.pipeline.emissions(waveforms).to("cpu").unpad()
     for utterance, row in zip(batch.utterances, rows, strict=True):
         if utterance.text is not None:

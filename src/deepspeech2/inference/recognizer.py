@@ -71,7 +71,7 @@ class Recognizer:
         confidence: Confidence | None = None,
         confidence_greedy: Confidence | None = None,
     ) -> None:
-        self.pipeline = pipeline.to(device).eval()
+        self.pipeline = pipeline.place(device).eval()
         self.text_encoder = text_encoder
         self.decoder = decoder
         self.device = device
@@ -93,7 +93,7 @@ class Recognizer:
 
         Args:
             path: relative to the repository's root, or absolute.
-            device: auto, cpu, cuda or cuda:N.
+            device: auto, cpu, cuda, cuda:N or mps.
             decoder: makes a decoder for the checkpoint's alphabet; None takes the checkpoint's.
             options: replace those of the checkpoint's decoder.
             plugins: modules with parts of one's own that the checkpoint may name.
@@ -208,7 +208,7 @@ class Recognizer:
         for batch in plan_epoch([inputs[i].seconds for i in short], seed=0, epoch=0, **limits):
             indices = [short[number] for number in batch]
             waveforms = [inputs[index].waveform() for index in indices]
-            log_probs = self.pipeline.emissions(Padded.stack(waveforms).to(self.device))
+            log_probs = self.pipeline.emissions(Padded.stack(waveforms).to(self.pipeline.device))
             for index, samples, nbest in zip(
                 indices, waveforms, self.decoder(log_probs), strict=True
             ):
@@ -262,7 +262,7 @@ class Recognizer:
         log_probs = long_emissions(
             recording(),
             cut(recording(), Levels(rate, step), min(max_segment, PIECE)),
-            lambda waveforms: self.pipeline.emissions(waveforms.to(self.device)),
+            lambda waveforms: self.pipeline.emissions(waveforms.to(self.pipeline.device)),
             sample_rate=rate,
             step=step,
             on_progress=on_progress,
@@ -303,7 +303,7 @@ class Recognizer:
     @torch.no_grad()
     def emissions(self, waveform: Tensor) -> Padded:
         """Return the log-probabilities (1, T, V) of a waveform (S,)."""
-        return self.pipeline.emissions(Padded.stack([waveform]).to(self.device))
+        return self.pipeline.emissions(Padded.stack([waveform]).to(self.pipeline.device))
 
     @property
     def decoders(self) -> Sequence[Decoder]:

@@ -122,6 +122,7 @@ class _Stream:
         self, state: tuple[FeatureState, NetworkState], samples: Tensor, *, last: bool = False
     ) -> tuple[tuple[FeatureState, NetworkState], Tensor]:
         features, frames = self._front_end.step(state[0], samples, last=last)
+        frames = frames.to(self._network.device)  # the features may be on the CPU beside it
         network, log_probs = self._network.step(state[1], frames, last=last)
         return (features, network), log_probs
 

@@ -115,7 +115,6 @@ class CorpusTranscriber:
                 self.open_loader(short),
                 decoders,
                 recognizer.text_encoder,
-                recognizer.device,
                 title=title,
                 on_result=write,
                 budget=True,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deepspeech2 import plugins, ranks
+from deepspeech2.devices import widest_float
 from deepspeech2.errors import ConfigError
 from deepspeech2.model import gru_cpu
 from deepspeech2.types import Padded
@@ -75,7 +76,7 @@ class MaskedBatchNorm(nn.Module):
     def _batch_statistics(
         self, x: Tensor, mask: Tensor, channel_dim: int, near: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return mean and variance (C,) in float64 of the valid frames of all ranks.
+        """Return mean and variance (C,) of the valid frames of all ranks, in float64 if there is.
 
         E x^2 minus the squared mean loses digits where the mean is large beside the deviation, so
         ``near``, close to the mean, has already been subtracted from ``x``. Sums over ranks are
@@ -83,10 +84,11 @@ class MaskedBatchNorm(nn.Module):
         """
         dims = [dim for dim in range(x.ndim) if dim != channel_dim % x.ndim]
         n_channels = x.shape[channel_dim]
-        valid = mask.sum().double() * (x.numel() / n_channels / mask.numel())
+        wide = widest_float(x.device)
+        valid = mask.sum().to(wide) * (x.numel() / n_channels / mask.numel())
         count = valid.clamp(min=1.0)
-        offset = x.sum(dims).double() / count
-        square = x.square().sum(dims).double() / count
+        offset = x.sum(dims).to(wide) / count
+        square = x.square().sum(dims).to(wide) / count
         mean = near + offset
         sums = torch.cat((mean, square - offset.square() + mean.square(), valid[None] / count))
         sums = ranks.summed(sums * valid)

@@ -79,10 +79,14 @@ class StreamingNetwork:
         """Return kernel and stride in time."""
         return block.convolution.kernel_size[1], block.convolution.stride[1]
 
+    @property
+    def device(self) -> torch.device:
+        return self.network.output.weight.device
+
     def start(self, n_features: int) -> NetworkState:
         """Return the state before the first frame of ``n_features``: zeros."""
         inputs = []
-        device = self.network.output.weight.device
+        device = self.device
         for block in self._blocks:
             before = self._shape(block)[0] // 2
             channels = block.convolution.in_channels

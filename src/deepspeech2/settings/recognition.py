@@ -28,7 +28,7 @@ class InferencerSettings:
         from_pretrained: the checkpoint.
         save_path: predictions go to ``<save_path>/<part>/``; a relative folder counts from
             ``data/saved``.
-        device: auto, cpu, cuda or cuda:N.
+        device: auto, cpu, cuda, cuda:N or mps.
         seed: of everything that is random; recognition is deterministic without it.
         threads: CPU threads; None leaves torch's choice.
         override: move earlier predictions of the same place aside; ``changed``: only if they are of
@@ -115,7 +115,7 @@ class RobustnessSettings:
         class_snr: one of them, at which classes of noise are compared; None for none.
         part: of the noise folder's recordings: "test", "train" or "all".
         seed: of the noise and of the intervals.
-        device: auto, cpu, cuda or cuda:N.
+        device: auto, cpu, cuda, cuda:N or mps.
         threads: CPU threads; None leaves torch's choice.
         override: move earlier results aside instead of refusing.
     """

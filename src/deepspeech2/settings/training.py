@@ -99,7 +99,7 @@ class TrainerSettings:
         average: ``last N`` or ``best N`` by ``monitor``: in the end the mean of N kept
             checkpoints is scored too; None makes none.
         seed: of everything that is random.
-        device: auto, cpu, cuda or cuda:N.
+        device: auto, cpu, cuda, cuda:N or mps.
         precision: auto, 32, bf16 or 16.
         threads: CPU threads; None leaves torch's choice.
         profile: write a trace of a few steps, and log what took their time.

@@ -45,7 +45,9 @@ Text = Annotated[str, BeforeValidator(lambda v: str(v) if is_number(v) else v), 
 """YAML reads some texts as numbers, as 16 of the precisions."""
 
 Device = Annotated[
-    str, StringConstraints(pattern=r"^(auto|cpu|cuda(:\d+)?)$"), "auto, cpu, cuda or cuda:N"
+    str,
+    StringConstraints(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$"),
+    "auto, cpu, cuda, cuda:N or mps",
 ]
 Count = Annotated[int, Interval(ge=1)]
 Positive = Annotated[float, Interval(gt=0)]

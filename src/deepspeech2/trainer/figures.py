@@ -92,7 +92,7 @@ class Figures:
     @_never_fatal
     def augmentation(self, loader: SpeechLoader, epoch: int, step: int) -> None:
         """Draw and play a training utterance as recorded and as augmented."""
-        waveforms, device = self._sample(loader, epoch), self._device()
+        waveforms, device = self._sample(loader, epoch), self._pipeline.device
         if waveforms is None:
             return
         front_end, seed = self._pipeline.front_end, derive_seed(self._seed, "shown", epoch)
@@ -120,16 +120,13 @@ class Figures:
         was_training = self._pipeline.training
         self._pipeline.eval()
         try:
-            log_probs = self._pipeline.emissions(waveforms.to(self._device()))
+            log_probs = self._pipeline.emissions(waveforms.to(self._pipeline.device))
         finally:
             self._pipeline.train(was_training)
         figure = emissions(
             log_probs.data[0].float().cpu().numpy(), self._tokens, self._pipeline.seconds_per_frame
         )
         self._writer.figure("emissions", figure, step)
-
-    def _device(self) -> torch.device:
-        return next(self._pipeline.parameters()).device
 
     def _sample(self, loader: SpeechLoader, epoch: int) -> Padded | None:
         """Return a readable utterance, another in each epoch; None if it happens to be broken."""

@@ -74,7 +74,7 @@ class Learner:
         ema: float | None = None,
     ) -> None:
         self.engine = engine
-        self.pipeline = pipeline.to(engine.device)
+        self.pipeline = pipeline.place(engine.device)
         self.optimizer = optimizer
         self.schedule = schedule
         self.max_grad_norm = max_grad_norm
@@ -110,7 +110,7 @@ class Learner:
         # dropout and augmentation depend on the step's number alone, so a resumed run repeats them
         engine = self.engine
         torch.manual_seed(derive_seed(self.seed, "dropout", number, engine.rank))
-        draw = generator(engine.device, self.seed, "augment", number, engine.rank)
+        draw = generator(self.pipeline.device, self.seed, "augment", number, engine.rank)
         self.pipeline.loss.step = number  # on which warm-ups depend
         if n_labels is None:
             n_labels = float(engine.host.numbers(count_labels(batches)).sum())
@@ -203,16 +203,17 @@ class Learner:
         Other ranks wait in every step, even for a batch without utterances: that one takes part
         with an utterance of no frames, which enters neither loss nor statistics.
         """
-        front_end, device = self.pipeline.front_end, self.engine.device
+        front_end = self.pipeline.front_end
         if not len(batch):
+            device = self.engine.device
             features = torch.zeros(1, _FRAMES, front_end.n_features, device=device)
             no_frames = torch.zeros(1, dtype=torch.int64, device=device)
             log_probs = self._network(Padded(features, no_frames))
             return 0.0 * log_probs.data.sum(), log_probs
-        moved = batch.to(device, non_blocking=True)
+        moved = batch.to(self.pipeline.device, non_blocking=True)
         waveforms = front_end.lengthened(moved.waveforms) if draw is None else moved.waveforms
         loss, log_probs = self.pipeline(waveforms, moved.labels, draw)
-        return loss.total, log_probs
+        return loss.total.to(self.engine.device), log_probs
 
     def _advance(self) -> None:
         if self.schedule is not None:

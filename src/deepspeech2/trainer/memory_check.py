@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import math
 
-import torch
-
 from deepspeech2.datasets.dataset import collate
 from deepspeech2.datasets.loader import SpeechLoader
 from deepspeech2.devices import out_of_memory
@@ -69,8 +67,7 @@ def _fitting(learner: Learner, loader: SpeechLoader, indices: list[int]) -> floa
     """Return seconds of padded audio that fit, found by halving; None if not one utterance."""
     while len(indices) > 1:
         indices = indices[: len(indices) // 2]
-        if learner.engine.device.type == "cuda":
-            torch.cuda.empty_cache()
+        learner.engine.release_memory()
         batch = collate([loader.dataset[index] for index in indices])
         if _rehearse(learner, batch) is None:
             return batch.padded_duration

@@ -104,10 +104,10 @@ class Reporter:
         samples = [item for item in items[:UTTERANCES] if isinstance(item, Sample)]
         if not samples:
             return
-        pipeline, device = self._learner.pipeline, self._engine.device
+        pipeline = self._learner.pipeline
         most = SECONDS * pipeline.front_end.sample_rate
-        waveforms = Padded.stack([sample.waveform[:most] for sample in samples]).to(device)
-        draw = generator(device, self._learner.seed, "alarm")
+        waveforms = Padded.stack([sample.waveform[:most] for sample in samples]).to(pipeline.device)
+        draw = generator(pipeline.device, self._learner.seed, "alarm")
         for sentence in augmentation_idle(pipeline.front_end, waveforms, draw):
             log.warning("Alarm: %s", sentence)
 

@@ -72,7 +72,6 @@ class Validator:
                 loader,
                 self._decoders if every_decoder else self._decoders[:1],
                 self._text_encoder,
-                engine.device,
                 title=title if engine.is_main else None,
                 should_stop=should_stop,
                 pairs=bool(self._metrics),

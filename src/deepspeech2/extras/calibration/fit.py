@@ -90,7 +90,6 @@ def judge(
         loader,
         recognizer.decoders,
         recognizer.text_encoder,
-        recognizer.device,
         title=title,
         on_result=compare,
     )

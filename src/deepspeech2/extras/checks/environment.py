@@ -52,6 +52,7 @@ class Machine:
         gpus: names of the GPUs that torch sees.
         wandb: whether the package is installed.
         wandb_key: whether Weights & Biases has a key here.
+        apple_gpu: whether torch sees a GPU of Apple's.
     """
 
     torch: str
@@ -62,6 +63,7 @@ class Machine:
     gpus: tuple[str, ...]
     wandb: bool
     wandb_key: bool
+    apple_gpu: bool = False
 
 
 def gather(*, thorough: bool) -> Machine:
@@ -82,6 +84,7 @@ def gather(*, thorough: bool) -> Machine:
         gpus=_gpus(),
         wandb=importlib.util.find_spec("wandb") is not None,
         wandb_key=has_wandb_key(),
+        apple_gpu=torch.backends.mps.is_available(),
     )
 
 
@@ -171,6 +174,11 @@ def _judge_gpu(machine: Machine, device: str) -> Finding:
     check = "machine: GPU"
     if device == "cpu":
         return Finding("ok", check, "none is asked for (device=cpu)")
+    if machine.apple_gpu and device in ("auto", "mps"):
+        return Finding("ok", check, "Apple's GPU for the network, the CPU for the rest")
+    if device == "mps":
+        found = "device=mps, but torch sees no Apple GPU"
+        return Finding("error", check, found, "Set trainer.device=auto.")
     wanted = int(device.partition(":")[2] or 0) if device.startswith("cuda") else -1
     driver = f"driver {machine.driver}" if machine.driver else "no NVIDIA driver"
     if machine.gpus:

@@ -128,8 +128,8 @@ def _recognize(
     recognizer = candidate.recognizer
     pairs = zip(batch.utterances, batch.waveforms.unpad(), strict=True)
     noises, clips = zip(*(candidate.noise(each.id, row) for each, row in pairs), strict=True)
-    speech = batch.waveforms.to(recognizer.device)
-    noise = Padded.stack(noises).to(recognizer.device).data
+    speech = batch.waveforms.to(recognizer.pipeline.device)
+    noise = Padded.stack(noises).to(recognizer.pipeline.device).data
     normalize = recognizer.text_encoder.normalize
     references = [normalize(each.text or "") for each in batch.utterances]
     errors = []
