@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from deepspeech2.console import enduring
 from tests.toy import ROOT, metrics, overrides, write_corpus
 
 COMMAND = """
@@ -58,3 +60,21 @@ def test_a_training_goes_on_without_console_and_log(tmp_path: Path) -> None:
     assert (tmp_path / "status").read_text("utf-8").strip() == "0"
     assert (run / "checkpoint-epoch2.pth").is_file()
     assert metrics(run)[-1]["epoch"] == 2
+
+
+def test_messages_of_a_command_without_a_log_have_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = logging.Logger("of nobody")  # without handlers: the last resort writes
+    monkeypatch.setattr(log, "manager", logging.Logger.manager)
+    for within in (False, True, False):
+        if within:
+            with enduring("stderr"):
+                log.warning("%s: a name \x1b[1m", "two\nlines")
+        else:
+            log.warning("%s: a name", "two\nlines")
+    assert capsys.readouterr().err.splitlines() == [
+        "two", "lines: a name",
+        r"two\u000alines: a name \u001b[1m",
+        "two", "lines: a name",
+    ]  # fmt: skip

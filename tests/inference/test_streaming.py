@@ -17,6 +17,7 @@ from deepspeech2.decoding import BeamSearchDecoder, Decoder, GreedyDecoder
 from deepspeech2.errors import AudioError, ConfigError
 from deepspeech2.inference import Recognizer, StreamingRecognizer
 from deepspeech2.inference.calibration import Calibration
+from deepspeech2.inference.long import PART
 from deepspeech2.model import DeepSpeech2
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.text import SubwordEncoder, TextEncoder, Tokenizer
@@ -74,6 +75,15 @@ def streaming(
     decoder: type[Decoder] = GreedyDecoder, encoder: Tokenizer = ENCODER
 ) -> StreamingRecognizer:
     return StreamingRecognizer(recognizer(decoder, encoder=encoder))
+
+
+def test_a_long_recording_is_decoded_in_parts_of_ten_seconds() -> None:
+    ours = recognizer(normalization=UtteranceNormalization(), bidirectional=True)
+    parts = ours.listen(lambda: [noise(35.0).numpy()], [ours.decoder])
+    seconds = [ours.seconds_per_frame * (span.end - span.start) for span in parts.spans]
+    assert sum(seconds) == pytest.approx(35.0, abs=0.1)
+    assert max(seconds) <= PART
+    assert max(seconds) > PART / 2
 
 
 @settings(max_examples=25, deadline=None)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from deepspeech2.trainer import Learner
 from deepspeech2.types import Batch
@@ -95,6 +97,31 @@ def test_a_rehearsal_changes_nothing() -> None:
     learner.rehearse(as_batch([]))
     torch.testing.assert_close(snapshot(learner), before, rtol=0, atol=0)
     assert all(parameter.grad is None for parameter in learner.pipeline.parameters())
+
+
+class Reserved(TorchDispatchMode):
+    """Counts the numbers that are reserved and not written."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.new_empty.default:
+            self.count += math.prod(args[1])
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_rehearsal_reserves_the_moments_that_the_optimiser_has_not() -> None:
+    learner = make_learner()
+    counts = []
+    for number in range(2):
+        with Reserved() as reserved:
+            learner.rehearse(as_batch(noise(5)))
+        counts.append(reserved.count)
+        learner.step([as_batch(noise(5))], number)
+    n_weights = sum(each.numel() for each in learner.pipeline.network.parameters())
+    moments = [each for of in learner.optimizer.state.values() for each in of.values()]
+    assert sum(each.numel() for each in moments if each.ndim) == 2 * n_weights
+    assert counts[0] - counts[1] == 2 * n_weights  # what the pass itself reserves is no matter
 
 
 def test_blank_share_is_that_of_the_valid_frames() -> None:
