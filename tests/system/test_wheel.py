@@ -42,7 +42,9 @@ def test_the_package_allows_what_the_tests_ran_with() -> None:
     assert set(needed) <= set(pinned)
     extras = PROJECT["optional-dependencies"]
     pinned |= pins("requirements-serve.txt", "requirements-onnx.txt")
-    pinned |= pins("requirements-subwords.txt", "requirements-sweep.txt")
+    pinned |= pins(
+        "requirements-subwords.txt", "requirements-sweep.txt", "requirements-trackers.txt"
+    )
     for line in [*PROJECT["dependencies"], *chain.from_iterable(extras.values())]:
         requirement = Requirement(line)
         assert requirement.specifier.contains(pinned[requirement.name.lower()]), line

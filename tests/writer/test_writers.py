@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,17 @@ from matplotlib.figure import Figure
 
 from deepspeech2.errors import ConfigError
 from deepspeech2.writer import (
+    CometWriter,
+    CsvWriter,
     JsonlWriter,
+    MlflowWriter,
     MultiWriter,
     NullWriter,
     TensorboardWriter,
     WandbWriter,
     Writer,
 )
+from deepspeech2.writer.base import goal
 from deepspeech2.writer.wandb import MODES, effective_mode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +44,9 @@ def use(writer: Writer, step: int = 1) -> None:
     writer.table("examples/val", frame, step)
     writer.figure("loss", figure, step)
     writer.audio("before", WAVE, 16000, step)
+
+
+BEST = {"best/val_WER_(Argmax)": 0.2, "test/WER_(Argmax)": 0.3}
 
 
 class Recorder:
@@ -68,11 +76,70 @@ def test_a_writer_that_fails_keeps_nobody_from_writing(caplog: pytest.LogCapture
     assert all("no room" in message for message in caplog.messages)
 
 
+def test_what_fails_again_and_again_is_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    broken, sound = Recorder(fails=True), Recorder()
+    multi = MultiWriter([broken, sound])
+    for step in range(20):
+        multi.scalars({"train/loss": 1.0}, step)
+    multi.close()
+    assert broken.calls == ["scalars"] * MultiWriter.PATIENCE + ["close"]
+    assert sound.calls == ["scalars"] * 20 + ["close"]
+    assert caplog.text.count("it is not tried again") == 1
+    # a failure now and then is no reason
+    now_and_then = Recorder()
+    multi = MultiWriter([now_and_then])
+    for step in range(20):
+        now_and_then.fails = step % 2 == 0
+        multi.scalars({}, step)
+    assert len(now_and_then.calls) == 20
+
+
+def test_a_writer_of_a_user_may_lack_a_method() -> None:
+    class Old:
+        def close(self) -> None: ...
+
+    multi = MultiWriter([Old()])  # type: ignore[list-item]
+    multi.result({}, Path("model_best.pth"))
+    multi.close()
+
+
+def test_csv_has_a_row_for_each_step(tmp_path: Path) -> None:
+    writer = CsvWriter("name", run_dir=tmp_path, config={})
+    writer.scalars({"train/loss": 0.1}, 1)
+    writer.scalars({"train/loss": float("nan")}, 2)
+    writer.scalars({"val/WER_(Argmax)": 0.3}, 2)  # another line of the same step
+    writer.scalars({"train/loss": 0.05, "val/WER_(Argmax)": 0.2}, 3)
+    use(writer, 4)
+    writer.close()
+    read = pd.read_csv(tmp_path / "metrics.csv")
+    assert list(read.columns) == ["step", "train/loss", "val/WER_(Argmax)"]
+    expected = [[1, 0.1, np.nan], [2, np.nan, 0.3], [3, 0.05, 0.2], [4, 0.5, 0.25]]
+    np.testing.assert_array_equal(read.to_numpy(), expected)
+
+    writer = CsvWriter("name", run_dir=tmp_path, resume_step=2)
+    writer.scalars({"train/loss": 9.0}, 3)
+    writer.close()
+    resumed = pd.read_csv(tmp_path / "metrics.csv")
+    np.testing.assert_array_equal(resumed.to_numpy(), [*expected[:2], [3, 9.0, np.nan]])
+
+
+def test_the_best_value_of_a_metric_is_the_smallest_or_what_the_monitor_asks_for() -> None:
+    assert goal("val/WER_(Argmax)", None) == "min"
+    assert goal("val_ema/loss", "off") == "min"
+    assert goal("val/exact_(Argmax)", "max val_exact_(Argmax)") == "max"
+    assert goal("val/exact_(Argmax)", None) is None
+    assert goal("train/loss", "min val_loss") is None
+    assert goal("epoch", "min val_loss") is None
+
+
 def test_null_writer_writes_nothing(tmp_path: Path) -> None:
     writer = NullWriter("name", run_dir=tmp_path, config={}, resume_step=3)
     use(writer)
     writer.close()
     assert list(tmp_path.iterdir()) == []
+
+
+CONFIG = {"trainer": {"seed": 1, "freeze": None}, "optimizer": {"lr": 0.1}}
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +149,9 @@ def tensorboard_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for step in (1, 2, 3):
         use(writer, step)
     writer.close()
-    writer = TensorboardWriter("name", run_dir=run_dir, resume_step=2)
+    writer = TensorboardWriter("name", run_dir=run_dir, config=CONFIG, resume_step=2)
     writer.scalars({"train/loss": 9.0}, 3)
+    writer.result(BEST, run_dir / "model_best.pth")
     writer.close()
     return run_dir
 
@@ -102,6 +170,26 @@ def test_tensorboard_reads_back(tensorboard_run: Path) -> None:
     text = events.Tensors("examples/val/text_summary")[0].tensor_proto.string_val[0].decode()
     assert "| a | x\\|y | 0.5 |" in text
     assert '"seed": 1' in str(events.Tensors("config/text_summary")[0].tensor_proto.string_val)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of TensorBoard's own reader
+def test_tensorboard_shows_hyperparameters_with_results(tensorboard_run: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams import metadata
+
+    events = EventAccumulator(str(tensorboard_run / "tensorboard"))
+    events.Reload()
+    # in the run itself, and not in one beside it
+    assert [path for path in (tensorboard_run / "tensorboard").iterdir() if path.is_dir()] == []
+    content = events.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
+    start = metadata.parse_session_start_info_plugin_data(content)
+    assert start.hparams["optimizer.lr"].number_value == 0.1
+    assert start.hparams["trainer.freeze"].string_value == "null"
+    content = events.SummaryMetadata(metadata.EXPERIMENT_TAG).plugin_data.content
+    shown = metadata.parse_experiment_plugin_data(content)
+    assert {each.name.tag for each in shown.metric_infos} == set(BEST)
+    for name, value in BEST.items():
+        assert events.Scalars(name)[-1].value == pytest.approx(value)
 
 
 @pytest.fixture
@@ -205,6 +293,64 @@ def test_wandb_without_a_key_goes_offline_and_survives(
     resumed.close()
 
 
+@pytest.mark.usefixtures("no_key")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_wandb_gets_group_summary_and_the_best_weights(tmp_path: Path) -> None:
+    """What it wrote, as its own file of records has it."""
+    labels: dict[str, Any] = {"group": "g", "tags": ["a", "b"], "notes": "why", "job_type": "train"}
+    weights = tmp_path / "model_best.pth"
+    weights.write_bytes(b"weights")
+    monitor = "max val_exact_(Argmax)"
+    writer = WandbWriter(
+        "p", "n", "offline", run_dir=tmp_path, monitor=monitor, checkpoints=True, **labels
+    )
+    for step, value in enumerate((0.5, 0.2, 0.4)):
+        writer.scalars({"val/WER_(Argmax)": value, "val/exact_(Argmax)": value}, step)
+    writer.result(BEST, weights)
+    writer.close()
+
+    (path,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    deadline = time.monotonic() + 30  # its service may still be writing
+    while "exit" not in [each.WhichOneof("record_type") for each in records(path)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    found = records(path)
+    run = next(each.run for each in found if each.WhichOneof("record_type") == "run")
+    shown = {"group": run.run_group, "tags": list(run.tags), "notes": run.notes}
+    assert {**shown, "job_type": run.job_type} == labels
+    metrics = [each.metric for each in found if each.WhichOneof("record_type") == "metric"]
+    smallest = {each.name for each in metrics if each.summary.min}
+    largest = {each.name for each in metrics if each.summary.max}
+    assert (smallest, largest) == ({"val/WER_(Argmax)"}, {"val/exact_(Argmax)"})
+    artifacts = [each.artifact for each in found if each.WhichOneof("record_type") == "artifact"]
+    files = [(entry.path, entry.size) for each in artifacts for entry in each.manifest.contents]
+    assert files == [("model_best.pth", len(b"weights"))]
+    summaries = [each.summary for each in found if each.WhichOneof("record_type") == "summary"]
+    shown = {each.key: json.loads(each.value_json) for own in summaries for each in own.update}
+    assert BEST.items() <= shown.items()
+
+
+def records(path: Path) -> list[Any]:
+    """The records in W&B's file: LevelDB's log format, behind seven bytes of its own."""
+    from wandb.proto import wandb_internal_pb2
+
+    content, place, found, whole = path.read_bytes(), 7, [], b""
+    while place < len(content):
+        left = 32768 - place % 32768
+        if left < 7:  # no room for a header at the end of a block
+            place += left
+            continue
+        length, kind = int.from_bytes(content[place + 4 : place + 6], "little"), content[place + 6]
+        whole += content[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(whole)
+            found.append(record)
+            whole = b""
+    return found
+
+
 @pytest.mark.parametrize(("works", "modes"), [(True, ["online", "offline"]), (False, ["offline"])])
 def test_wandb_without_a_network_goes_offline(
     tmp_path: Path,
@@ -240,7 +386,8 @@ def test_wandb_without_a_network_goes_offline(
 def test_only_the_writer_that_is_built_imports_its_library() -> None:
     code = (
         "import sys, deepspeech2.writer, deepspeech2.writer.base;"
-        "print([name for name in ('wandb', 'tensorboard', 'matplotlib', 'pandas')"
+        "names = 'wandb', 'tensorboard', 'mlflow', 'comet_ml', 'matplotlib', 'pandas';"
+        "print([name for name in names"
         " if name in sys.modules])"
     )
     done = subprocess.run(
@@ -252,6 +399,7 @@ def test_only_the_writer_that_is_built_imports_its_library() -> None:
 def test_every_writer_is_a_writer(tmp_path: Path) -> None:
     """mypy checks the protocol; this does it for the tests, which mypy does not read."""
     wanted = {name for name in vars(Writer) if not name.startswith("_")}
-    assert wanted == {"scalars", "table", "figure", "audio", "close"}
-    for kind in (JsonlWriter, TensorboardWriter, WandbWriter, NullWriter, MultiWriter):
+    assert wanted == {"scalars", "table", "figure", "audio", "result", "close"}
+    local = (JsonlWriter, CsvWriter, TensorboardWriter, NullWriter, MultiWriter)
+    for kind in (*local, WandbWriter, CometWriter, MlflowWriter):
         assert wanted <= set(dir(kind))

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from deepspeech2.config.components import GROUPS, TARGET, check_keys, plain, target
 from deepspeech2.config.loaders import corpora, map_corpora
 from deepspeech2.config.trial import Trial, attempt
+from deepspeech2.config.writers import writer_nodes
 from deepspeech2.datasets import Corpus, LibriSpeechCorpus, SpokenCorpus
 from deepspeech2.errors import ConfigError
 from deepspeech2.extras import checks
@@ -124,18 +125,19 @@ def _check_machine(trial: Trial, data: _Data) -> list[Finding]:
     machine = checks.gather(thorough=True)
     findings = checks.judge_machine(machine, device)
     check = "machine: W&B"
-    wandb, problem = attempt(lambda: checks.judge_wandb(machine, _wandb_mode(writer)), check)
+    wandb, problem = attempt(lambda: checks.judge_wandb(machine, _wandb_mode(trial.config)), check)
     findings.append(wandb or Finding("error", check, str(problem), _KEY))
     return findings + checks.judge_disks(demands)
 
 
-def _wandb_mode(node: Any) -> str | None:
-    """``writer.mode`` where the writer is Weights & Biases.
+def _wandb_mode(config: DictConfig) -> str | None:
+    """The mode of Weights & Biases where it is the writer, or one of several.
 
     Raises:
         ConfigError: there is no such mode, here or in WANDB_MODE.
     """
-    used = False
+    modes = []
     with suppress(ConfigError, OmegaConfBaseException):  # a finding of config: writer
-        used = isinstance(node, DictConfig) and target(node, "writer") is WandbWriter
-    return effective_mode(str(node.get("mode", "online"))) if used else None
+        nodes = writer_nodes(config).items()
+        modes = [node.get("mode", "online") for k, node in nodes if target(node, k) is WandbWriter]
+    return effective_mode(str(modes[0])) if modes else None

@@ -28,9 +28,10 @@ from deepspeech2.config.optimization import (
     planned,
     planned_before,
 )
+from deepspeech2.config.writers import open_writers
 from deepspeech2.decoding import Decoder, GreedyDecoder
 from deepspeech2.engine import Engine
-from deepspeech2.errors import CheckpointError, ConfigError, SpeechError
+from deepspeech2.errors import CheckpointError, ConfigError
 from deepspeech2.files import write_whole
 from deepspeech2.hardware import cpus, processor
 from deepspeech2.paths import resolve
@@ -272,8 +273,8 @@ def _writer(config: DictConfig, run_dir: Path, engine: Engine, resume_step: int 
     files = JsonlWriter(run_dir, resume_step=resume_step)
     derived = {"run_dir": run_dir, "config": plain(config), "resume_step": resume_step}
     try:
-        return MultiWriter([files, create(group(config, "writer"), "writer", **derived)])
-    except SpeechError:
+        return MultiWriter([files, *open_writers(config, derived)])
+    except Exception:  # of a user's own writer, too
         files.close()
         raise
 

@@ -94,7 +94,7 @@ def run(task: str, config_name: str, *, check: bool = True, about: str | None = 
     # Hydra would print a traceback of its own; with this it raises, and the words are ours.
     os.environ[DETAIL] = "1"
     _put_help_check_aside()
-    sys.argv[1:] = with_choices(sys.argv[1:])
+    sys.argv[1:] = with_writers(with_choices(sys.argv[1:]))
     main = hydra.main(**VERSION, config_path=str(CONFIGS), config_name=config_name)
     try:
         failed = run_command(
@@ -157,6 +157,20 @@ def with_choices(words: Sequence[str]) -> list[str]:
                     chosen = choosing.removeprefix("override /")
                     found += [f"{chosen}={choice}"] if chosen not in taken else []
                     taken.add(chosen)
+    return found
+
+
+def with_writers(words: Sequence[str]) -> list[str]:
+    """``words``, with ``writer=[csv,tensorboard]`` as Hydra composes both beside each other.
+
+    Hydra would put the keys of one over those of the other.
+    """
+    found: list[str] = []
+    for word in words:
+        several = re.fullmatch(r"writer=\[([\w, ]+)\]", word)
+        names = re.findall(r"\w+", several[1]) if several else []
+        found += ["writer=multiple" if names else word]
+        found += [f"+writer@writer.writers.{name}={name}" for name in names]
     return found
 
 

@@ -221,8 +221,9 @@ def _place(config: DictConfig, name: str) -> None:
             config.writer.run_name = safe_name(name)
         if not config.trainer.resume_from and not config.trainer.override:
             config.trainer.resume_from = "auto"
-        if "group" in config.writer and config.writer.group is None:
-            config.writer.group = run_name
+        for writer in (config.writer, *(config.writer.get("writers") or {}).values()):
+            if "group" in writer and writer.group is None:
+                writer.group = run_name
 
 
 def _append(path: Path, job: JobRecord) -> None:

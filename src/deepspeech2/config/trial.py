@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from deepspeech2.config.components import (
 )
 from deepspeech2.config.metrics import own_metrics
 from deepspeech2.config.optimization import loss_from
+from deepspeech2.config.writers import writer_nodes
 from deepspeech2.errors import ConfigError, SpeechError
 from deepspeech2.files import plain_name
 from deepspeech2.pipeline import Pipeline
@@ -73,7 +74,7 @@ class Trial:
         if training:
             self._build_training()
             # a writer would start when it is built
-            self._attempt("writer", lambda: _check_writer(group(config, "writer")))
+            self._attempt("writer", lambda: _check_writer(config))
         self.unused = unused(config)
 
     def _attempt(self, key: str, make: Callable[[], Any]) -> Any:
@@ -115,8 +116,9 @@ class Trial:
             create(group(self.config, key), key, optimizer, **derived)
 
 
-def _check_writer(node: Mapping[str, Any]) -> None:
-    check_keys(node, "writer")
+def _check_writer(config: DictConfig) -> None:
+    writer_nodes(config)
+    node = group(config, "writer")
     if node.get("run_name") in (None, "???"):
         raise ConfigError("writer.run_name has no value: give one as writer.run_name=NAME")
     plain_name(str(node["run_name"]), "writer.run_name")

@@ -118,6 +118,7 @@ class EpochEnd:
 
         # the other ranks read what the first has written
         engine.barrier()
+        values: dict[str, float] = {}
         if self.data.test:
             checkpoints.load_best()
             values = self.validate(self.data.test, progress, should_stop)
@@ -126,6 +127,8 @@ class EpochEnd:
         log.info("Best model: %s", checkpoints.best)
         checkpoints.check_saved()
         self._summarize(progress, finished=True)
+        best = {} if progress.best is None else {f"best/{monitor.metric}": progress.best}
+        self.writer.result({**best, **values}, checkpoints.best)
 
     def _score(
         self, progress: Progress, should_stop: Callable[[], bool], every_decoder: bool, draw: bool

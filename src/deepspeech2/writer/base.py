@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,30 +27,49 @@ DOTS_PER_INCH = 120
 """Text of 10 points is 17 pixels high: readable without zooming."""
 
 
+MODES = ("online", "offline", "disabled")
+"""Of trackers, the last sends least."""
+
+
 class Writer(Protocol):
     """Where a run shows itself. Steps are optimiser steps, which never decrease within a run.
 
-    Names are paths of the kind ``train/loss`` or ``val/WER_(Argmax)``.
+    Names are paths of the kind ``train/loss`` or ``val/WER_(Argmax)``. A class that names this as
+    its base need not define what it does not write.
     """
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Write the numbers of one step by name."""
+        return
 
     def table(self, name: str, frame: pd.DataFrame, step: int) -> None:
         """Write a table; a later one of the same name replaces it."""
+        return
 
     def figure(self, name: str, figure: Figure, step: int) -> None:
         """Write a matplotlib figure, which is not changed."""
+        return
 
     def audio(self, name: str, waveform: np.ndarray, sample_rate: int, step: int) -> None:
         """Write a waveform (S,) in [-1, 1] at ``sample_rate`` Hz."""
+        return
+
+    def result(self, values: Mapping[str, float], checkpoint: Path) -> None:
+        """Write what the finished training has come to, once.
+
+        Args:
+            values: ``best/<monitored metric>``, and the metrics of the best weights by name.
+            checkpoint: of the best weights.
+        """
+        return
 
     def close(self) -> None:
         """Write what is left. Nothing may be written afterwards; closing twice is harmless."""
+        return
 
 
 @final
-class NullWriter:
+class NullWriter(Writer):
     """Writes nothing: for processes other than the first, and for ``writer=none``."""
 
     def __init__(
@@ -62,27 +84,32 @@ class NullWriter:
     ) -> None:
         """Takes what every writer takes, so that one call builds any of them."""
 
-    def scalars(self, values: Mapping[str, float], step: int) -> None: ...
-
-    def table(self, name: str, frame: pd.DataFrame, step: int) -> None: ...
-
-    def figure(self, name: str, figure: Figure, step: int) -> None: ...
-
-    def audio(self, name: str, waveform: np.ndarray, sample_rate: int, step: int) -> None: ...
-
-    def close(self) -> None: ...
-
 
 @final
 class MultiWriter:
-    """Passes everything to each of ``writers``, in order; none of them can end the run.
+    """Passes everything to each of its writers, in order; none of them can end the run.
 
-    A writer's failure is logged once for each of its methods.
+    A writer's failure is logged once for each of its methods. A method that fails ``PATIENCE``
+    times in a row is not called again, because each attempt may wait for a server.
     """
 
-    def __init__(self, writers: Sequence[Writer]) -> None:
-        self._writers = tuple(writers)
+    PATIENCE = 5
+
+    def __init__(
+        self,
+        writers: Sequence[Writer] | Mapping[str, Writer],
+        run_name: str | None = None,
+        project_name: str | None = None,
+        mode: str | None = None,
+    ) -> None:
+        """
+        Args:
+            writers: in a config by name, with their options.
+            run_name, project_name, mode: of each, see :mod:`deepspeech2.config.writers`.
+        """
+        self._writers = tuple(writers.values() if isinstance(writers, Mapping) else writers)
         self._failed: set[tuple[Writer, str]] = set()
+        self._in_a_row: Counter[tuple[Writer, str]] = Counter()
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         self._each("scalars", values, step)
@@ -96,18 +123,33 @@ class MultiWriter:
     def audio(self, name: str, waveform: np.ndarray, sample_rate: int, step: int) -> None:
         self._each("audio", name, waveform, sample_rate, step)
 
+    def result(self, values: Mapping[str, float], checkpoint: Path) -> None:
+        self._each("result", values, checkpoint)
+
     def close(self) -> None:
         self._each("close")
 
     def _each(self, method: str, *arguments: Any) -> None:
         for writer in self._writers:
+            if self._in_a_row[writer, method] >= self.PATIENCE:
+                continue
             try:
-                getattr(writer, method)(*arguments)
+                # a user's own may be older than a method
+                if (call := getattr(writer, method, None)) is not None:
+                    call(*arguments)
             except Exception as error:  # of the disk, a library or a server
-                if (writer, method) not in self._failed:
-                    self._failed.add((writer, method))
-                    kind = type(writer).__name__
-                    log.warning("%s.%s failed, the run goes on: %s", kind, method, error)
+                self._note(writer, method, error)
+            else:
+                self._in_a_row[writer, method] = 0
+
+    def _note(self, writer: Writer, method: str, error: Exception) -> None:
+        name = f"{type(writer).__name__}.{method}"
+        if (writer, method) not in self._failed:
+            self._failed.add((writer, method))
+            log.warning("%s failed, the run goes on: %s", name, error_line(error))
+        self._in_a_row[writer, method] += 1
+        if self._in_a_row[writer, method] == self.PATIENCE:
+            log.warning("%s failed %d times in a row: it is not tried again", name, self.PATIENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +198,18 @@ def error_line(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
+def check_mode(mode: str) -> None:
+    """Raise ConfigError for a mode that does not exist."""
+    if mode not in MODES:
+        raise ConfigError(f"writer.mode must be one of {', '.join(MODES)}, but is {mode!r}")
+
+
 @contextmanager
-def importing(package: str) -> Iterator[None]:
+def importing(package: str, command: str | None = None) -> Iterator[None]:
     """Import a tracker within, which only runs that use it need.
+
+    Args:
+        command: installs it; None for ``pip install`` with the package's name.
 
     Raises:
         ConfigError: it cannot be imported.
@@ -167,9 +218,56 @@ def importing(package: str) -> Iterator[None]:
         yield
     except Exception as error:  # whatever a package that is damaged raises
         raise ConfigError(
-            f"{package} cannot be imported ({error_line(error)}): install it anew with pip install"
-            f" {package}, or set writer=none"
+            f"{package} cannot be imported ({error_line(error)}): install it anew with"
+            f" {command or f'pip install {package}'}, or set writer=none"
         ) from error
+
+
+@contextmanager
+def starting(tracker: str) -> Iterator[None]:
+    """Start a tracker within: a failure is logged, and the run goes on without it."""
+    try:
+        yield
+    except Exception as error:  # of a library or a server
+        log.warning("%s does not start, the run goes on without it: %s", tracker, error_line(error))
+
+
+def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
+    """Return a config's values by their full keys; lists and null as JSON.
+
+    >>> flattened({"trainer": {"seed": 1, "freeze": None}, "plugins": ["a"]})
+    {'trainer.seed': 1, 'trainer.freeze': 'null', 'plugins': '["a"]'}
+    """
+    values: dict[str, bool | int | float | str] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            values |= flattened(value, f"{prefix}{key}.")
+        elif isinstance(value, bool | int | float | str):
+            values[f"{prefix}{key}"] = value
+        else:
+            values[f"{prefix}{key}"] = json.dumps(value, default=str)
+    return values
+
+
+def goal(name: str, monitor: str | None) -> str | None:
+    """Return ``min`` or ``max`` for a metric that a summary shows the best value of, or None.
+
+    Args:
+        name: as logged.
+        monitor: as ``trainer.monitor``, which decides for its own metric; error rates and losses
+            of validation are the better the smaller.
+    """
+    best, _, metric = (monitor or "").partition(" ")
+    if metric and name.replace("/", "_") == metric:
+        return best
+    return "min" if re.fullmatch(r"(?!train/).+/(loss|[WC]ER_\(.+\))", name) else None
+
+
+def read_id(path: Path, resume_step: int | None) -> str | None:
+    """Return the id that is kept in ``path`` of a run that is resumed, if there is one."""
+    if resume_step is None or not path.exists():
+        return None
+    return path.read_text(encoding="utf-8").strip() or None
 
 
 def save_figure(figure: Figure, path: Path, *, dpi: int = DOTS_PER_INCH, **options: Any) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, final
 
 from deepspeech2.escaping import sheet_cell
 from deepspeech2.files import safe_name, write_whole
-from deepspeech2.writer.base import DOTS_PER_INCH
+from deepspeech2.writer.base import DOTS_PER_INCH, Writer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +56,7 @@ def _to_line(row: Mapping[str, float]) -> str:
 
 
 @final
-class JsonlWriter:
+class JsonlWriter(Writer):
     """Numbers to ``metrics.jsonl``, one line a call; tables, figures and audio as files.
 
     ``tables/<name>.csv``, ``plots/<name>.png`` and ``audio/<name>.wav`` are the latest of their

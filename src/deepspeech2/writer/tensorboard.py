@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from deepspeech2.tables import markdown_table
-from deepspeech2.writer.base import importing, rasterise
+from deepspeech2.writer.base import Writer, flattened, importing, rasterise
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @final
-class TensorboardWriter:
+class TensorboardWriter(Writer):
     """Writes event files to ``<run_dir>/tensorboard``."""
 
     def __init__(
@@ -35,7 +35,7 @@ class TensorboardWriter:
             run_name, project_name, mode: taken, so that a config may change its writer alone;
                 TensorBoard shows the folder's name and is always offline.
             run_dir: the run's folder.
-            config: plain containers, shown as text.
+            config: plain containers, shown as text, and as hyperparameters with the results.
             resume_step: the last step that the resumed run has done; later ones are hidden.
 
         Raises:
@@ -46,6 +46,9 @@ class TensorboardWriter:
 
         purge_step = None if resume_step is None else resume_step + 1
         self._writer: Any = SummaryWriter(str(Path(run_dir) / "tensorboard"), purge_step=purge_step)
+        self._config = config or {}
+        self._last_step = resume_step or 0
+        self._written: set[str] = set()
         if config is not None:
             text = json.dumps(config, indent=2, default=str)
             self._writer.add_text("config", f"```\n{text}\n```", 0)
@@ -53,6 +56,8 @@ class TensorboardWriter:
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
+        self._last_step = step
+        self._written |= values.keys()
         self._writer.flush()
 
     def table(self, name: str, frame: pd.DataFrame, step: int) -> None:
@@ -63,6 +68,18 @@ class TensorboardWriter:
 
     def audio(self, name: str, waveform: np.ndarray, sample_rate: int, step: int) -> None:
         self._writer.add_audio(name, waveform[None].clip(-1, 1), step, sample_rate=sample_rate)
+
+    def result(self, values: Mapping[str, float], checkpoint: Path) -> None:
+        from torch.utils.tensorboard.summary import hparams
+
+        # not add_hparams, which writes them as a run of its own
+        shown: Any = hparams  # it has no types
+        for summary in shown(flattened(self._config), dict(values)):
+            self._writer.file_writer.add_summary(summary)
+        step = self._last_step
+        for name in values.keys() - self._written:
+            self._writer.add_scalar(name, values[name], step)
+        self._writer.flush()
 
     def close(self) -> None:
         self._writer.close()

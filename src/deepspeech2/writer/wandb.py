@@ -7,20 +7,29 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from deepspeech2.errors import ConfigError
 from deepspeech2.files import write_whole
-from deepspeech2.writer.base import error_line, importing, rasterise
+from deepspeech2.writer.base import (
+    MODES,
+    Writer,
+    check_mode,
+    error_line,
+    goal,
+    importing,
+    rasterise,
+    read_id,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
 
-MODES = ("online", "offline", "disabled")
 _INIT_TIMEOUT = 30.0  # seconds until a server that does not answer means: offline
 _FINISH_TIMEOUT = 300.0  # seconds for the last upload; the files stay in the run's folder
 _ID_FILE = "wandb_run_id.txt"
@@ -36,8 +45,7 @@ def effective_mode(mode: str) -> str:
     Raises:
         ConfigError: one of the two does not exist.
     """
-    if mode not in MODES:
-        raise ConfigError(f"writer.mode must be one of {', '.join(MODES)}, but is {mode!r}")
+    check_mode(mode)
     given = os.environ.get("WANDB_MODE") or mode
     asked = {"dryrun": "offline", "run": "online"}.get(given, given)
     if asked not in MODES:
@@ -58,7 +66,7 @@ def _check_name(value: str | None, key: str) -> None:
 
 
 @final
-class WandbWriter:
+class WandbWriter(Writer):
     """A run of Weights & Biases. It never asks for anything and never ends the training."""
 
     def __init__(
@@ -68,10 +76,16 @@ class WandbWriter:
         mode: str = "online",
         entity: str | None = None,
         run_id: str | None = None,
+        group: str | None = None,
+        tags: Sequence[str] | None = None,
+        notes: str | None = None,
+        job_type: str | None = None,
+        checkpoints: bool = False,
         *,
         run_dir: str | Path,
         config: Mapping[str, Any] | None = None,
         resume_step: int | None = None,
+        monitor: str | None = None,
     ) -> None:
         """
         Args:
@@ -80,10 +94,15 @@ class WandbWriter:
             mode: online, offline or disabled. Without a key or a network online becomes offline.
             entity: the user or team; None for the default of the key.
             run_id: the run to resume. By default a resumed run finds its own id in its folder.
+            group: of runs that are shown together; a sweep sets it to its name.
+            tags, notes, job_type: shown beside the run.
+            checkpoints: upload the best weights as an artifact when the training is finished.
             run_dir: the run's folder; everything is written below it.
             config: plain containers, shown beside the run.
             resume_step: the last step that the resumed run has done; None for a new run. W&B
                 ignores lines of steps that it already has.
+            monitor: as ``trainer.monitor``: the summary has the best value of this metric, of
+                error rates and of validation losses, and the last value of the others.
 
         Raises:
             ConfigError: ``mode`` or WANDB_MODE is none of the three, W&B takes no such name, or
@@ -95,6 +114,8 @@ class WandbWriter:
         if mode != asked:
             _log.info("W&B is %s, as WANDB_MODE=%s says", mode, os.environ["WANDB_MODE"])
         self._reported = False
+        self._monitor, self._checkpoints = monitor, checkpoints
+        self._defined: set[str] = set()
         self._run: Any = None
         if mode == "disabled":
             return
@@ -104,12 +125,15 @@ class WandbWriter:
         run_dir = Path(run_dir)
         run_dir.mkdir(parents=True, exist_ok=True)
         id_file = run_dir / _ID_FILE
-        if run_id is None and resume_step is not None and id_file.exists():
-            run_id = id_file.read_text(encoding="utf-8").strip() or None
+        run_id = run_id or read_id(id_file, resume_step)
         options = {
             "project": project_name,
             "name": run_name,
             "entity": entity,
+            "group": group,
+            "tags": None if tags is None else list(tags),
+            "notes": notes,
+            "job_type": job_type,
             "id": run_id,
             "resume": None if run_id is None else "allow",
             "dir": str(run_dir),
@@ -120,6 +144,10 @@ class WandbWriter:
             write_whole(id_file, f"{self._run.id}\n")
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
+        for name in values.keys() - self._defined:
+            self._defined.add(name)
+            if self._run is not None and (best := goal(name, self._monitor)):
+                self._guard(partial(self._run.define_metric, name, summary=best))
         self._write(lambda: dict(values), step)
 
     def table(self, name: str, frame: pd.DataFrame, step: int) -> None:
@@ -131,6 +159,19 @@ class WandbWriter:
 
     def audio(self, name: str, waveform: np.ndarray, sample_rate: int, step: int) -> None:
         self._write(lambda: {name: self._wandb.Audio(waveform, sample_rate=sample_rate)}, step)
+
+    def result(self, values: Mapping[str, float], checkpoint: Path) -> None:
+        run = self._run
+        if run is None:
+            return
+        self._guard(lambda: run.summary.update(dict(values)))
+        if self._checkpoints:
+            self._guard(lambda: self._upload(run, values, checkpoint))
+
+    def _upload(self, run: Any, values: Mapping[str, float], checkpoint: Path) -> None:
+        artifact = self._wandb.Artifact(f"model-{run.id}", "model", metadata=dict(values))
+        artifact.add_file(str(checkpoint))
+        run.log_artifact(artifact, aliases=["best"])
 
     def close(self) -> None:
         run, self._run = self._run, None
