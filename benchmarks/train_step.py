@@ -20,6 +20,7 @@ from benchmarks import step_variants
 from benchmarks.learners import Ours, interleaved, make_learner, noise_batch
 from benchmarks.plain_deepspeech2 import Plain, parameters_in
 from benchmarks.report import report
+from deepspeech2.devices import cpu_has_bf16
 from deepspeech2.model import gru_cpu
 from deepspeech2.seeding import generator
 from deepspeech2.tables import markdown_table
@@ -29,7 +30,7 @@ from deepspeech2.types import Batch
 # Seconds of the longest utterance: where LibriSpeech's hours are, a batch each.
 LONGEST = (16.0, 15.0, 14.0, 12.0, 8.0)
 NO_AUGMENTATION = ("transforms.waveform_transforms=[]", "transforms.feature_transforms=[]")
-OURS, THEIRS = "ours", "plain, features given"
+OURS, THEIRS, BF16 = "ours", "plain, features given", "ours in bf16"
 
 
 class OursWithTorchGru(Ours):
@@ -108,13 +109,13 @@ def main() -> None:
     batches = [noise_batch(chosen.seconds, seed=i, longest=d) for i, d in enumerate(LONGEST)]
     audio = sum(batch.duration for batch in batches)
 
-    def learner(*more: str) -> Learner:
+    def learner(*more: str, precision: str = chosen.precision) -> Learner:
         return make_learner(
             f"model={chosen.model}",
             f"transforms={chosen.transforms}",
             *more,
             device=chosen.device,
-            precision=chosen.precision,
+            precision=precision,
             threads=chosen.threads,
             steps=10**6,
         )
@@ -133,12 +134,16 @@ def main() -> None:
     }
     if engine.device.type == "cpu":
         contenders["ours with nn.GRU"] = OursWithTorchGru(learner(), batches)
+        if engine.precision == "32-true" and cpu_has_bf16():
+            contenders[BF16] = Ours(learner(precision="bf16"), batches)
     speeds = interleaved(contenders, audio, chosen.repeats, engine.device)
     print(rows(speeds))
     details = more_about(product, batches)
     if chosen.variants:
         details["variants"] = step_variants.table(learner, batches, audio, chosen.repeats)
     middle = {name: round(statistics.median(found), 2) for name, found in speeds.items()}
+    if BF16 in middle:
+        details["bf16_ratio"] = round(middle[BF16] / middle[OURS], 3)
     print(
         report(
             "train_step",

@@ -50,6 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Compile machine code before the workers start: each would compile the same."""
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         gru_cpu.compile_kernels()
+        if gru_cpu.has_amx():
+            gru_cpu.compile_kernels(amx=True)
         cpu._compile()
 
 

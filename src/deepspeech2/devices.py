@@ -131,7 +131,22 @@ def pick_precision(name: str, device: torch.device) -> Precision:
         raise ConfigError("precision 16 needs a GPU: use 32 or bf16 on the CPU")
     if name != "32" and device.type == "mps":
         raise ConfigError(f"precision {name} is not tried on Apple's GPU: use 32 or auto")
+    if name == "bf16" and device.type == "cpu" and not cpu_has_bf16():
+        raise ConfigError(
+            "precision is bf16, but this processor has no instructions for it, and imitating them"
+            " is slow: use 32"
+        )
     return PRECISIONS[name]
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this processor multiplies in bfloat16, and torch is built to let it."""
+    from llvmlite.binding import get_host_cpu_features  # a tenth of a second
+
+    features = get_host_cpu_features()
+    known = ("avx512bf16", "amx-bf16", "bf16")  # the last is that of ARM
+    built: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return built and any(features.get(each) for each in known)
 
 
 def out_of_memory(error: BaseException) -> bool:

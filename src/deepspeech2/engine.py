@@ -62,7 +62,8 @@ class Engine:
 
     Args:
         device: auto, cpu, cuda, cuda:N or mps.
-        precision: auto (bf16 on GPUs that have it, else 32), 32, bf16 or 16.
+        precision: auto (bf16 on GPUs that have it, else 32), 32, bf16 or 16; on a CPU
+            not 16, and bf16 only if it has instructions for it.
         threads: CPU threads of torch; None: see :func:`use_threads`.
 
     Attributes:
@@ -184,16 +185,19 @@ class Engine:
             optimizer: as :meth:`setup` returned it.
         """
         inner: Any = getattr(optimizer, "optimizer", optimizer)
-        if self.precision_state():
-            optimizer.step()
-        elif inner.defaults.get("fused"):
-            inner.grad_scale, inner.found_inf = None, (~finite).float()
-            optimizer.step()
-            del inner.grad_scale, inner.found_inf
-        else:
-            if not bool(finite):
-                inner.zero_grad()  # without gradients nothing is changed
-            optimizer.step()
+        # products of matrices within an optimiser are as precise as the network's
+        mixed = self.device.type == "cpu" and self.precision == "bf16-mixed"
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            if self.precision_state():
+                optimizer.step()
+            elif inner.defaults.get("fused"):
+                inner.grad_scale, inner.found_inf = None, (~finite).float()
+                optimizer.step()
+                del inner.grad_scale, inner.found_inf
+            else:
+                if not bool(finite):
+                    inner.zero_grad()  # without gradients nothing is changed
+                optimizer.step()
 
     def sum(self, value: Tensor) -> Tensor:
         """Add up ``value`` over all ranks, on the device."""

@@ -119,7 +119,8 @@ def on_gpu(mode: FakeTensorMode, pipeline: Pipeline) -> None:
 
 
 def bf16_engine() -> Engine:
-    engine = Engine("cpu", "bf16", threads=1)
+    with mock.patch("deepspeech2.devices.cpu_has_bf16", return_value=True):
+        engine = Engine("cpu", "bf16", threads=1)
     strategy: Any = engine._fabric.strategy
     strategy._root_device = CUDA
     strategy.precision.device = "cuda"

@@ -62,6 +62,71 @@ def test_equals_each_utterance_alone(lengths: list[int], size: int, count: int, 
         torch.testing.assert_close(ours, theirs, atol=3e-5, rtol=1e-4)
 
 
+@pytest.fixture(params=["with AMX", "without"])
+def products(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to multiply in bfloat16, of which a processor may have one."""
+    if request.param == "without":
+        monkeypatch.setattr(gru_cpu, "has_amx", lambda: False)
+    elif not gru_cpu.has_amx():
+        pytest.skip("needs a processor with AMX")
+
+
+@pytest.mark.usefixtures("products")
+@pytest.mark.parametrize(("n_rows", "n_inputs", "size"), [(3, 4, 7), (19, 33, 64), (16, 64, 160)])
+def test_bf16_is_near_float32(n_rows: int, n_inputs: int, size: int) -> None:
+    """Its numbers have 8 bits, so one of them is wrong by up to 2^-9, or 0.2 %, of itself."""
+    layers = cells(n_inputs, size, 2)
+    draw = torch.Generator().manual_seed(5)
+    lengths = torch.randint(1, 21, (n_rows,), generator=draw)
+    lengths[0] = 20
+    mask = torch.arange(20)[:, None] < lengths[:, None, None]
+    data = (torch.randn(n_rows, 20, n_inputs, generator=draw) * mask).requires_grad_()
+    above = [torch.randn(n_rows, 20, size, generator=draw) for _ in layers]
+    parameters = [data, *(each for layer in layers for each in layer.parameters())]
+    results = []
+    for half in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            states = run_directions(layers, data, lengths)
+        total = torch.stack([(s * a).sum() for s, a in zip(states, above, strict=True)]).sum()
+        results.append((*states, *torch.autograd.grad(total, parameters)))
+    for exact, near in zip(*results, strict=True):
+        assert near.dtype == torch.float32
+        assert 0 < (near - exact).norm() < 0.01 * exact.norm()
+    for states in results[1][:2]:
+        assert not states[~mask.expand_as(states)].any()
+
+
+@pytest.mark.usefixtures("products")
+def test_bf16_neither_depends_on_the_batch_nor_hides_what_is_not_a_number() -> None:
+    layers = cells(6, 8, 2)
+    lengths = torch.tensor([9, 4, 7] + 15 * [8])
+    data = torch.randn(18, 9, 6, generator=torch.Generator().manual_seed(2))
+    data[3, 2, 0] = float("nan")
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        together = run_directions(layers, data, lengths)
+        for row in (0, 1, 17):
+            alone = run_directions(layers, data[row : row + 1], lengths[row : row + 1])
+            for one, all_rows in zip(alone, together, strict=True):
+                assert torch.equal(one[0], all_rows[row])
+        finite = together[0][3].isfinite().all(1)
+    assert finite.tolist() == [True, True] + 6 * [False] + [True]  # the last is padding
+
+
+def test_other_users_of_amx_between_frames_change_nothing() -> None:
+    """Tiles are a thread's own, and oneDNN gives them other shapes."""
+    layers = cells(64, 64, 2)
+    data = torch.randn(4, 30, 64, generator=torch.Generator().manual_seed(1))
+    lengths = torch.tensor([30, 11, 25, 2])
+    other = torch.randn(96, 160).bfloat16()
+    results, products = [], []
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        for _ in range(3):
+            results.append(torch.stack(run_directions(layers, data, lengths)))
+            products.append(other @ other.t())
+    assert all(torch.equal(each, results[0]) for each in results)
+    assert all(torch.equal(each, products[0]) for each in products)
+
+
 @pytest.mark.parametrize("merge", ["sum", "concat"])
 @pytest.mark.parametrize("bidirectional", [True, False])
 def test_the_layer_is_the_same_with_and_without(
@@ -99,7 +164,7 @@ def graph(out: Tensor) -> str:
     return " ".join(sorted({type(node).__name__ for node in seen}))
 
 
-def test_float32_on_the_cpu_uses_it_and_nothing_else_does() -> None:
+def test_what_the_cpu_computes_with_it() -> None:
     torch.manual_seed(0)
     data = torch.zeros(1, 2, 4)
     gru, lstm = cells(4, 3, 2), [nn.LSTM(4, 3, batch_first=True)]
@@ -109,6 +174,8 @@ def test_float32_on_the_cpu_uses_it_and_nothing_else_does() -> None:
     with torch.inference_mode():
         assert supports(gru, data)
     with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert supports(gru, data)
+    with torch.autocast("cpu", dtype=torch.float16):
         assert not supports(gru, data)
     layer = RecurrentLayer(4, 3, cell="gru", bidirectional=True, merge="sum", dropout=0.0)
     lengths = torch.tensor([2])

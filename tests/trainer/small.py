@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 import torch
 
+from deepspeech2.devices import cpu_has_bf16
 from deepspeech2.engine import Engine
 from deepspeech2.model import DeepSpeech2
 from deepspeech2.pipeline import Pipeline
@@ -29,6 +31,8 @@ def make_learner(
     frozen: Sequence[str] = (),
     **options: object,
 ) -> Learner:
+    if (device, precision) == ("cpu", "bf16") and not cpu_has_bf16():
+        pytest.skip("needs a processor with bfloat16")
     torch.manual_seed(0)
     network = DeepSpeech2(
         32,

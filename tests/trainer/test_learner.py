@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from deepspeech2.trainer import Learner
+from deepspeech2.devices import pick_precision
+from deepspeech2.errors import ConfigError
+from deepspeech2.trainer import Learner, Muon
 from deepspeech2.types import Batch
 from tests.trainer.small import as_batch, make_learner, noise
 
@@ -59,6 +62,37 @@ def test_a_scaled_loss_changes_nothing_but_what_is_too_small(precision: str) -> 
                  for n in range(3)]  # fmt: skip
         learnt.append(([step.norm for step in steps], learner.pipeline.state_dict()))
     torch.testing.assert_close(learnt[1], learnt[0], rtol=0, atol=0)
+
+
+def test_bf16_on_a_cpu_learns_like_float32_and_resumes_to_the_bit() -> None:
+    batches = [as_batch(noise(number)) for number in range(2)]
+
+    def losses(learner: Learner, steps: range) -> list[float]:
+        results = [learner.step([batches[number % 2]], number) for number in steps]
+        return [float(result.total) / result.count for result in results]
+
+    exact = losses(make_learner(Muon, dropout=0.1), range(20))
+    learner = make_learner(Muon, dropout=0.1, precision="bf16")
+    near = losses(learner, range(10))
+    weights, state = deepcopy((learner.pipeline.state_dict(), learner.state()))
+    near += losses(learner, range(10, 20))
+    assert near != exact
+    assert near == pytest.approx(exact, rel=0.05)
+    assert near[-1] < 0.5 * near[0]
+    resumed = make_learner(Muon, dropout=0.1, precision="bf16")
+    resumed.load(weights, state, Path("bf16.pth"))
+    assert losses(resumed, range(10, 20)) == near[10:]
+    assert all(p.dtype == torch.float32 for p in resumed.pipeline.parameters())
+
+
+def test_bf16_is_refused_where_it_would_be_imitated(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = "llvmlite.binding.get_host_cpu_features"
+    monkeypatch.setattr(host, lambda: {"avx512f": True, "avx512bf16": False})
+    with pytest.raises(ConfigError, match="precision is bf16, but this processor has no"):
+        pick_precision("bf16", torch.device("cpu"))
+    monkeypatch.setattr(host, lambda: {"avx512f": True, "avx512bf16": True})
+    assert pick_precision("bf16", torch.device("cpu")) == "bf16-mixed"
+    assert pick_precision("auto", torch.device("cpu")) == "32-true"
 
 
 def test_a_first_step_that_is_not_finite_is_no_end() -> None:

@@ -6,6 +6,9 @@ frame by frame. Here a pass over the frames is one compiled loop
 product over all frames of an utterance. The backward direction starts at each utterance's own
 end, so that nothing is reversed in memory. With two threads or more the two directions run in
 parallel.
+
+Under autocast the products are in bfloat16 with sums in float32: those over all frames wherever
+the processor can, that of the recurrence with AMX (:mod:`deepspeech2.model.gru_bf16_kernels`).
 """
 
 from __future__ import annotations
@@ -18,10 +21,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numba.core.registry import cpu_target
 from torch import Tensor, nn
 
 from deepspeech2.console import announce
 from deepspeech2.jit import cache_folder
+from deepspeech2.model.gru_bf16_kernels import (
+    INPUTS,
+    OUTPUTS,
+    gru_backward_bf16,
+    gru_forward_bf16,
+)
 from deepspeech2.model.gru_kernels import gru_backward, gru_forward
 
 _log = logging.getLogger(__name__)
@@ -30,14 +40,27 @@ Result = TypeVar("Result")
 
 
 def supports(layers: Sequence[nn.Module], data: Tensor) -> bool:
-    """Whether :func:`run_directions` can replace ``layers``: GRUs in float32 on the CPU."""
+    """Whether :func:`run_directions` can replace ``layers``: GRUs on the CPU, but not float64."""
     return (
         data.device.type == "cpu"
         and data.dtype == torch.float32
-        and not torch.is_autocast_enabled("cpu")
+        and _products() in (torch.float32, torch.bfloat16)
         and all(isinstance(layer, nn.GRU) for layer in layers)
         and not torch.onnx.is_in_onnx_export()  # which follows no compiled loop
     )
+
+
+def _products() -> torch.dtype:
+    """Return the type in which autocast multiplies on the CPU."""
+    enabled = torch.is_autocast_enabled("cpu")
+    return torch.get_autocast_dtype("cpu") if enabled else torch.float32
+
+
+@cache
+def has_amx() -> bool:
+    """Whether Numba compiles for a processor with AMX, and the system lets this process use it."""
+    features: str = cpu_target.target_context.codegen().magic_tuple()[2]
+    return "+amx-bf16" in features.split(",") and torch.cpu._init_amx()
 
 
 def run_directions(layers: Sequence[nn.RNNBase], data: Tensor, lengths: Tensor) -> list[Tensor]:
@@ -50,9 +73,10 @@ def run_directions(layers: Sequence[nn.RNNBase], data: Tensor, lengths: Tensor) 
 
     Returns:
         States (B, T, H) of each direction, zero in the padding; equal to ``nn.GRU`` on each
-        utterance alone, to float32's accuracy.
+        utterance alone, to the accuracy of float32, or of bfloat16 under autocast.
     """
-    compile_kernels()
+    data = data.to(_products())
+    compile_kernels(amx=data.dtype == torch.bfloat16 and has_amx())
     if torch.is_grad_enabled():
         weights = [each for layer in layers for each in layer.all_weights[0]]
         return list(_Gru.apply(lengths, data, *weights))  # type: ignore[no-untyped-call]
@@ -152,14 +176,20 @@ def _forward(
         for_gradient: whether the candidates are computed; otherwise they are empty.
     """
     of_input, of_state, input_bias, state_bias = weights
-    gates = nn.functional.linear(data, of_input, input_bias)
+    half = data.dtype == torch.bfloat16
+    gates = nn.functional.linear(data, of_input.to(data.dtype), input_bias.to(data.dtype)).float()
     n_rows, n_frames, width = gates.shape
     size = width // 3
     states = gates.new_empty(n_rows, n_frames, size)
     candidates = torch.empty_like(states) if for_gradient else gates.new_empty(0, 0, 0)
     memory = gates.new_zeros(n_rows, size) if memory is None else memory
-    arrays = (gates, of_state.contiguous(), state_bias, states, candidates, memory, lengths)
-    gru_forward(*[each.detach().numpy() for each in arrays], backwards)
+    if half and has_amx():
+        bias = nn.functional.pad(state_bias, (0, -width % OUTPUTS))
+        arrays = (gates, _packed(of_state), bias, states, candidates, memory, lengths)
+        gru_forward_bf16(*_arrays(arrays), backwards)
+    else:
+        arrays = (gates, of_state.contiguous(), state_bias, states, candidates, memory, lengths)
+        gru_forward(*_arrays(arrays), backwards)
     return states, gates, candidates
 
 
@@ -180,23 +210,57 @@ def _backward(
     """
     of_input, of_state = weights[:2]
     states, gates, candidates = saved
-    n_rows, n_frames, size = states.shape
-    inputs, resets = torch.empty_like(gates), torch.empty_like(candidates)
+    size = states.shape[2]
+    inputs = torch.empty_like(gates, dtype=data.dtype)
+    resets = torch.empty_like(candidates, dtype=data.dtype)
     transposed = of_state.t().contiguous()
-    arrays = (gates, candidates, states, above, inputs, resets, transposed, lengths)
-    gru_backward(*[each.detach().numpy() for each in arrays], backwards)
+    if data.dtype == torch.bfloat16 and has_amx():
+        given = (gates, candidates, states, above, inputs, resets, _packed(transposed), lengths)
+        gru_backward_bf16(*_arrays(given), backwards)
+    else:
+        outputs = torch.empty_like(gates), torch.empty_like(candidates)
+        given = (gates, candidates, states, above, *outputs, transposed, lengths)
+        gru_backward(*_arrays(given), backwards)
+        inputs, resets = (each.to(data.dtype) for each in outputs)
     # the gradient of the state's weights: each frame's gradient times the state before the frame
-    now, last = slice(1, n_frames), slice(0, n_frames - 1)
+    before = torch.zeros_like(states, dtype=data.dtype)
     if backwards:
-        now, last = last, now
-    gradient = torch.zeros_like(of_state)
-    for row in range(n_rows):
-        gradient[: 2 * size].addmm_(inputs[row, now, : 2 * size].t(), states[row, last])
-        gradient[2 * size :].addmm_(resets[row, now].t(), states[row, last])
-    rows = inputs.flatten(0, 1)
-    input_bias = rows.sum(0)
-    state_bias = torch.cat((input_bias[: 2 * size], resets.sum((0, 1))))
-    return inputs @ of_input, rows.t() @ data.flatten(0, 1), gradient, input_bias, state_bias
+        before[:, :-1] = states[:, 1:]
+    else:
+        before[:, 1:] = states[:, :-1]
+    before = before.flatten(0, 1)
+    rows, reset_rows = inputs.flatten(0, 1), resets.flatten(0, 1)
+    gradient = torch.cat((rows[:, : 2 * size].t() @ before, reset_rows.t() @ before))
+    input_bias = rows.sum(0, dtype=torch.float32)
+    state_bias = torch.cat((input_bias[: 2 * size], reset_rows.sum(0, dtype=torch.float32)))
+    of_rows = rows.t() @ data.flatten(0, 1)
+    return (
+        inputs @ of_input.to(data.dtype),
+        of_rows.float(),
+        gradient.float(),
+        input_bias,
+        state_bias,
+    )
+
+
+def _packed(weight: Tensor) -> Tensor:
+    """Return a weight (M, K) in bfloat16 as tiles of AMX, with zeros beyond its ends.
+
+    (M / OUTPUTS, K / INPUTS, 4, 16, INPUTS): in a tile, row k has the weights of 16 outputs for
+    the inputs 2 k and 2 k + 1.
+    """
+    n_outputs, n_inputs = weight.shape
+    ends = (0, -n_inputs % INPUTS, 0, -n_outputs % OUTPUTS)
+    padded = nn.functional.pad(weight.bfloat16(), ends)
+    parts = padded.view(-1, OUTPUTS // 16, 16, padded.shape[1] // INPUTS, INPUTS // 2, 2)
+    return parts.permute(0, 3, 1, 4, 2, 5).flatten(4).contiguous()
+
+
+def _arrays(tensors: Sequence[Tensor]) -> list[np.ndarray[Any, Any]]:
+    """Return tensors as arrays on the same memory, those of bfloat16 as uint16."""
+    half = torch.bfloat16
+    plain = (each.detach() for each in tensors)
+    return [(x.view(torch.uint16) if x.dtype == half else x).numpy() for x in plain]
 
 
 def in_parallel(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
@@ -219,11 +283,13 @@ def _pool() -> ThreadPoolExecutor:
 
 
 @cache
-def compile_kernels() -> None:
+def compile_kernels(*, amx: bool = False) -> None:
     """Compile what is not in Numba's cache, and announce it, because it takes a while."""
-    if not list(cache_folder().rglob("gru_kernels.gru_backward-*.nbc")):
+    name = "bf16_kernels.gru_backward_bf16" if amx else "kernels.gru_backward"
+    if not list(cache_folder().rglob(f"gru_{name}-*.nbc")):
         announce(_log, "compiling the recurrent layers for this machine, which is done once")
-    gates, states = np.zeros((1, 1, 3), np.float32), np.zeros((1, 1, 1), np.float32)
-    weight, lengths = np.zeros((3, 1), np.float32), np.ones(1, np.int64)
-    gru_forward(gates, weight, gates[0, 0], states, states, states[0], lengths, False)
-    gru_backward(gates, states, states, states, gates, states, gates[0], lengths, False)
+    data = torch.zeros(1, 1, 1, dtype=torch.bfloat16 if amx else torch.float32)
+    weights = torch.zeros(3, 1), torch.zeros(3, 1), torch.zeros(3), torch.zeros(3)
+    lengths = torch.ones(1, dtype=torch.int64)
+    saved = _forward(data, weights, lengths, False)
+    _backward(saved[0], data, weights, saved, lengths, False)

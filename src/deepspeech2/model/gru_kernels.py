@@ -101,6 +101,46 @@ def project_four(weight, bias, states, projected):
 
 
 @numba.njit(inline="always", error_model="numpy")
+def advance(gate, projection, state):
+    """Replace a frame's projections of the input (3 H,) by its gates and ``state`` by the next.
+
+    Args:
+        projection: of the state (3 H,).
+    """
+    size = len(state)
+    for i in range(2 * size):
+        gate[i] = _sigmoid(gate[i] + projection[i])
+    for i in range(size):
+        n = gate[2 * size + i] + gate[i] * projection[2 * size + i]
+        gate[2 * size + i] = _TWO * _sigmoid(_TWO * n) - _ONE
+    for i in range(size):
+        n = gate[2 * size + i]
+        state[i] = n + gate[size + i] * (state[i] - n)
+
+
+@numba.njit(inline="always", error_model="numpy")
+def retreat(gate, candidate, last, above, carried, gradients):
+    """Write to ``gradients`` (4 H,) those of a frame's projections: r, z, n and h_n.
+
+    Args:
+        last: (H,) state before the frame.
+        above: (H,) gradient of the state from the layer above.
+        carried: (H,) the same from the next frame; replaced by what passes to the last state
+            past the product.
+    """
+    size = len(carried)
+    for i in range(size):
+        r, z, n = gate[i], gate[size + i], gate[2 * size + i]
+        state = carried[i] + above[i]
+        d_n = state * (_ONE - z) * (_ONE - n * n)
+        gradients[i] = d_n * candidate[i] * r * (_ONE - r)
+        gradients[size + i] = state * (last[i] - n) * z * (_ONE - z)
+        gradients[2 * size + i] = d_n
+        gradients[3 * size + i] = d_n * r
+        carried[i] = state * z
+
+
+@numba.njit(inline="always", error_model="numpy")
 def _two_longest(lengths):
     """Return the two largest lengths, the second 0 if there is only one."""
     longest, second = 0, 0
@@ -141,15 +181,7 @@ def gru_forward(gates, weight, bias, states, candidates, memory, lengths, backwa
                 if place >= second:
                     project(weight, bias, state, projection)
                 frame = counts[row] - 1 - place if backwards else place
-                gate = gates[first + row, frame]
-                for i in range(2 * size):
-                    gate[i] = _sigmoid(gate[i] + projection[i])
-                for i in range(size):
-                    n = gate[2 * size + i] + gate[i] * projection[2 * size + i]
-                    gate[2 * size + i] = _TWO * _sigmoid(_TWO * n) - _ONE
-                for i in range(size):
-                    n = gate[2 * size + i]
-                    state[i] = n + gate[size + i] * (state[i] - n)
+                advance(gates[first + row, frame], projection, state)
                 states[first + row, frame] = state
                 if with_candidates:
                     candidates[first + row, frame] = projection[2 * size :]
@@ -172,7 +204,7 @@ def gru_backward(gates, candidates, states, above, inputs, resets, weight, lengt
     """
     n_rows, _, size = states.shape
     nothing = np.zeros(size, np.float32)
-    recurrent = np.zeros((4, 3 * size), np.float32)
+    recurrent, gradients = np.zeros((4, 3 * size), np.float32), np.zeros(4 * size, np.float32)
     carried, passed = np.zeros((4, size), np.float32), np.zeros((4, size), np.float32)
     for first in range(0, n_rows, 4):
         counts = lengths[first : first + 4]
@@ -187,21 +219,10 @@ def gru_backward(gates, candidates, states, above, inputs, resets, weight, lengt
                 last = states[first + row, place_before] if place else nothing
                 gate, candidate = gates[first + row, frame], candidates[first + row, frame]
                 given, reset = inputs[first + row, frame], resets[first + row, frame]
-                upper, carry, back = above[first + row, frame], carried[row], recurrent[row]
-                for i in range(size):
-                    r, z, n = gate[i], gate[size + i], gate[2 * size + i]
-                    state = carry[i] + upper[i]
-                    d_n = state * (_ONE - z) * (_ONE - n * n)
-                    d_r = d_n * candidate[i] * r * (_ONE - r)
-                    d_z = state * (last[i] - n) * z * (_ONE - z)
-                    given[i] = d_r
-                    given[size + i] = d_z
-                    given[2 * size + i] = d_n
-                    back[i] = d_r
-                    back[size + i] = d_z
-                    back[2 * size + i] = d_n * r
-                    reset[i] = d_n * r
-                    carry[i] = state * z
+                back = recurrent[row]
+                retreat(gate, candidate, last, above[first + row, frame], carried[row], gradients)
+                given[:], reset[:] = gradients[: 3 * size], gradients[3 * size :]
+                back[: 2 * size], back[2 * size :] = given[: 2 * size], reset
                 if place >= second:
                     project(weight, nothing, back, passed[row])
             if place < second:

@@ -129,12 +129,12 @@ class Muon(torch.optim.Optimizer):
 def orthogonalised(matrices: Tensor) -> Tensor:
     """Matrices (N, R, C) with singular values near 1 and the singular vectors they had.
 
-    In bfloat16 on a GPU, which the iteration bears, and in float32 elsewhere.
+    In bfloat16 on a GPU and under autocast, which the iteration bears, and in float32 elsewhere.
     """
     wide = matrices.shape[-2] <= matrices.shape[-1]
     x = matrices if wide else matrices.mT
     x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
-    if x.is_cuda:
+    if x.is_cuda or torch.is_autocast_enabled("cpu"):
         x = x.bfloat16()
     a, b, c = _COEFFICIENTS
     for _ in range(_ROUNDS):
