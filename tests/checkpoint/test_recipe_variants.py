@@ -45,7 +45,10 @@ PARTS: dict[str, dict[str, dict[str, Any]]] = {
         "NoNormalization": {},
         "GlobalNormalization": {"mean": [0.5] * 16, "std": [2.0] * 16},
     },
-    "text_encoder": {"TextEncoder": {"alphabet": "abcdefghij "}},
+    "text_encoder": {
+        "TextEncoder": {"alphabet": "abcdefghij "},
+        "SubwordEncoder": {"pieces": ["\u2581", *"abcdefghij"], "scores": [-1.0] * 11},
+    },
     "decoder": {
         "GreedyDecoder": {},
         "BeamSearchDecoder": {"beam_size": 4, "nbest": 2, "hotwords": {"abc": 2.0, "a": None}},

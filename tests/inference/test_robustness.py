@@ -100,7 +100,7 @@ def candidate(batches: list[Batch], seen: list[Padded]) -> Candidate:
     recognizer: Any = SimpleNamespace(
         device=torch.device("cpu"),
         text_encoder=TextEncoder(),
-        pipeline=SimpleNamespace(emissions=emissions),
+        pipeline=SimpleNamespace(emissions=emissions, device=torch.device("cpu")),
         decoder=decoder,
     )
     durations = torch.tensor([each.duration for batch in batches for each in batch.utterances])

@@ -81,6 +81,9 @@ def test_a_run_learns_and_leaves_what_it_promises(data: Path, tmp_path: Path) ->
     assert summary["machine"]["gpu"] is None
     pictures = {path.stem for path in (folder / "plots").glob("*.png")}
     assert {"loss", "error_rates", "spectrograms", "emissions"} <= pictures
+    sounds = {path.stem for path in (folder / "audio").glob("*.wav")}
+    assert sounds == {"train_audio", "train_audio_augmented"}
+    assert "could not be drawn" not in (folder / "info.log").read_text(encoding="utf-8")
     rows = metrics(folder)
     cer = [row["val/CER_(Argmax)"] for row in rows if "val/CER_(Argmax)" in row]
     assert len(cer) == 6
