@@ -160,6 +160,25 @@ def test_wav_with_a_wrong_size(tmp_path: Path, size: int, tail: bytes, coding: s
     np.testing.assert_array_equal(heard[: len(whole)], whole)
 
 
+@pytest.mark.parametrize(
+    ("channels", "heard"), [(0, False), (1, True), (1024, True), (1025, False)]
+)
+def test_a_wav_without_size_has_as_many_channels_as_others(
+    tmp_path: Path, channels: int, heard: bool
+) -> None:
+    """libsndfile opens up to 1024; what it refuses with a size is refused without."""
+    path = tmp_path / "a.wav"
+    layout = struct.pack("<HHIIHH", 1, channels, RATE, 2 * RATE * channels, 2 * channels, 16)
+    size, samples = struct.pack("<I", 0), bytes(2 * max(channels, 1) * RATE // 10)
+    head = b"RIFF" + size + b"WAVEfmt " + struct.pack("<I", len(layout)) + layout
+    path.write_bytes(head + b"data" + size + samples)
+    if heard:
+        assert len(read_audio(path)) == RATE // 10
+    else:
+        with pytest.raises(AudioError):
+            read_audio(path)
+
+
 def test_wav_with_notes_behind_the_samples(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     soundfile.write(path, speech(), RATE)

@@ -33,6 +33,7 @@ MOST_JOINED = 10_000
 """Recordings that may be joined into one file: each costs about a millisecond to open."""
 _EXTENSIBLE = 0xFFFE
 _CHUNKS = 10_000  # of a WAV file that are looked at
+_CHANNELS = 1024  # that libsndfile opens at most
 _SPHERE = re.compile(rb"^(sample_count|sample_n_bytes|channel_count) -i (\d+)", re.MULTILINE)
 
 # An Ogg page: 27 bytes of header, a table of up to 255 segments of up to 255 bytes (RFC 3533, 6).
@@ -214,7 +215,7 @@ def _samples(data: mmap.mmap, layout: bytes, start: int) -> RawSamples | None:
     notes = data.rfind(b"LIST", max(start, len(data) - _BLOCK))
     ends_file = notes >= 0 and notes + 8 + _integer(data, notes + 4) == len(data)
     end = notes if ends_file else len(data)
-    if coding is None or not 0 < channels <= 1024:
+    if coding is None or not 0 < channels <= _CHANNELS:
         return None
     return RawSamples(start, end, rate, channels, coding)
 
