@@ -6,8 +6,10 @@ import io
 import json
 import pickle
 import re
+import signal
 import subprocess
 import sys
+import threading
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -132,6 +134,25 @@ def train(*words: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, str(ROOT / "scripts/train_tokenizer.py"), *words],
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+def test_an_interruption_is_heard_while_the_library_computes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Python hears a signal in the main thread alone, and not before C++ returns to it."""
+    sentencepiece = pytest.importorskip("sentencepiece")
+    computing = threading.Event()
+
+    def train(**_: object) -> None:
+        assert threading.current_thread() is not threading.main_thread()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        computing.wait()
+
+    monkeypatch.setattr(sentencepiece.SentencePieceTrainer, "train", train)
+    with pytest.raises(KeyboardInterrupt):
+        train_pieces(["a b"], kind="bpe", size=2)
+    computing.set()
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
+from queue import Queue
 
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.paths import install
@@ -38,19 +40,21 @@ def train_pieces(
         raise ManifestError("the text is empty: pieces need at least one sentence to learn from")
     model = io.BytesIO()
     try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(texts),
-            model_writer=model,
-            model_type=kind,
-            vocab_size=size + 1,  # and <unk>
-            character_coverage=1.0,
-            normalization_rule_name="identity",
-            unk_id=0,
-            bos_id=-1,
-            eos_id=-1,
-            max_sentence_length=_LONGEST_SENTENCE,
-            num_threads=1,
-            minloglevel=2,
+        _interruptible(
+            lambda: sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(texts),
+                model_writer=model,
+                model_type=kind,
+                vocab_size=size + 1,  # and <unk>
+                character_coverage=1.0,
+                normalization_rule_name="identity",
+                unk_id=0,
+                bos_id=-1,
+                eos_id=-1,
+                max_sentence_length=_LONGEST_SENTENCE,
+                num_threads=1,
+                minloglevel=2,
+            )
         )
     except (RuntimeError, OSError) as error:
         reason = " ".join(str(error).split()).rpartition("] ")[2]
@@ -59,3 +63,22 @@ def train_pieces(
     ids = range(1, trained.get_piece_size())
     pieces = [trained.id_to_piece(each) for each in ids]
     return pieces, None if kind == "bpe" else [trained.get_score(each) for each in ids]
+
+
+def _interruptible(work: Callable[[], object]) -> None:
+    """Do ``work`` in another thread: Python hears no signal while C++ computes in the main one.
+
+    After an interruption the thread computes on until the process ends, and its result is lost.
+    """
+    end: Queue[Exception | None] = Queue()
+
+    def do() -> None:
+        try:
+            work()
+            end.put(None)
+        except Exception as error:  # raised where it is waited for
+            end.put(error)
+
+    threading.Thread(target=do, daemon=True).start()
+    if (error := end.get()) is not None:
+        raise error
