@@ -64,15 +64,7 @@ class TextEncoder(Tokenizer):
 
     @property
     def settings(self) -> dict[str, str]:
-        settings = {
-            "alphabet": self.alphabet,
-            "case": self.normalizer.case,
-            "remove": self.normalizer.remove,
-            "to_space": self.normalizer.to_space,
-        }
-        if self.normalizer.spell_out is not None:
-            settings["spell_out"] = self.normalizer.spell_out
-        return settings
+        return {"alphabet": self.alphabet, **self.normalizer.settings}
 
     def encode(self, text: str) -> list[int]:
         normal = self.normalizer(text)

@@ -102,6 +102,12 @@ class Normalizer:
             table |= dict.fromkeys(map(ord, marks), becomes)
         object.__setattr__(self, "_table", table)
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """The arguments that a text encoder takes for it, and a checkpoint stores."""
+        settings = {"case": self.case, "remove": self.remove, "to_space": self.to_space}
+        return settings if self.spell_out is None else {**settings, "spell_out": self.spell_out}
+
     def _beyond_ascii(self, mark: str) -> str:
         """What becomes of a character that neither list names."""
         kind = unicodedata.category(mark)

@@ -98,16 +98,8 @@ class SubwordEncoder(Tokenizer):
 
     @property
     def settings(self) -> dict[str, Any]:
-        settings: dict[str, Any] = {
-            "pieces": list(self.pieces),
-            "scores": None if self.scores is None else list(self.scores),
-            "case": self.normalizer.case,
-            "remove": self.normalizer.remove,
-            "to_space": self.normalizer.to_space,
-        }
-        if self.normalizer.spell_out is not None:
-            settings["spell_out"] = self.normalizer.spell_out
-        return settings
+        scores = None if self.scores is None else list(self.scores)
+        return {"pieces": list(self.pieces), "scores": scores, **self.normalizer.settings}
 
     def encode(self, text: str) -> list[int]:
         normal = self.normalizer(text)
