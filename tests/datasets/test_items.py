@@ -26,6 +26,11 @@ from tests.toy import RATE
 SOUND = torch.linspace(-0.5, 0.5, 8000)
 
 
+def one_token(text: str) -> list[int]:
+    """In place of an encoder; readers that are not forked are given it by name."""
+    return [1]
+
+
 class Speech(Dataset[dict[str, Any]]):
     """Two utterances of half a second and more."""
 
@@ -64,7 +69,7 @@ def test_a_dataset_of_tensors_by_its_target(tmp_path: Path, workers: int, cache:
     settings = DataloaderSettings(
         max_batch_duration=1.0, num_workers=workers, cache=cache, cache_dir=str(tmp_path)
     )
-    loader = open_loader(settings, corpus, lambda text: [1], RATE, shuffle=False)
+    loader = open_loader(settings, corpus, one_token, RATE, shuffle=False)
     batches = list(loader.pass_once())
     found = {
         utterance.id: waveform
@@ -122,7 +127,7 @@ def test_items_that_describe_themselves_are_not_read() -> None:
     assert (corpus.name, only.id, only.duration, only.speaker) == ("mine", "u0", 0.5, "7")
     with pytest.raises(AudioError, match=r"cannot be read: RuntimeError: the disk is gone$"):
         read_utterance(only, RATE)
-    dataset = SpeechDataset(corpus, lambda text: [1])
+    dataset = SpeechDataset(corpus, one_token)
     assert "the disk is gone" in dataset[0].reason  # type: ignore[union-attr]
 
 

@@ -23,6 +23,11 @@ from tests.datasets.toy_librispeech import librispeech, write_librispeech
 from tests.toy import RATE
 
 
+def one_token(text: str) -> list[int]:
+    """In place of an encoder; readers that are not forked are given it by name."""
+    return [1]
+
+
 def sound(seconds: float = 0.5, kind: str = "FLAC") -> bytes:
     file = io.BytesIO()
     soundfile.write(file, 0.5 * np.ones(round(seconds * RATE)), RATE, format=kind)
@@ -81,7 +86,7 @@ def test_librispeech_from_shards(tmp_path: Path, workers: int) -> None:
         (x.id, x.text, x.speaker, x.duration) for x in known
     }
     settings = DataloaderSettings(max_batch_duration=1.0, num_workers=workers)
-    loader = open_loader(settings, corpus, lambda text: [1], RATE, shuffle=False)
+    loader = open_loader(settings, corpus, one_token, RATE, shuffle=False)
     found = {
         utterance.id: waveform
         for batch in loader.pass_once()
