@@ -161,6 +161,8 @@ def test_a_path_counts_from_the_current_folder_where_it_exists_there(
         ("+decoder.lm=configs", f"{here}/configs"),
         ("+robustness.save_path=./3", f"{here}/3"),
         ("+data_dir=..", f"{here}/.."),
+        ("datasets.train.path=configs", f"{here}/configs"),
+        ("datasets.train.path=owner/name", "owner/name"),
         ("audio=README.md", "README.md"),
         ("audio=-", "-"),
         ("+trainer.resume_from=auto", "auto"),

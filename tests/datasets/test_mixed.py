@@ -9,16 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.data import Dataset
 
+from deepspeech2.audio.reading import read_utterance
 from deepspeech2.config.loaders import corpora, map_corpora
 from deepspeech2.datasets import Corpus, Exclusion, MixedCorpus
 from deepspeech2.datasets.bucketing import BucketBatchSampler
 from deepspeech2.datasets.mixed import EpochDraw, Share, apart
 from deepspeech2.errors import ConfigError
 from deepspeech2.types import Utterance
-from tests.toy import write_corpus
+from tests.toy import RATE, write_corpus
 
 SECONDS = st.floats(min_value=0.5, max_value=30.0)
 
@@ -186,7 +189,7 @@ def test_names_of_a_list_are_those_of_its_corpora() -> None:
         ({"temperature": 0}, "temperature must be a positive number, but is 0"),
         ({"epoch_hours": 2}, "epoch_hours=2 needs weights or temperature"),
         ({"corpora": {}}, "corpora must name at least one corpus"),
-        ({"corpora": {"a": 1}}, "corpora.a must be a corpus by its _target_"),
+        ({"corpora": {"a": 1}}, "corpora.a must be a corpus or Dataset by its _target_"),
         ({"corpora": {"a": MixedCorpus(EVEN)}}, "no mix, but is a MixedCorpus"),
     ],
 )
@@ -238,3 +241,28 @@ def test_corpora_of_a_mix_are_changed_one_by_one() -> None:
     assert less == {"_target_": "Mix", "corpora": {"a": "train.a=1"}}
     assert map_corpora(drop_two, {**mix, "corpora": {"b": 2}}, "train") is None
     assert map_corpora(drop_two, 1, "train") == "train=1"
+
+
+class Tones(Dataset[dict[str, Any]]):
+    """Somebody's data set of torch: two utterances of half a second."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"audio": torch.full((8000,), index / 4), "sample_rate": RATE, "text": "a b"}
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_dataset_of_torch_is_a_part_of_a_mix(several: bool) -> None:
+    node = {"_target_": f"{__name__}.Tones"}
+    nodes: Any = [node, node] if several else {"one": node, "two": node}
+    mix = {"_target_": "deepspeech2.datasets.MixedCorpus", "corpora": nodes}
+    (corpus,) = corpora({"train": nodes if several else mix}).values()
+    assert isinstance(corpus, MixedCorpus)
+    first, second = corpus.parts
+    assert (first, second) == (("Tones", "Tones-2") if several else ("one", "two"))
+    assert [each.id for each in corpus] == [
+        f"{part}-00000{index}" for part in (first, second) for index in range(2)
+    ]
+    assert [float(read_utterance(each, RATE)[0]) for each in corpus] == [0, 0.25, 0, 0.25]

@@ -135,7 +135,9 @@ def _curl(words: list[str]) -> int:
     return 0 if answer.ok else 22
 
 
-NOT_INSTALLED = ("requirements-lm.txt", "requirements-trackers.txt")
+NOT_INSTALLED = (
+    "requirements-lm.txt", "requirements-trackers.txt", "requirements-huggingface.txt",
+)  # fmt: skip
 """What ask for more than the tests run with: a compiler, clients of services."""
 
 

@@ -43,7 +43,10 @@ def test_the_package_allows_what_the_tests_ran_with() -> None:
     extras = PROJECT["optional-dependencies"]
     pinned |= pins("requirements-serve.txt", "requirements-onnx.txt")
     pinned |= pins(
-        "requirements-subwords.txt", "requirements-sweep.txt", "requirements-trackers.txt"
+        "requirements-subwords.txt",
+        "requirements-sweep.txt",
+        "requirements-trackers.txt",
+        "requirements-huggingface.txt",
     )
     for line in [*PROJECT["dependencies"], *chain.from_iterable(extras.values())]:
         requirement = Requirement(line)

@@ -9,7 +9,7 @@ from typing import Any
 from deepspeech2.config.components import TARGET, create
 from deepspeech2.datasets.corpus import Corpus
 from deepspeech2.datasets.dataset import SpeechDataset
-from deepspeech2.datasets.items import ItemCorpus, is_items
+from deepspeech2.datasets.items import as_corpus
 from deepspeech2.datasets.loader import SpeechLoader
 from deepspeech2.datasets.mixed import EpochDraw, MixedCorpus
 from deepspeech2.errors import ConfigError
@@ -72,14 +72,12 @@ def corpora(node: Mapping[str, Any]) -> dict[str, Corpus]:
         key = f"datasets.{name}"
         entry = as_mix(entry, key)
         _check_target(entry, key)
-        corpus = create(entry, key)
+        corpus = as_corpus(create(entry, key))
         if not isinstance(corpus, Corpus):
-            if not is_items(corpus):
-                raise ConfigError(
-                    f"{key} must be a corpus, or a Dataset with a length, but is a"
-                    f" {type(corpus).__name__}"
-                )
-            corpus = ItemCorpus(corpus)
+            raise ConfigError(
+                f"{key} must be a corpus, or a Dataset with a length, but is a"
+                f" {type(corpus).__name__}"
+            )
         opened[name] = corpus
     if not opened:
         raise ConfigError("datasets names no corpus")

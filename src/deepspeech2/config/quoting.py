@@ -13,7 +13,7 @@ from deepspeech2.paths import at_home, resolve
 _KEY = re.compile(r"[+\w.@/]+")
 _MEANS_MORE = re.compile(r"[^\w./-]|[^\x00-\x7f]")  # than itself, to Hydra
 _PLACES = (
-    r"audio|checkpoints|directory|folder|from_pretrained|lexicon|lm|output|prior|resume_from"
+    r"audio|checkpoints|directory|folder|from_pretrained|lexicon|lm|output|path|prior|resume_from"
     r"|transcripts|\w+_dir"
 )
 _FROM_HERE = re.compile(rf"(.*\.)?({_PLACES})|(preview|robustness)\.save_path")
@@ -21,7 +21,9 @@ _FROM_HERE = re.compile(rf"(.*\.)?({_PLACES})|(preview|robustness)\.save_path")
 _PATHS = re.compile(rf"(.*\.)?({_PLACES}|manifest|part|run_name|save_path)")
 """Keys whose values name files and folders, also those that count from a folder of their own."""
 _NO_PATHS = {"-", "auto", "microphone"}
-_TEXTS = re.compile(rf"{_PATHS.pattern}|(.*\.)?(hotwords|precision|project|run_id|speakers)")
+_TEXTS = re.compile(
+    rf"{_PATHS.pattern}|(.*\.)?(configuration|hotwords|precision|project|revision|run_id|speakers)"
+)
 """Keys whose values are texts, also where they look like numbers."""
 _ENTRY = r"[^,\[\]{}]+?(?=\s*[,\]}])"
 _ENTRIES = {"[": re.compile(rf"([\[,]\s*)({_ENTRY})"), "{": re.compile(rf"(:\s*)({_ENTRY})")}

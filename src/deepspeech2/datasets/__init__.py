@@ -6,6 +6,7 @@ from deepspeech2.datasets.common_voice import CommonVoiceCorpus
 from deepspeech2.datasets.corpus import Corpus, Exclusion
 from deepspeech2.datasets.dataset import SpeechDataset, collate
 from deepspeech2.datasets.directory import DirectoryCorpus
+from deepspeech2.datasets.huggingface import HuggingFaceCorpus
 from deepspeech2.datasets.items import ItemCorpus
 from deepspeech2.datasets.kaldi import KaldiCorpus
 from deepspeech2.datasets.lhotse import LhotseCorpus
@@ -26,6 +27,7 @@ __all__ = [
     "Corpus",
     "DirectoryCorpus",
     "Exclusion",
+    "HuggingFaceCorpus",
     "ItemCorpus",
     "KaldiCorpus",
     "LhotseCorpus",

@@ -11,11 +11,12 @@ from tqdm import tqdm
 
 from deepspeech2.audio.reading import probe
 from deepspeech2.audio.stored import Content, item, register, samples_of
-from deepspeech2.datasets.corpus import audio_fault
+from deepspeech2.datasets.corpus import Corpus, audio_fault
 from deepspeech2.datasets.row_corpus import Options, RowCorpus
 from deepspeech2.datasets.rows import Row, judged, label, seconds
 from deepspeech2.errors import AudioError, ConfigError
 from deepspeech2.fields import AUDIO, ID, SPEAKER, TEXT, find, listed
+from deepspeech2.files import safe_name
 from deepspeech2.paths import resolve
 
 _RATES = ("sample_rate", "sampling_rate")
@@ -39,6 +40,7 @@ class ItemCorpus(RowCorpus):
 
     Each item is read once at the start, for its text and duration, unless the data set has a method
     ``describe(index)`` that returns ``duration`` (seconds), ``text``, ``speaker`` and ``id`` alone.
+    Its attribute ``fingerprint``, if it has one, is then taken to change with the samples.
     Samples are read again whenever they are needed, by processes that have a copy of the data set.
     An item that is wrong is left out, and is one of ``exclusions``.
 
@@ -60,7 +62,8 @@ class ItemCorpus(RowCorpus):
             )
         kind = type(items)
         reader = _Reader(items)
-        name = register(f"{kind.__module__}.{kind.__qualname__}", reader)
+        title = getattr(items, "title", None)  # of our own readers
+        name = register(safe_name(title or f"{kind.__module__}.{kind.__qualname__}"), reader)
         rows: list[Row] = []
         faults: list[tuple[str, str]] = []
         bar = tqdm(range(len(items)), f"reading {name}", unit=" items", delay=1, disable=None)
@@ -72,7 +75,12 @@ class ItemCorpus(RowCorpus):
         place = Path(name)
         wrong = judged(place, len(rows), faults, "data set of speech")
         super().__init__(
-            rows, wrong, folder=Path(), place=place, default_name=kind.__name__, **options
+            rows,
+            wrong,
+            folder=Path(),
+            place=place,
+            default_name=title or kind.__name__,
+            **options,
         )
 
 
@@ -80,6 +88,11 @@ def is_items(found: object) -> bool:
     """Whether ``found`` has a length, and items by number."""
     sized = hasattr(found, "__len__") and hasattr(found, "__getitem__")
     return sized and not isinstance(found, str | bytes | Mapping)
+
+
+def as_corpus(found: Any) -> Any:
+    """A data set of items as a corpus; anything else, a corpus among it, as it is."""
+    return found if isinstance(found, Corpus) or not is_items(found) else ItemCorpus(found)
 
 
 class _Reader:
@@ -129,7 +142,8 @@ def _row(reader: _Reader, name: str, index: int) -> Row:
     if isinstance(content, Path):
         return Row(content, seconds(known, "duration"), text, 0.0, speaker, own)
     if content is None:
-        path, duration = item(name, index), seconds(known, "duration")
+        mark = getattr(reader.items, "fingerprint", "")
+        path, duration = item(name, index, mark), seconds(known, "duration")
         if duration is None or duration <= 0:
             raise ValueError(f"describe must return a positive duration, but has {duration}")
     elif isinstance(content, bytes):

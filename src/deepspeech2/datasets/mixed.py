@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepspeech2.datasets.bucketing import Indices, as_durations
 from deepspeech2.datasets.corpus import Corpus, Exclusion
+from deepspeech2.datasets.items import as_corpus
 from deepspeech2.errors import ConfigError
 from deepspeech2.seeding import derive_seed
 from deepspeech2.settings.values import is_number
@@ -32,7 +34,8 @@ class MixedCorpus(Corpus):
     An id that several corpora have is preceded by the name of its corpus and "-".
 
     Args:
-        corpora: by name; a list takes the corpora's own names, numbered where they are equal.
+        corpora: by name; a list takes the corpora's own names, numbered where they are equal. A
+            ``torch.utils.data.Dataset`` becomes an :class:`~deepspeech2.datasets.ItemCorpus`.
         weights: for each corpus' name a positive number, to which its share of the seconds of an
             epoch is proportional.
         temperature: T, where the shares are proportional to hours ** (1 / T): 1 is the natural
@@ -134,11 +137,11 @@ def parts(name: str, corpus: Corpus) -> dict[str, Corpus]:
 
 
 def _named(corpora: Mapping[str, Corpus] | Sequence[Corpus]) -> dict[str, Corpus]:
-    named: dict[str, Corpus] = {}
+    named: dict[str, Any] = {}
     if isinstance(corpora, Mapping):
-        named = {str(name): corpus for name, corpus in corpora.items() if corpus is not None}
+        named = {str(key): as_corpus(each) for key, each in corpora.items() if each is not None}
     elif isinstance(corpora, list | tuple):
-        for number, corpus in enumerate(corpora, start=1):
+        for number, corpus in enumerate(map(as_corpus, corpora), start=1):
             name = str(getattr(corpus, "name", number))
             named[f"{name}-{number}" if name in named else name] = corpus
     if not named:
@@ -146,7 +149,7 @@ def _named(corpora: Mapping[str, Corpus] | Sequence[Corpus]) -> dict[str, Corpus
     for name, corpus in named.items():
         if isinstance(corpus, MixedCorpus) or not isinstance(corpus, Corpus):
             raise ConfigError(
-                f"corpora.{name} must be a corpus by its _target_, and no mix, but is a"
+                f"corpora.{name} must be a corpus or Dataset by its _target_, and no mix, but is a"
                 f" {type(corpus).__name__}"
             )
     return named
