@@ -36,7 +36,7 @@ GROUPS = {
 
 def test_no_config_is_overlooked() -> None:
     assert len(COMMANDS) == 19
-    assert len(OPTIONS) == 84
+    assert len(OPTIONS) == 85
     assert {option.split("/")[0] for option in OPTIONS} == GROUPS
 
 
