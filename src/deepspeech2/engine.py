@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from deepspeech2.devices import pick_device, pick_precision, use_threads
 from deepspeech2.errors import ConfigError
 from deepspeech2.ranks import HostGroup
-from deepspeech2.types import Padded
+from deepspeech2.types import Padded, Tapped
 
 if TYPE_CHECKING:
     from lightning_fabric.wrappers import _FabricModule
@@ -39,8 +39,10 @@ class _OnTensors(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, data: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, data: Tensor, lengths: Tensor) -> tuple[Any, ...]:
         out = self.network(Padded(data, lengths))
+        if isinstance(out, Tapped):
+            return out.data, out.lengths, out.taps
         return out.data, out.lengths
 
 
@@ -51,7 +53,8 @@ class PreparedNetwork:
         self.module = module
 
     def __call__(self, features: Padded) -> Padded:
-        return Padded(*self.module(features.data, features.lengths))
+        out = self.module(features.data, features.lengths)
+        return Padded(*out) if len(out) == 2 else Tapped(*out)
 
 
 class Engine:

@@ -10,9 +10,31 @@ from torch import Tensor, nn
 from torch.profiler import record_function
 
 from deepspeech2.devices import beside
+from deepspeech2.errors import ConfigError
 from deepspeech2.loss import CtcLoss, LossValue
 from deepspeech2.transforms import FrontEnd
 from deepspeech2.types import Padded
+
+
+def check_taps(network: nn.Module, loss: nn.Module) -> str | None:
+    """Return in a sentence what is wasted if nothing learns from a network's taps, or None.
+
+    Raises:
+        ConfigError: the loss has a weight for taps, and the network has none.
+    """
+    taps = list(getattr(network, "intermediate", ()))
+    weight = getattr(loss, "intermediate_weight", 0.0)
+    if weight and not taps:
+        raise ConfigError(
+            f"loss_function.intermediate_weight={weight} needs a network with taps: name the layers"
+            " after which they are, as model.intermediate=[2]"
+        )
+    if taps and not weight:
+        return (
+            f"nothing learns from model.intermediate={taps}: give loss_function.intermediate_weight"
+            " a value such as 0.3"
+        )
+    return None
 
 
 class HostCopy:

@@ -56,6 +56,11 @@ class Padded:
             self.lengths.to(device, non_blocking=non_blocking),
         )
 
+    def chunk(self, n_parts: int) -> list[Padded]:
+        """Split the batch into ``n_parts`` of equally many utterances."""
+        parts = zip(self.data.chunk(n_parts), self.lengths.chunk(n_parts), strict=True)
+        return [Padded(data, lengths) for data, lengths in parts]
+
     def pin_memory(self) -> Padded:
         return Padded(self.data.pin_memory(), self.lengths.pin_memory())
 
@@ -63,6 +68,29 @@ class Padded:
         """The (T_i, ...) tensors without their padding."""
         pairs = zip(self.data, self.lengths.tolist(), strict=True)
         return [row[:length] for row, length in pairs]
+
+
+@dataclass(frozen=True, slots=True)
+class Tapped(Padded):
+    """Log-probabilities (B, T, V), and in training those of layers below the last.
+
+    Attributes:
+        taps: (B, T, V) each, as many frames as ``data``.
+    """
+
+    taps: tuple[Tensor, ...] = ()
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Tapped:
+        return Tapped(
+            self.data.to(device, non_blocking=non_blocking),
+            self.lengths.to(device, non_blocking=non_blocking),
+            tuple(tap.to(device, non_blocking=non_blocking) for tap in self.taps),
+        )
+
+    def chunk(self, n_parts: int) -> list[Padded]:
+        tensors = (self.data, self.lengths, *self.taps)
+        parts = zip(*(each.chunk(n_parts) for each in tensors), strict=True)
+        return [Tapped(data, lengths, tuple(taps)) for data, lengths, *taps in parts]
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ def variants(lm: Path) -> Iterator[Variant]:
                     yield part, name, option, value
                     if isinstance(own, list | tuple):
                         yield part, name, option, [value, *own[1:]]
-                    if isinstance(own, list | tuple) and isinstance(own[0], list | tuple):
+                    if isinstance(own, list | tuple) and own and isinstance(own[0], list | tuple):
                         yield part, name, option, [[value, *own[0][1:]], *own[1:]]
                     if isinstance(own, dict):
                         yield part, name, option, {**own, next(iter(own)): value}

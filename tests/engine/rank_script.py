@@ -1,6 +1,6 @@
 """Trains twenty steps as one of so many ranks and writes what came of it; run by a test.
 
-python -m tests.engine.rank_script FILE ACCUMULATE
+python -m tests.engine.rank_script FILE ACCUMULATE [taps]
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from deepspeech2.loss import CtcLoss
 from tests.trainer.small import Items, as_batch, make_learner, noise
 
 STEPS = 20
@@ -25,8 +26,10 @@ def share(items: Items, rank: int, ranks: int, step: int) -> Items:
     return items[:cut] if rank == 0 else items[cut:]
 
 
-def main(file: Path, accumulate: int) -> None:
-    learner = make_learner(steps=STEPS, fused=True)
+def main(file: Path, accumulate: int, taps: bool) -> None:
+    network = {"intermediate": [1], "self_conditioned": True} if taps else {}
+    loss = CtcLoss(intermediate_weight=0.3 * taps)
+    learner = make_learner(steps=STEPS, fused=True, network_options=network, loss=loss)
     engine = learner.engine
     losses, gradient = [], []
     for step in range(STEPS):
@@ -48,4 +51,4 @@ def main(file: Path, accumulate: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:] == ["taps"])

@@ -17,10 +17,18 @@ from tests.toy import ROOT
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node")
 
 
-def trained(file: Path, accumulate: int, ranks: int) -> Any:
+def trained(file: Path, accumulate: int, ranks: int, *more: str) -> Any:
     launcher = () if ranks == 1 else (*TORCHRUN, str(ranks))
     done = subprocess.run(
-        [sys.executable, *launcher, "-m", "tests.engine.rank_script", str(file), str(accumulate)],
+        [
+            sys.executable,
+            *launcher,
+            "-m",
+            "tests.engine.rank_script",
+            str(file),
+            str(accumulate),
+            *more,
+        ],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -40,16 +48,18 @@ def distance(ours: Any, theirs: Any) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_two_ranks_learn_what_one_does(tmp_path: Path, accumulate: int) -> None:
+@pytest.mark.parametrize(("accumulate", "more"), [(1, ()), (2, ()), (2, ("taps",))])
+def test_two_ranks_learn_what_one_does(
+    tmp_path: Path, accumulate: int, more: tuple[str, ...]
+) -> None:
     """Unequal shares, of which one is empty once; with and without accumulation.
 
     Sums over two ranks are rounded in another order, and each step makes more of that, how much
     depends on the processor: the first step is compared to some units of float32, each later one
     to 1.6 times what the one before may differ by.
     """
-    one = trained(tmp_path / "one.json", accumulate, ranks=1)
-    two = trained(tmp_path / "two.json", accumulate, ranks=2)
+    one = trained(tmp_path / "one.json", accumulate, 1, *more)
+    two = trained(tmp_path / "two.json", accumulate, 2, *more)
     assert (one["ranks"], two["ranks"]) == (1, 2)
     assert len(one["losses"]) == 20
     assert one["losses"][-1] < 0.9 * one["losses"][0]

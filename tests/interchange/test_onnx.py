@@ -45,6 +45,11 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         MEL,
         {"name": "GlobalNormalization"},
     ),
+    "self-conditioned": (
+        {"intermediate": [1], "self_conditioned": True},
+        MEL,
+        UTTERANCE,
+    ),
 }
 
 

@@ -37,6 +37,7 @@ SHAPE: dict[str, Any] = {
 MEL = {"name": "LogMelSpectrogram", "n_mels": 16, "n_fft": 400, "hop_length": 160}
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "gru": ({}, MEL),
+    "self-conditioned": ({"intermediate": [1], "self_conditioned": True}, MEL),
     "lstm, relu, no lookahead": ({"rnn_type": "lstm", "activation": "relu", "lookahead": 0}, MEL),
     "rnn, one convolution, windows that overlap by half": (
         {

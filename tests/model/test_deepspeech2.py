@@ -39,10 +39,12 @@ def test_default_size_is_the_predecessors(n_tokens: int, expected: int) -> None:
 @pytest.mark.parametrize("rnn_type", ["gru", "lstm", "rnn"])
 @pytest.mark.parametrize("merge", ["sum", "concat"])
 @pytest.mark.parametrize("bidirectional", [True, False])
+@pytest.mark.parametrize("taps", [(), (1,)])
 def test_utterance_alone_equals_utterance_in_a_batch(
-    rnn_type: str, merge: str, bidirectional: bool
+    rnn_type: str, merge: str, bidirectional: bool, taps: tuple[int, ...]
 ) -> None:
-    model = small(rnn_type=rnn_type, merge=merge, bidirectional=bidirectional).eval()
+    shape = {"rnn_type": rnn_type, "merge": merge, "bidirectional": bidirectional}
+    model = small(**shape, intermediate=taps, self_conditioned=bool(taps)).eval()
     # statistics other than 0 and 1, so that masking by accident would show
     for module in model.modules():
         if hasattr(module, "running_mean"):

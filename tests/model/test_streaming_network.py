@@ -22,6 +22,7 @@ SHAPES = [
     {"lookahead": 0},
     {"rnn_type": "lstm", "conv_kernels": [[5, 3], [3, 1]], "conv_strides": [[2, 3], [1, 1]]},
     {"rnn_type": "rnn", "lookahead": 9, "conv_strides": [[3, 2], [2, 2]]},
+    {"rnn_layers": 3, "intermediate": [1, 2], "self_conditioned": True},
 ]
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from deepspeech2.devices import cpu_has_bf16
 from deepspeech2.engine import Engine
+from deepspeech2.loss import CtcLoss
 from deepspeech2.model import DeepSpeech2
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.trainer import Learner, freeze
@@ -29,6 +31,8 @@ def make_learner(
     device: str = "cpu",
     precision: str = "auto",
     frozen: Sequence[str] = (),
+    network_options: Mapping[str, Any] | None = None,
+    loss: CtcLoss | None = None,
     **options: object,
 ) -> Learner:
     if (device, precision) == ("cpu", "bf16") and not cpu_has_bf16():
@@ -43,6 +47,7 @@ def make_learner(
         rnn_layers=2,
         rnn_size=24,
         dropout=dropout,
+        **(network_options or {}),
     )
     if frozen:
         freeze(network, frozen)
@@ -53,7 +58,7 @@ def make_learner(
     )
     front_end = FrontEnd(LogMelSpectrogram(n_mels=32), UtteranceNormalization())
     engine = Engine(device, precision, threads=1)
-    pipeline = Pipeline(front_end, network).train()
+    pipeline = Pipeline(front_end, network, loss).train()
     return Learner(engine, pipeline, made, schedule, max_grad_norm=1.0, seed=1, ema=ema)
 
 

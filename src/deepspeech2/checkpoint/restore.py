@@ -180,9 +180,18 @@ def check_recipe(
     """Raise CheckpointError if the checkpoint was made with other settings; names the first."""
     for part in ("model", "features", "normalization", "text_encoder"):
         theirs, ours = content["recipe"].get(part, {}), recipe[part]
+        defaults = _defaults(ours)
         for key in (*ours, *theirs):
-            if theirs.get(key) != ours.get(key):
+            then, now = (each.get(key, defaults.get(key)) for each in (theirs, ours))
+            if then != now:
                 raise CheckpointError(
-                    f"{path} was trained with {part}.{key}={theirs.get(key)!r}, but the config"
-                    f" says {ours.get(key)!r}"
+                    f"{path} was trained with {part}.{key}={then!r}, but the config says {now!r}"
                 )
+
+
+def _defaults(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a part of this project has where its recipe, which may be older, lacks a key."""
+    made = COMPONENTS.get(str(node.get("name")))
+    parameters = inspect.signature(made).parameters.values() if made else ()
+    given = {each.name: each.default for each in parameters if each.default is not each.empty}
+    return {key: list(value) if value == () else value for key, value in given.items()}

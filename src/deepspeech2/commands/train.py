@@ -35,7 +35,7 @@ from deepspeech2.errors import CheckpointError, ConfigError
 from deepspeech2.files import write_whole
 from deepspeech2.hardware import cpus, processor
 from deepspeech2.paths import resolve
-from deepspeech2.pipeline import Pipeline
+from deepspeech2.pipeline import Pipeline, check_taps
 from deepspeech2.processes import start_tracker
 from deepspeech2.settings import TrainerSettings
 from deepspeech2.text import Tokenizer
@@ -251,6 +251,9 @@ def _pipeline(
     model = group(config, "model")
     network = create(model, "model", **derived)
     loss = loss_from(config)
+    wasted = check_taps(network, loss)
+    if wasted:
+        log.warning("%s", wasted)
     recipe = {
         "model": _recipe_part(model, "model", **derived),
         "features": _recipe_part(transforms["features"], "transforms.features"),

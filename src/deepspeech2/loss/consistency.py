@@ -28,7 +28,8 @@ class ConsistentCtcLoss(CtcLoss):
         warmup_steps: steps over which the weight rises linearly from 0, because two views of a
             network that has learnt nothing can diverge (as in icefall since k2-fsa/icefall#2075,
             over 2000 steps). The paper has none.
-        zero_infinity: see :class:`CtcLoss`.
+        zero_infinity, intermediate_weight: see :class:`CtcLoss`; the divergences are those of the
+            last layer.
 
     Raises:
         ConfigError: ``weight`` or ``warmup_steps`` is negative.
@@ -37,9 +38,14 @@ class ConsistentCtcLoss(CtcLoss):
     views = 2
 
     def __init__(
-        self, *, weight: float = 0.2, warmup_steps: int = 0, zero_infinity: bool = True
+        self,
+        *,
+        weight: float = 0.2,
+        warmup_steps: int = 0,
+        zero_infinity: bool = True,
+        intermediate_weight: float = 0.0,
     ) -> None:
-        super().__init__(zero_infinity=zero_infinity)
+        super().__init__(zero_infinity=zero_infinity, intermediate_weight=intermediate_weight)
         if not weight >= 0:
             raise ConfigError(f"loss_function.weight must be 0 or more, but is {weight}")
         if warmup_steps < 0:
@@ -62,10 +68,7 @@ class ConsistentCtcLoss(CtcLoss):
         """Log-probabilities (B, T, V) or, the views one after the other, (2 B, T, V)."""
         if len(log_probs) == len(labels):
             return super().forward(log_probs, labels, lengths)
-        first, second = (
-            Padded(data, each)
-            for data, each in zip(log_probs.data.chunk(2), log_probs.lengths.chunk(2), strict=True)
-        )
+        first, second = log_probs.chunk(2)
         one, other = (
             super(ConsistentCtcLoss, self).forward(view, labels, lengths)
             for view in (first, second)

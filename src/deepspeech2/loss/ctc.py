@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deepspeech2.errors import ConfigError
-from deepspeech2.types import Padded
+from deepspeech2.types import Padded, Tapped
 
 BLANK = 0
 
@@ -37,6 +37,12 @@ class CtcLoss(nn.Module):
         zero_infinity: count an utterance that has too few frames for its labels as 0 instead
             of infinity. Such utterances are found before training starts; speed perturbation
             may still make one.
+        intermediate_weight: w, of the layers below the last that ``model.intermediate`` taps: the
+            loss is (1 - w) times that of the last layer and w times the mean of theirs (Lee and
+            Watanabe 2021). Validation has the last layer alone.
+
+    Raises:
+        ConfigError: ``intermediate_weight`` is not in [0, 1).
 
     Attributes:
         views: differently augmented, of each utterance that it wants to see in training.
@@ -46,11 +52,17 @@ class CtcLoss(nn.Module):
     views = 1
     step = 0
 
-    def __init__(self, *, zero_infinity: bool = True) -> None:
+    def __init__(self, *, zero_infinity: bool = True, intermediate_weight: float = 0.0) -> None:
         super().__init__()
         if not isinstance(zero_infinity, bool):
             raise ConfigError(f"zero_infinity must be true or false, but is {zero_infinity!r}")
+        if not 0 <= intermediate_weight < 1:
+            raise ConfigError(
+                "loss_function.intermediate_weight must be at least 0 and below 1, but is"
+                f" {intermediate_weight}"
+            )
         self.zero_infinity = zero_infinity
+        self.intermediate_weight = intermediate_weight
 
     def forward(
         self, log_probs: Padded, labels: Padded, lengths: Tensor | None = None
@@ -64,14 +76,27 @@ class CtcLoss(nn.Module):
             lengths: (2, B) int64 on the CPU, those of ``log_probs`` and of ``labels``; None:
                 they are fetched, for which a GPU makes everything wait.
         """
-        with torch.autocast(log_probs.data.device.type, enabled=False):
-            total = functional.ctc_loss(
-                log_probs.data.float().transpose(0, 1),
-                labels.data.long(),
-                log_probs.lengths if lengths is None else lengths[0],
-                labels.lengths if lengths is None else lengths[1],
+        sizes = (log_probs.lengths, labels.lengths) if lengths is None else lengths.unbind()
+        total = self._ctc(log_probs.data, labels.data, *sizes)
+        weight, taps = self.intermediate_weight, _taps(log_probs)
+        if weight and taps:
+            each = [self._ctc(tap, labels.data, *sizes) for tap in taps]
+            total = (1 - weight) * total + weight / len(taps) * torch.stack(each).sum()
+        return LossValue(total, labels.lengths.sum().to(torch.float32))
+
+    def _ctc(self, log_probs: Tensor, labels: Tensor, frames: Tensor, counts: Tensor) -> Tensor:
+        """Return the sum over utterances, of log-probabilities (B, T, V) and labels (B, L)."""
+        with torch.autocast(log_probs.device.type, enabled=False):
+            return functional.ctc_loss(
+                log_probs.float().transpose(0, 1),
+                labels.long(),
+                frames,
+                counts,
                 blank=BLANK,
                 reduction="sum",
                 zero_infinity=self.zero_infinity,
             )
-        return LossValue(total, labels.lengths.sum().to(torch.float32))
+
+
+def _taps(log_probs: Padded) -> tuple[Tensor, ...]:
+    return log_probs.taps if isinstance(log_probs, Tapped) else ()

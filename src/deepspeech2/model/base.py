@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -20,7 +21,12 @@ class AcousticModel(nn.Module, ABC):
         n_features: F, features of a frame.
         n_tokens: V, tokens with the blank, which is token 0.
         time_stride: input frames of an output frame.
+
+    Attributes:
+        intermediate: layers whose output :meth:`forward` taps in training; none by default.
     """
+
+    intermediate: Sequence[int] = ()
 
     def __init__(self, n_features: int, n_tokens: int, time_stride: int = 1) -> None:
         super().__init__()
@@ -34,4 +40,8 @@ class AcousticModel(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, features: Padded) -> Padded:
-        """Map features (B, T, F) to log-probabilities (B, T', V) float32 with their lengths."""
+        """Map features (B, T, F) to log-probabilities (B, T', V) float32 with their lengths.
+
+        In training a network with :attr:`intermediate` layers returns a
+        :class:`~deepspeech2.types.Tapped`, which has the log-probabilities of these layers, too.
+        """

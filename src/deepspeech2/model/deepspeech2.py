@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from deepspeech2.model.layers import (
     RecurrentLayer,
     reversal,
 )
-from deepspeech2.types import Padded
+from deepspeech2.types import Padded, Tapped
 
 Pairs = Sequence[Sequence[int]]
 
@@ -45,6 +46,15 @@ class DeepSpeech2(AcousticModel):
         lookahead: following frames that each frame depends on, through a row convolution after
             the recurrent layers; for networks of one direction.
         dropout: probability after each recurrent layer.
+        intermediate: numbers of recurrent layers below the last, counted from 1, after which the
+            output layer is applied, too: to the input of the next layer, as that normalises it, so
+            that a tap has no weights of its own. In training the result contains these
+            log-probabilities, for a loss such as that of Lee and Watanabe 2021, "Intermediate loss
+            regularization for CTC-based speech recognition".
+        self_conditioned: add a projection of each tap's probabilities to the input of the next
+            layer, in recognition, too (Nozaki and Komatsu 2021, "Relaxing the conditional
+            independence assumption of CTC-based ASR by conditioning on intermediate
+            predictions"). All taps share the projection.
 
     Raises:
         ConfigError: a value is out of range.
@@ -66,6 +76,8 @@ class DeepSpeech2(AcousticModel):
         merge: str = "sum",
         lookahead: int = 0,
         dropout: float = 0.0,
+        intermediate: Sequence[int] = (),
+        self_conditioned: bool = False,
     ) -> None:
         _check_shapes(conv_channels, conv_kernels, conv_strides)
         counts = {"n_features": n_features, "n_tokens": n_tokens}
@@ -79,6 +91,7 @@ class DeepSpeech2(AcousticModel):
             )
         if not 0.0 <= dropout < 1.0:
             raise ConfigError(f"dropout must be at least 0 and below 1, but is {dropout}")
+        _check_taps(intermediate, rnn_layers, self_conditioned)
         kernels = [(kernel[0], kernel[1]) for kernel in conv_kernels]
         strides = [(stride[0], stride[1]) for stride in conv_strides]
         super().__init__(n_features, n_tokens, math.prod(stride[1] for stride in strides))
@@ -100,6 +113,9 @@ class DeepSpeech2(AcousticModel):
         self.lookahead = Lookahead(width, lookahead) if lookahead else None
         self.norm = MaskedBatchNorm(width)
         self.output = nn.Linear(width, n_tokens)
+        self.intermediate = tuple(intermediate)
+        # the last to draw random weights, so that the others are those of a network without it
+        self.conditioning = nn.Linear(n_tokens, width) if self_conditioned else None
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Return the output frames (B,) of ``lengths`` input frames (B,)."""
@@ -111,12 +127,45 @@ class DeepSpeech2(AcousticModel):
         mask = x.mask().unsqueeze(2)
         reverse = reversal(x.lengths, x.data.shape[1]).unsqueeze(2)
         floats = mask.to(torch.float32)
-        for layer in self.layers:
-            x = layer(x, floats, reverse)
+        taps: list[Tensor] = []
+        for place, layer in enumerate(self.layers):
+            tapped = place in self.intermediate and (self.training or self.conditioning is not None)
+            x = layer(x, floats, reverse, partial(self._tap, taps) if tapped else None)
         if self.lookahead is not None:
             x = self.lookahead(x)
-        logits = self.output(self.norm(x.data, floats, channel_dim=2))
-        return Padded(logits.float().log_softmax(dim=2), x.lengths)
+        log_probs = self._log_probs(self.norm(x.data, floats, channel_dim=2))
+        if self.training and taps:
+            return Tapped(log_probs, x.lengths, tuple(taps))
+        return Padded(log_probs, x.lengths)
+
+    def _log_probs(self, data: Tensor) -> Tensor:
+        logits: Tensor = self.output(data)
+        return logits.float().log_softmax(dim=2)
+
+    def _tap(self, taps: list[Tensor], data: Tensor) -> Tensor:
+        """Append the log-probabilities of a layer's input; return what the layer reads."""
+        taps.append(self._log_probs(data))
+        return data if self.conditioning is None else data + self.conditioning(taps[-1].exp())
+
+    def conditioned(self, place: int, data: Tensor) -> Tensor:
+        """Return what the recurrent layer at ``place`` reads of its normalised input (B, T, C)."""
+        if self.conditioning is None or place not in self.intermediate:
+            return data
+        return self._tap([], data)
+
+
+def _check_taps(intermediate: Sequence[int], rnn_layers: int, self_conditioned: bool) -> None:
+    places = list(intermediate)
+    if places != sorted(set(places)) or any(not 1 <= place < rnn_layers for place in places):
+        raise ConfigError(
+            "model.intermediate must be ascending numbers of recurrent layers below the last, which"
+            f" is layer {rnn_layers}, but is {places}"
+        )
+    if self_conditioned and not places:
+        raise ConfigError(
+            "model.self_conditioned=true needs taps: name the layers after which they are, as"
+            f" model.intermediate=[{max(1, rnn_layers // 2)}]"
+        )
 
 
 def _check_shapes(channels: Sequence[int], kernels: Pairs, strides: Pairs) -> None:

@@ -253,14 +253,23 @@ class RecurrentLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.n_outputs = size * (2 if bidirectional and merge == "concat" else 1)
 
-    def forward(self, x: Padded, mask: Tensor, reverse: Tensor) -> Padded:
+    def forward(
+        self,
+        x: Padded,
+        mask: Tensor,
+        reverse: Tensor,
+        tap: Callable[[Tensor], Tensor] | None = None,
+    ) -> Padded:
         """Map (B, T, I) to (B, T, ``n_outputs``).
 
         Args:
             mask: (B, T, 1) float, 1 where there is data.
             reverse: (B, T, 1) int64 from :func:`reversal`.
+            tap: sees the normalised input, and returns what the recurrence reads in its place.
         """
         data = self.norm(x.data, mask, channel_dim=2)
+        if tap is not None:
+            data = tap(data)
         cells = [self.ahead] if self.back is None else [self.ahead, self.back]
         if gru_cpu.supports(cells, data):
             outs = gru_cpu.run_directions(cells, data, x.lengths)

@@ -114,10 +114,11 @@ class StreamingNetwork:
             convolutions.append(rest)
         frames = x.permute(0, 3, 1, 2).flatten(2)
         hidden = []
-        for layer, memory in zip(self.network.layers, state.hidden, strict=True):
+        layers = zip(self.network.layers, state.hidden, strict=True)
+        for place, (layer, memory) in enumerate(layers):
             assert isinstance(layer, RecurrentLayer)
             if frames.shape[1]:
-                frames = _normalized(layer.norm, frames, 2)
+                frames = self.network.conditioned(place, _normalized(layer.norm, frames, 2))
                 frames, memory = _recur(layer.ahead, frames, memory)
             else:
                 frames = frames.new_zeros(1, 0, layer.n_outputs)

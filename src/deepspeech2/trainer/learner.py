@@ -209,7 +209,8 @@ class Learner:
             features = torch.zeros(1, _FRAMES, front_end.n_features, device=device)
             no_frames = torch.zeros(1, dtype=torch.int64, device=device)
             log_probs = self._network(Padded(features, no_frames))
-            return 0.0 * log_probs.data.sum(), log_probs
+            every = (log_probs.data, *getattr(log_probs, "taps", ()))
+            return 0.0 * sum(each.sum() for each in every), log_probs
         moved = batch.to(self.pipeline.device, non_blocking=True)
         waveforms = front_end.lengthened(moved.waveforms) if draw is None else moved.waveforms
         loss, log_probs = self.pipeline(waveforms, moved.labels, draw)

@@ -180,6 +180,17 @@ def _store_in_8_bits(model: ModelProto) -> None:
     from onnx import helper, numpy_helper
 
     floats = {each.name: each for each in model.graph.initializer}
+    # a layer that is applied twice has its weights once more, through an Identity
+    copies = {
+        node.output[0]: node.input[0]
+        for node in model.graph.node
+        if node.op_type == "Identity" and node.input[0] in floats
+    }
+    for node in list(model.graph.node):
+        if node.output[0] in copies:
+            model.graph.node.remove(node)
+        for place, name in enumerate(node.input):
+            node.input[place] = copies.get(name, name)
     rounded: dict[str, str] = {}
     for node in list(model.graph.node):
         if any(each.name == "group" and each.i > 1 for each in node.attribute):
