@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from deepspeech2.escaping import one_line, visible
+from deepspeech2.escaping import one_line, visible, without_secrets
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _TITLES = {"stdout": "standard output", "stderr": "standard error"}
 
 
 class LogFormatter(logging.Formatter):
-    """Shows control characters of names and foreign messages as escapes.
+    """Shows control characters of names and foreign messages as escapes, and no password of a URL.
 
     Only a message itself may have several lines, its arguments may not: none of them can look
     like the next message.
@@ -32,7 +32,7 @@ class LogFormatter(logging.Formatter):
         if isinstance(record.args, tuple):
             record = logging.makeLogRecord(record.__dict__)
             record.args = tuple(map(_on_its_line, record.args or ()))
-        return visible(super().format(record))
+        return without_secrets(visible(super().format(record)))
 
 
 def _on_its_line(argument: object) -> object:

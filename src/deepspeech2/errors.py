@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from deepspeech2.console import enduring, open_standard_streams
+from deepspeech2.escaping import without_secrets
 
 
 class SpeechError(Exception):
@@ -215,7 +216,7 @@ def _run(
     except kinds as error:
         if detail:
             raise
-        print(f"error: {explain(error)}", file=sys.stderr)
+        print(without_secrets(f"error: {explain(error)}"), file=sys.stderr)
         _forget_output()
         return 2
 

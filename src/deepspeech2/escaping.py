@@ -11,6 +11,9 @@ import re
 # C0 and C1, line separators, and what turns the direction of the text around it
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?%?")
+_ADDRESS = re.compile(
+    r"""([A-Za-z][\w+.-]+://)(?:[^\s/?#'"]*@)?([^\s?#'"]*)(\?[^\s'"]*[^\s'":;,.)\]}])?"""
+)
 _FORMULA = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")  # the last four are as wide as Chinese letters
 
 
@@ -66,6 +69,15 @@ def html_text(text: str) -> str:
 def printable(text: str, most: int = 200) -> str:
     """The beginning of a text with a question mark for each character that cannot be shown."""
     return "".join(each if each.isprintable() else "?" for each in text[:most])
+
+
+def without_secrets(text: str) -> str:
+    """``text`` with its addresses without passwords and signatures: what follows ``?`` as well.
+
+    >>> without_secrets("see https://me:word@host/a.wav?sig=1, and s3://bucket/a")
+    'see https://host/a.wav?..., and s3://bucket/a'
+    """
+    return _ADDRESS.sub(lambda found: found[1] + found[2] + ("?..." if found[3] else ""), text)
 
 
 def first_line(error: BaseException) -> str:

@@ -12,7 +12,7 @@ RFC 7693, keyed BLAKE2b), and made anew where the seal does not fit:
   digests being sealed.
 
 Who can write as this user, or read the key, can do worse elsewhere. Corpora and checkpoints are
-trusted as the user names them.
+trusted as the user names them, corpora that are fetched from an address among them.
 """
 
 from __future__ import annotations

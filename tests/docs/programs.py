@@ -137,6 +137,7 @@ def _curl(words: list[str]) -> int:
 
 NOT_INSTALLED = (
     "requirements-lm.txt", "requirements-trackers.txt", "requirements-huggingface.txt",
+    "requirements-remote.txt",
 )  # fmt: skip
 """What ask for more than the tests run with: a compiler, clients of services."""
 

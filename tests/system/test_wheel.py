@@ -47,6 +47,7 @@ def test_the_package_allows_what_the_tests_ran_with() -> None:
         "requirements-sweep.txt",
         "requirements-trackers.txt",
         "requirements-huggingface.txt",
+        "requirements-remote.txt",
     )
     for line in [*PROJECT["dependencies"], *chain.from_iterable(extras.values())]:
         requirement = Requirement(line)

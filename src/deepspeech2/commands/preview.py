@@ -15,7 +15,7 @@ from deepspeech2.config.loaders import corpora, map_corpora
 from deepspeech2.datasets.mixed import apart
 from deepspeech2.devices import use_threads
 from deepspeech2.errors import ConfigError, ManifestError
-from deepspeech2.escaping import one_line
+from deepspeech2.escaping import one_line, without_secrets
 from deepspeech2.extras.checks import preview as pages
 from deepspeech2.extras.checks.preview import CorpusStatistics
 from deepspeech2.paths import resolve
@@ -63,7 +63,7 @@ def preview(config: DictConfig) -> int:
     # the page, and the same for programs
     charts = pages.charts(examined, pipeline)
     unknown = pages.unknown_characters(examined, text_encoder)
-    command = shlex.join(["python", *sys.argv])
+    command = without_secrets(shlex.join(["python", *sys.argv]))
     page = pages.render(f"Training data of {name}", command, examined, unknown, examples, charts)
     numbers = {each.name: each.numbers(unknown) for each in examined}
     pages.write(folder, page, examples, charts, numbers)

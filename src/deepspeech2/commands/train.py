@@ -18,6 +18,7 @@ from deepspeech2.config.components import (
     create,
     group,
     plain,
+    recorded,
     settings_of,
     target,
 )
@@ -32,6 +33,7 @@ from deepspeech2.config.writers import open_writers
 from deepspeech2.decoding import Decoder, GreedyDecoder
 from deepspeech2.engine import Engine
 from deepspeech2.errors import CheckpointError, ConfigError
+from deepspeech2.escaping import without_secrets
 from deepspeech2.files import write_whole
 from deepspeech2.hardware import cpus, processor
 from deepspeech2.paths import resolve
@@ -132,7 +134,8 @@ def _trainer(
 
     # what is written while it trains
     if engine.is_main:
-        write_whole(folder.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+        text = OmegaConf.to_yaml(config, resolve=True)
+        write_whole(folder.path / "config.yaml", without_secrets(text))
     resume_step = progress.step if settings.resume_from else None
     writer = stack.enter_context(closing(_writer(config, folder.path, engine, resume_step)))
     figures = Figures(writer, pipeline, text_encoder, folder.metrics, settings.seed)
@@ -216,7 +219,7 @@ def _saved_config(config: DictConfig, resumed: Mapping[str, Any]) -> dict[str, A
     Args:
         resumed: content of the checkpoint; empty for a new run.
     """
-    saved: dict[str, Any] = plain(config)
+    saved: dict[str, Any] = recorded(plain(config))
     trainer = saved["trainer"]
     if resumed:
         before = (resumed.get("config") or {}).get("trainer")
@@ -274,7 +277,7 @@ def _writer(config: DictConfig, run_dir: Path, engine: Engine, resume_step: int 
     if not engine.is_main:
         return NullWriter()
     files = JsonlWriter(run_dir, resume_step=resume_step)
-    derived = {"run_dir": run_dir, "config": plain(config), "resume_step": resume_step}
+    derived = {"run_dir": run_dir, "config": recorded(plain(config)), "resume_step": resume_step}
     try:
         return MultiWriter([files, *open_writers(config, derived)])
     except Exception:  # of a user's own writer, too

@@ -16,6 +16,7 @@ from deepspeech2 import plugins
 from deepspeech2.config.quoting import unreferenced
 from deepspeech2.config.signatures import in_source, of_class
 from deepspeech2.errors import ConfigError, SpeechError, sentence
+from deepspeech2.escaping import without_secrets
 from deepspeech2.settings import GROUPS as SETTINGS
 from deepspeech2.settings import advice, check_value
 
@@ -38,6 +39,15 @@ GROUPS = (*COMPONENTS, *SETTINGS)
 def plain(node: Any) -> Any:
     """Plain dicts, lists and scalars, interpolations resolved."""
     return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+def recorded(value: Any) -> Any:
+    """``value`` with its addresses as files may have them: without passwords and signatures."""
+    if isinstance(value, Mapping):
+        return {key: recorded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [recorded(item) for item in value]
+    return without_secrets(value) if isinstance(value, str) else value
 
 
 def literal(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from deepspeech2.config.components import plain
+from deepspeech2.config.components import plain, recorded
 from deepspeech2.paths import resolve
 
 SUMMARY, CONFIG = "run.json", "config.yaml"
@@ -37,7 +37,7 @@ def objective(config: DictConfig) -> float | None:
         return None
     if not isinstance(summary, dict) or summary.get("finished") is not True:
         return None
-    if _lasting(before) != _lasting(plain(config)):
+    if _lasting(before) != _lasting(recorded(plain(config))):
         return None
     best = summary.get("best")
     return float(best) if isinstance(best, int | float) else math.nan

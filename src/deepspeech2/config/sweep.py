@@ -29,6 +29,7 @@ from deepspeech2.config.finished import objective
 from deepspeech2.config.quoting import in_quotes
 from deepspeech2.config.sweep_table import RECORD, TABLE, JobRecord, records, sweep_table
 from deepspeech2.errors import SIGNALLED, ConfigError, Interrupted, SpeechError
+from deepspeech2.escaping import without_secrets
 from deepspeech2.files import lock, plain_name, safe_name, write_whole
 from deepspeech2.paths import install, resolve
 from deepspeech2.settings.training import parse_monitor
@@ -228,6 +229,6 @@ def _place(config: DictConfig, name: str) -> None:
 
 def _append(path: Path, job: JobRecord) -> None:
     """Add a line at once: jobs may run beside each other."""
-    line = json.dumps(asdict(job), ensure_ascii=False) + "\n"
+    line = without_secrets(json.dumps(asdict(job), ensure_ascii=False)) + "\n"
     with path.open("ab", buffering=0) as file:
         file.write(line.encode("utf-8", "backslashreplace"))

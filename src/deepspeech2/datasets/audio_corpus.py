@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import shutil
 import sys
@@ -21,7 +22,11 @@ from deepspeech2.datasets.corpus import Corpus
 from deepspeech2.datasets.directory import DirectoryCorpus, recordings_corpus
 from deepspeech2.datasets.manifest import ManifestCorpus
 from deepspeech2.errors import AudioError, ConfigError, ManifestError
+from deepspeech2.http.addresses import is_address
+from deepspeech2.http.remote import copies, fetch_recordings, open_list, place_free, recording
 from deepspeech2.paths import at_home, resolve
+
+log = logging.getLogger(__name__)
 
 FOLDER = "data/recordings"
 """Where sound that is no file yet is recorded."""
@@ -39,7 +44,8 @@ class AudioCorpus(Corpus):
             list (``.txt``, ``.lst``; ``#`` begins a comment unless a file has that name); a
             manifest (``.jsonl``, ``.json``); several recordings; ``-`` for standard input, with a
             recording or raw 16-bit samples; ``microphone``.
-            A relative path counts from the repository's root.
+            A relative path counts from the repository's root. A recording, a list and a manifest
+            may be addresses; see :mod:`deepspeech2.http.remote`.
         rate: of raw samples and of the microphone, in Hz.
         seconds: to record from the microphone; None: until Ctrl-C.
 
@@ -60,17 +66,24 @@ def _open(audio: str | Sequence[str], rate: int, seconds: float | None) -> Corpu
     if not audio:
         raise ConfigError("audio must name a recording, a folder, a list or a manifest")
     if not isinstance(audio, str):
-        return recordings_corpus([resolve(each) for each in audio], name="recordings")
+        return recordings_corpus(_fetched(audio), name="recordings")
     if audio == "-":
         return DirectoryCorpus(record_stdin(rate))
     if audio == "microphone":
         return DirectoryCorpus(record_microphone(rate, seconds))
-    path = resolve(audio)
+    path = open_list(audio)
     if path.is_file() and path.suffix.lower() in _LISTS:
         return recordings_corpus(_listed(path), name=path.stem)
     if path.is_file() and path.suffix.lower() in _MANIFESTS:
-        return ManifestCorpus(path)
+        return ManifestCorpus(audio)
     return DirectoryCorpus(path)
+
+
+def _fetched(audio: Sequence[str]) -> list[Path]:
+    """The paths of recordings, fetched where they have addresses."""
+    addresses = [each for each in audio if is_address(each)]
+    places = dict(zip(addresses, copies(addresses), strict=True))
+    return [places[each] if each in places else resolve(each) for each in audio]
 
 
 def _listed(path: Path) -> list[Path]:
@@ -78,9 +91,14 @@ def _listed(path: Path) -> list[Path]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ManifestError(f"{path} is no list of recordings: it is not UTF-8") from error
-    recordings = [named for line in lines if (named := _named(line, path.parent))]
+    try:
+        recordings = [named for line in lines if (named := _named(line, path.parent))]
+    except ValueError as error:
+        raise ManifestError(f"{path}: {error}") from error
     if not recordings:
         raise ManifestError(f"{path} lists no recording")
+    for place, reason in fetch_recordings(recordings).items():
+        log.warning("%s: %s is left out: it %s", path, place_free(place), reason)
     return recordings
 
 
@@ -89,8 +107,10 @@ def _named(line: str, folder: Path) -> Path | None:
     whole = line.strip()
     if not whole or (whole.startswith("#") and not (folder / whole).exists()):
         return None
-    path = folder / at_home(whole)
-    return path if path.exists() else folder / at_home(whole.partition(" #")[0].strip())
+    path = folder / at_home(str(recording(whole, folder)))
+    if path.exists():
+        return path
+    return folder / at_home(str(recording(whole.partition(" #")[0].strip(), folder)))
 
 
 def record_stdin(rate: int, stream: BinaryIO | None = None) -> Path:

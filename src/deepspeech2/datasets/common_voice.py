@@ -13,7 +13,7 @@ from deepspeech2.datasets.index import uncollected
 from deepspeech2.datasets.row_corpus import Options, RowCorpus
 from deepspeech2.datasets.rows import Row, judged
 from deepspeech2.errors import ManifestError
-from deepspeech2.paths import resolve
+from deepspeech2.http.remote import on_disk
 
 _DURATIONS = "clip_durations.tsv"
 _NEEDED = ("client_id", "path", "sentence")
@@ -45,7 +45,7 @@ class CommonVoiceCorpus(RowCorpus):
         part: str = "train",
         **options: Unpack[Options],
     ) -> None:
-        folder = resolve(data_dir)
+        folder = on_disk(data_dir)
         path = folder / f"{part}.tsv"
         with uncollected():
             rows, left_out = _rows(path, folder)

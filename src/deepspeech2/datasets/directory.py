@@ -18,6 +18,7 @@ from deepspeech2.datasets.folders import (
 )
 from deepspeech2.datasets.split import SHARES, split_of
 from deepspeech2.errors import ManifestError
+from deepspeech2.http.remote import on_disk
 from deepspeech2.paths import resolve
 
 
@@ -56,7 +57,7 @@ class DirectoryCorpus(Corpus):
         shares: Sequence[float] = SHARES,
         split_by: str = "speaker",
     ) -> None:
-        place = resolve(directory)
+        place = on_disk(directory)
         texts = None if transcripts is None else resolve(transcripts)
         if texts is not None and not texts.is_dir():
             raise ManifestError(f"{texts} is no folder: check transcripts")

@@ -13,7 +13,7 @@ from deepspeech2.datasets.corpus import Exclusion
 from deepspeech2.datasets.index import uncollected
 from deepspeech2.datasets.row_corpus import Options, RowCorpus
 from deepspeech2.datasets.rows import Row, judged
-from deepspeech2.paths import resolve
+from deepspeech2.http.remote import on_disk
 
 _ARCHIVE = re.compile(r"\.ark:\d+$")
 _CHANNELS = {"a": 1, "b": 2, "1": 1, "2": 2}
@@ -53,7 +53,7 @@ class KaldiCorpus(RowCorpus):
         audio_dir: str | Path | None = None,
         **options: Unpack[Options],
     ) -> None:
-        folder = resolve(data_dir)
+        folder = on_disk(data_dir)
         base = folder if audio_dir is None else folder / audio_dir
         with uncollected():
             rows, left_out = _rows(folder, base)

@@ -11,6 +11,9 @@ from typing import Any, Unpack
 from deepspeech2.datasets.row_corpus import Options, RowCorpus
 from deepspeech2.datasets.rows import JsonObject, Row, label, read_rows, seconds
 from deepspeech2.errors import ManifestError
+from deepspeech2.http import remote
+from deepspeech2.http.addresses import is_address
+from deepspeech2.http.remote import below, beside, open_list
 from deepspeech2.paths import resolve
 
 _BEYOND = 0.1  # seconds by which a supervision may reach beyond its cut: times are rounded
@@ -29,9 +32,10 @@ class LhotseCorpus(RowCorpus):
     Args:
         manifest: cuts in JSON lines (``.jsonl``, ``.jsonl.gz``), or supervisions, with
             ``recordings``; a relative path counts from ``data_dir`` if that is given, otherwise
-            from the repository's root.
-        data_dir: a folder, which recordings with relative paths count from as well; None: that of
-            the manifest. A relative path counts from the repository's root.
+            from the repository's root. It may be an address, as may the recordings; see
+            :mod:`deepspeech2.http.remote`.
+        data_dir: a folder, or its address, which recordings with relative paths count from as
+            well; None: that of the manifest. A relative path counts from the repository's root.
         recordings: the manifest of recordings that supervisions belong to.
         options: of every reader; see :class:`~deepspeech2.datasets.row_corpus.RowCorpus`. The
             corpus' own name is the manifest's name without its endings.
@@ -50,18 +54,20 @@ class LhotseCorpus(RowCorpus):
         recordings: str | Path | None = None,
         **options: Unpack[Options],
     ) -> None:
-        path = resolve(manifest) if data_dir is None else resolve(data_dir) / manifest
-        folder = path.parent if data_dir is None else resolve(data_dir)
+        path = open_list(manifest, data_dir)
+        folder = path.parent
+        if data_dir is not None:
+            folder = below(folder, data_dir) if is_address(data_dir) else resolve(data_dir)
         if recordings is None:
-            rows, faults = read_rows(path, _cut)
+            rows, faults = read_rows(path, lambda item: _cut(item, folder))
         else:
-            known = _recordings(folder / recordings)
-            rows, faults = read_rows(path, lambda item: [_lone_supervision(item, known)])
+            known = _recordings(beside(folder, recordings))
+            rows, faults = read_rows(path, lambda item: [_lone_supervision(item, known, folder)])
         name = path.name.partition(".")[0]
         super().__init__(rows, faults, folder=folder, place=path, default_name=name, **options)
 
 
-def _cut(cut: JsonObject) -> list[Row]:
+def _cut(cut: JsonObject, folder: Path) -> list[Row]:
     """Make the rows of one cut."""
     kind = cut.get("type", "MonoCut")
     if "recording_id" in cut:
@@ -76,11 +82,11 @@ def _cut(cut: JsonObject) -> list[Row]:
     if not isinstance(supervisions, list):
         raise ValueError("supervisions must be a list")
     if not supervisions:
-        audio, channel = _source(recording, cut.get("channel"))
+        audio, channel = _source(recording, cut.get("channel"), folder)
         return [Row(audio, duration, None, start, None, label(cut, "id"), channel)]
     rows = []
     for each in supervisions:
-        row = _supervision(each, recording)
+        row = _supervision(each, recording, folder)
         end = row.offset + (row.duration or 0.0)
         if row.offset < -_BEYOND or end > duration + _BEYOND:
             raise ValueError(f"supervision {row.id} reaches beyond its cut")
@@ -96,7 +102,7 @@ def _moved(row: Row, offset: float, duration: float) -> Row:
     return Row(row.audio, duration, row.text, offset, row.speaker, row.id, row.channel)
 
 
-def _supervision(item: Any, recording: JsonObject) -> Row:
+def _supervision(item: Any, recording: JsonObject, folder: Path) -> Row:
     """Make the row of a supervision, whose offset counts from its cut."""
     if not isinstance(item, dict):
         raise ValueError(f"supervision must be an object, but is {json.dumps(item)[:40]}")
@@ -106,17 +112,17 @@ def _supervision(item: Any, recording: JsonObject) -> Row:
     text = item.get("text")
     if text is not None and not isinstance(text, str):
         raise ValueError(f"text must be a string, but is {json.dumps(text)}")
-    audio, channel = _source(recording, item.get("channel"))
+    audio, channel = _source(recording, item.get("channel"), folder)
     offset, speaker = _required(item, "start"), label(item, "speaker")
     return Row(audio, duration, text, offset, speaker, label(item, "id"), channel)
 
 
-def _lone_supervision(item: JsonObject, recordings: Mapping[str, JsonObject]) -> Row:
+def _lone_supervision(item: JsonObject, recordings: Mapping[str, JsonObject], folder: Path) -> Row:
     """Make the row of a supervision whose offset counts from its recording."""
     name = label(item, "recording_id")
     if name is None or name not in recordings:
         raise ValueError(f"recording_id {json.dumps(name)} is not among the recordings")
-    row = _supervision(item, recordings[name])
+    row = _supervision(item, recordings[name], folder)
     if row.offset < 0:
         raise ValueError(f"start must not be negative, but is {row.offset:g}")
     return row
@@ -139,7 +145,7 @@ def _recordings(path: Path) -> dict[str, JsonObject]:
     return known
 
 
-def _source(recording: JsonObject, channel: Any) -> tuple[PurePath, int | None]:
+def _source(recording: JsonObject, channel: Any, folder: Path) -> tuple[PurePath, int | None]:
     """Return the file of a recording, and which of its channels is wanted, counted from 1."""
     transforms = recording.get("transforms") or []
     changes = [each.get("name") for each in transforms if isinstance(each, dict)]
@@ -158,13 +164,13 @@ def _source(recording: JsonObject, channel: Any) -> tuple[PurePath, int | None]:
         if not set(wanted) <= set(channels):
             continue
         kind, place = source.get("type"), source.get("source")
-        if kind != "file":
+        if kind not in ("file", "url"):
             reason = ": no command is run" if kind == "command" else ""
             raise ValueError(f"its recording is of the type {kind}, not a file{reason}")
         if not isinstance(place, str) or not place:
             raise ValueError(f"source must be a path, but is {json.dumps(place)}")
         alone = len(wanted) == 1 and len(channels) > 1
-        return PurePath(place), channels.index(wanted[0]) + 1 if alone else None
+        return remote.recording(place, folder), channels.index(wanted[0]) + 1 if alone else None
     raise ValueError(f"no source of its recording has the channel {json.dumps(channel)}")
 
 

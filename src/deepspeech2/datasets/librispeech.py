@@ -10,6 +10,7 @@ from deepspeech2.datasets.corpus import Corpus, Exclusion, select
 from deepspeech2.datasets.download import SPLITS, download_split
 from deepspeech2.datasets.index import open_index, uncollected
 from deepspeech2.errors import ConfigError, ManifestError
+from deepspeech2.http.remote import on_disk
 from deepspeech2.paths import resolve
 from deepspeech2.types import Utterance
 from deepspeech2.user_cache import user_folder
@@ -72,7 +73,7 @@ class LibriSpeechCorpus(Corpus):
         names = (part,) if isinstance(part, str) else tuple(part)
         if not names:
             raise ConfigError("part must name at least one split or folder, but is empty")
-        root = resolve(data_dir)
+        root = on_disk(data_dir)
         indexes = user_folder() / "index" if index_dir is None else resolve(index_dir)
         with uncollected():
             utterances: list[Utterance] = []

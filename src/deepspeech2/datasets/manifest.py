@@ -9,7 +9,8 @@ from typing import Unpack
 from deepspeech2.datasets.row_corpus import Options, RowCorpus
 from deepspeech2.datasets.rows import JsonObject, Row, label, read_rows, seconds
 from deepspeech2.fields import AUDIO, SPEAKER, TEXT, find, listed
-from deepspeech2.paths import resolve
+from deepspeech2.http.addresses import is_address
+from deepspeech2.http.remote import open_list, recording
 
 
 class ManifestCorpus(RowCorpus):
@@ -24,8 +25,9 @@ class ManifestCorpus(RowCorpus):
 
     Args:
         manifest: the file, also packed as ``.gz``; a relative path counts from ``data_dir`` if that
-            is given, otherwise from the repository's root.
-        data_dir: a folder; a relative path counts from the repository's root.
+            is given, otherwise from the repository's root. It may be an address, as may the
+            recordings; see :mod:`deepspeech2.http.remote`.
+        data_dir: a folder, or its address; a relative path counts from the repository's root.
         options: of every reader; see :class:`~deepspeech2.datasets.row_corpus.RowCorpus`. The
             corpus' own name is the manifest's name without its ending.
 
@@ -41,7 +43,7 @@ class ManifestCorpus(RowCorpus):
         data_dir: str | Path | None = None,
         **options: Unpack[Options],
     ) -> None:
-        path = resolve(manifest) if data_dir is None else resolve(data_dir) / manifest
+        path = open_list(manifest, data_dir)
         rows, faults = read_rows(path, lambda item: [_parse(item, path.parent)])
         name = PurePath(path.name.removesuffix(".gz")).stem
         super().__init__(rows, faults, folder=path.parent, place=path, default_name=name, **options)
@@ -74,8 +76,8 @@ def _parse(row: JsonObject, folder: Path) -> Row:
 
 def _place(audio: str, folder: Path) -> PurePath:
     """Return the path as written, or with Windows' backslashes replaced if only that exists."""
-    if "\\" not in audio:
-        return PurePath(audio)
+    if "\\" not in audio or is_address(audio):
+        return recording(audio, folder)
     for path in (PurePath(audio), PurePath(audio.replace("\\", "/"))):
         if (folder / path).exists():
             return path

@@ -12,7 +12,8 @@ from deepspeech2.datasets.corpus import Corpus, Exclusion, audio_fault, plain_id
 from deepspeech2.datasets.durations import infos_of
 from deepspeech2.datasets.rows import Row
 from deepspeech2.datasets.split import SHARES, Split, split_of
-from deepspeech2.errors import ConfigError
+from deepspeech2.errors import AudioError, ConfigError
+from deepspeech2.http.remote import fetch_recordings, place_free
 from deepspeech2.types import Utterance
 
 
@@ -34,7 +35,8 @@ class Options(TypedDict, total=False):
 class RowCorpus(Corpus):
     """The utterances of rows, in their order: a reader finds the rows and leaves the rest to this.
 
-    A recording is only opened where its row has no duration.
+    A recording is only opened where its row has no duration. Those that have addresses are fetched:
+    all that are kept, and those whose durations are asked for.
 
     Args:
         rows: of all utterances that the reader found.
@@ -52,6 +54,7 @@ class RowCorpus(Corpus):
     Raises:
         ConfigError: an option is out of range, there are fewer hours, or a speaker does not occur.
         ManifestError: no utterance is left.
+        DownloadError: what has an address cannot be fetched.
     """
 
     def __init__(
@@ -75,11 +78,17 @@ class RowCorpus(Corpus):
             options.get("max_audio_length"),
             options.get("max_text_length"),
         )
+        gone = fetch_recordings([each.audio for each in kept])
+        absent = [
+            Exclusion(each.id, gone[each.audio], replace(each, duration=0))
+            for each in kept
+            if each.audio in gone
+        ]
         name = options.get("name")
         super().__init__(
             default_name if name is None else name,
-            kept,
-            (*faults, *exclusions, *filtered),
+            [each for each in kept if each.audio not in gone],
+            (*faults, *exclusions, *filtered, *absent),
             place=place,
         )
 
@@ -117,14 +126,22 @@ def as_utterances(
     Raises:
         ManifestError: the part would be empty.
     """
-    ids = plain_ids([(row.id or row.audio.stem, row.audio) for row in rows])
+    ids = plain_ids([(row.id or row.audio.stem, place_free(row.audio)) for row in rows])
     named = list(zip(ids, rows, strict=True))
     if split is not None:
         named = split.take(
-            named, lambda pair: pair[1].speaker, lambda pair: pair[1].audio.as_posix(), folder
+            named,
+            lambda pair: pair[1].speaker,
+            lambda pair: place_free(pair[1].audio).as_posix(),
+            folder,
         )
     unknown = list(dict.fromkeys(folder / row.audio for _, row in named if row.duration is None))
-    infos = dict(zip(unknown, infos_of(unknown, place), strict=True)) if unknown else {}
+    gone = fetch_recordings(unknown)
+    infos: dict[Path, AudioInfo | AudioError] = {
+        each: AudioError(f"{each} {reason}") for each, reason in gone.items()
+    }
+    here = [each for each in unknown if each not in gone]
+    infos |= zip(here, infos_of(here, place), strict=True) if here else ()
     utterances: list[Utterance] = []
     exclusions: list[Exclusion] = []
     for id_, row in named:
@@ -132,15 +149,15 @@ def as_utterances(
         duration = row.duration
         item = Utterance(id_, audio, duration or 0, row.text, row.offset, row.speaker, row.channel)
         if duration is None:
-            info = infos[audio]
+            info, named_as = infos[audio], str(place_free(row.audio))
             if not isinstance(info, AudioInfo):
                 there = replace(item, duration=max(0.0, info.seconds - row.offset))
-                exclusions.append(Exclusion(str(row.audio), audio_fault(info, audio), there))
+                exclusions.append(Exclusion(named_as, audio_fault(info, audio), there))
                 continue
             duration = info.duration - row.offset
             if duration <= 0:
                 reason = f"ends before the offset {row.offset:g} s"
-                exclusions.append(Exclusion(str(row.audio), reason, item))
+                exclusions.append(Exclusion(named_as, reason, item))
                 continue
             item = replace(item, duration=duration)
         utterances.append(item)

@@ -16,6 +16,7 @@ from deepspeech2.datasets.index import uncollected
 from deepspeech2.datasets.row_corpus import Options, RowCorpus
 from deepspeech2.datasets.rows import Row, judged
 from deepspeech2.errors import ManifestError
+from deepspeech2.http.remote import on_disk
 from deepspeech2.paths import resolve
 
 _IGNORED = "ignore_time_segment_in_scoring"
@@ -60,8 +61,8 @@ class StmCorpus(RowCorpus):
         audio_dir: str | Path | None = None,
         **options: Unpack[Options],
     ) -> None:
-        home = None if data_dir is None else resolve(data_dir)
-        path = resolve(stm) if home is None else home / stm
+        home = None if data_dir is None else on_disk(data_dir)
+        path = on_disk(stm) if home is None else home / stm
         folder = path if path.is_dir() else path.parent
         if audio_dir is not None:
             folder = resolve(audio_dir) if home is None else home / audio_dir

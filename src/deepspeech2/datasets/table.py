@@ -14,7 +14,8 @@ from deepspeech2.datasets.row_corpus import Options, RowCorpus
 from deepspeech2.datasets.rows import Row, judged
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.fields import AUDIO, ID, SPEAKER, TEXT, find, listed
-from deepspeech2.paths import resolve
+from deepspeech2.http.addresses import is_address
+from deepspeech2.http.remote import below, open_list, recording
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "audio": (*AUDIO, "wav_filename", "file_name", "filename", "wav_path", "clip"),
@@ -39,8 +40,9 @@ class TableCorpus(RowCorpus):
 
     Args:
         table: the file; a relative path counts from ``data_dir`` if that is given, otherwise from
-            the repository's root.
-        data_dir: a folder; a relative path counts from the repository's root.
+            the repository's root. It may be an address, as may ``audio_dir`` and the recordings;
+            see :mod:`deepspeech2.http.remote`.
+        data_dir: a folder, or its address; a relative path counts from the repository's root.
         audio_dir: that relative paths of recordings count from; itself relative to the table's
             folder. None: that folder.
         columns: the table's columns by what they mean (``audio``, ``text``, ``speaker``, ``id``,
@@ -76,8 +78,8 @@ class TableCorpus(RowCorpus):
         suffix: str = "",
         **options: Unpack[Options],
     ) -> None:
-        path = resolve(table) if data_dir is None else resolve(data_dir) / table
-        folder = path.parent if audio_dir is None else path.parent / audio_dir
+        path = open_list(table, data_dir)
+        folder = path.parent if audio_dir is None else below(path.parent, audio_dir)
         with uncollected():
             lines, faults = read_cells(path, delimiter, quoting, encoding)
             names = lines.pop(0)[1] if header and lines else None
@@ -209,6 +211,6 @@ def _times(
 
 def _path(audio: str, folder: Path) -> PurePath:
     """The path as written, or with / for each backslash of Windows if only that exists."""
-    if "\\" in audio and not (folder / audio).exists():
-        return PurePath(audio.replace("\\", "/"))
-    return PurePath(audio)
+    if "\\" in audio and not is_address(audio) and not (folder / audio).exists():
+        audio = audio.replace("\\", "/")
+    return recording(audio, folder)

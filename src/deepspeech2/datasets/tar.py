@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from glob import glob
 from pathlib import Path, PurePosixPath
-from typing import Any, Unpack
+from typing import Any, TypeVar, Unpack
 
 from tqdm import tqdm
 
@@ -23,17 +22,20 @@ from deepspeech2.datasets.index import uncollected
 from deepspeech2.datasets.row_corpus import Options, RowCorpus
 from deepspeech2.datasets.rows import Row, label, seconds
 from deepspeech2.errors import AudioError, ManifestError
+from deepspeech2.escaping import without_secrets
 from deepspeech2.fields import ID, SPEAKER, TEXT, find
 from deepspeech2.files import safe_name
 from deepspeech2.hardware import cpus
+from deepspeech2.http.addresses import joined, numbered
+from deepspeech2.http.remote import copies, expanded
 from deepspeech2.paths import resolve
 from deepspeech2.processes import cancelling
 from deepspeech2.user_cache import read_sealed, user_folder, write_sealed
 
 VERSION = 1
-_BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 Json = dict[str, Any]
+Shard = TypeVar("Shard", Path, str)
 
 
 class TarCorpus(RowCorpus):
@@ -47,8 +49,9 @@ class TarCorpus(RowCorpus):
     Args:
         shards: a tar file, a folder of ``*.tar``, or a pattern such as ``train-{000..127}.tar`` or
             ``train-*.tar``; several as a list. Relative paths count from ``data_dir`` if that is
-            given, otherwise from the repository's root.
-        data_dir: a folder; a relative path counts from the repository's root.
+            given, otherwise from the repository's root. They may be addresses; see
+            :mod:`deepspeech2.http.remote`.
+        data_dir: a folder, or its address; a relative path counts from the repository's root.
         index_dir: for what is kept; None: the user's cache folder.
         options: of every reader; see :class:`~deepspeech2.datasets.row_corpus.RowCorpus`. The
             corpus' own name is that of the first shard's folder.
@@ -65,9 +68,8 @@ class TarCorpus(RowCorpus):
         index_dir: str | Path | None = None,
         **options: Unpack[Options],
     ) -> None:
-        root = resolve(".") if data_dir is None else resolve(data_dir)
         several = [str(shards)] if isinstance(shards, str | Path) else list(shards)
-        files = [file for each in several for file in _files(root, each)]
+        files = [file for each in several for file in _files(each, data_dir)]
         folder = Path(os.path.commonpath([file.parent for file in files]))
         indexes = user_folder() / "index" if index_dir is None else resolve(index_dir)
         rows: list[Row] = []
@@ -84,30 +86,35 @@ class TarCorpus(RowCorpus):
             )
 
 
-def _files(root: Path, shards: str) -> list[Path]:
-    """The shards that a pattern names, each absolute."""
-    place = root / shards
+def _files(shards: str, data_dir: str | Path | None) -> list[Path]:
+    """The shards that a pattern names, each absolute, fetched where they have addresses."""
+    if (address := joined(shards, data_dir)) is not None:
+        found = expanded(address)
+        return copies([_plain(each, without_secrets(each).removesuffix("?...")) for each in found])
+    return [_plain(file.absolute(), str(file)) for file in _here(shards, data_dir)]
+
+
+def _plain(file: Shard, name: str) -> Shard:
+    """Raises ManifestError for what is packed, or no tar file."""
+    if name.lower().endswith(".tar"):
+        return file
+    raise ManifestError(
+        f"{name} is no plain .tar, where recordings can be found by their place: unpack it, as with"
+        " gunzip"
+    )
+
+
+def _here(shards: str, data_dir: str | Path | None) -> list[Path]:
+    place = (resolve(".") if data_dir is None else resolve(data_dir)) / shards
     if place.is_dir():
         files = sorted(place.glob("*.tar"))
-    elif braces := _BRACES.search(shards):
-        first, last = braces.groups()
-        numbers = range(int(first), int(last) + 1)
-        names = [
-            f"{shards[: braces.start()]}{number:0{len(first)}}{shards[braces.end() :]}"
-            for number in numbers
-        ]
-        files = [file for name in names for file in _files(root, name)]
+    elif (names := numbered(shards)) != [shards]:
+        files = [file for name in names for file in _here(name, data_dir)]
     else:
         files = [place] if place.exists() else sorted(Path(each) for each in glob(str(place)))
     if not files:
         raise ManifestError(f"{place} is neither a tar file nor a folder of them: check shards")
-    for file in files:
-        if file.suffix.lower() != ".tar":
-            raise ManifestError(
-                f"{file} is no plain .tar, where recordings can be found by their place: unpack it,"
-                " as with gunzip"
-            )
-    return [file.absolute() for file in files]
+    return files
 
 
 def _indexed(files: Sequence[Path], indexes: Path) -> list[list[Json]]:

@@ -12,7 +12,7 @@ from deepspeech2.datasets.index import uncollected
 from deepspeech2.datasets.row_corpus import Options, RowCorpus
 from deepspeech2.datasets.rows import Row, judged
 from deepspeech2.errors import ConfigError, ManifestError
-from deepspeech2.paths import resolve
+from deepspeech2.http.remote import on_disk
 
 PROMPTS = ("PROMPTS", "prompts-original")
 _SOUND = ("wav", "flac")
@@ -47,7 +47,7 @@ class VoxForgeCorpus(RowCorpus):
     ) -> None:
         if prompts not in PROMPTS:
             raise ConfigError(f"prompts must be {' or '.join(PROMPTS)}, but is {prompts!r}")
-        folder = resolve(data_dir)
+        folder = on_disk(data_dir)
         if not folder.is_dir():
             raise ManifestError(f"{folder} is no folder: set data_dir to that of the sessions")
         with uncollected():

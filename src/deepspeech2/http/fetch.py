@@ -15,6 +15,7 @@ from pathlib import Path
 import requests
 
 from deepspeech2.errors import DownloadError
+from deepspeech2.escaping import without_secrets
 from deepspeech2.files import disk_error, locked, require_space
 from deepspeech2.http.transfer import LEAST_RATE, Broken, Refused, SafeSession, Slow, transfer
 
@@ -122,7 +123,7 @@ def _download(
                 time.sleep(min(2.0 ** (attempt - 1), 30.0))
             for url in list(waiting):
                 try:
-                    _from_mirror(session, url, part, expected, timeout)
+                    from_mirror(session, url, part, expected, timeout)
                 except Refused as refusal:
                     reasons[url] = str(refusal)
                     waiting.remove(url)
@@ -131,16 +132,25 @@ def _download(
                 else:
                     part.replace(target)
                     return target
-                _log.warning("%s %s", url, reasons[url])
+                _log.warning("%s %s", without_secrets(url), reasons[url])
             if not waiting:
                 break
     raise DownloadError(_explain(reasons, target, part))
 
 
-def _from_mirror(
-    session: requests.Session, url: str, part: Path, expected: Expected, timeout: float
+def from_mirror(
+    session: requests.Session,
+    url: str,
+    part: Path,
+    expected: Expected,
+    timeout: float,
+    least_shown: int = 0,
 ) -> None:
-    """Fill ``part`` from one mirror, asking again as long as that brings new bytes."""
+    """Fill ``part`` from one mirror, asking again as long as that brings new bytes.
+
+    Raises:
+        Broken, Refused: see :func:`~deepspeech2.http.transfer.transfer`.
+    """
     reached = part.stat().st_size if part.exists() else 0
     resumed = reached > 0
     while True:
@@ -152,7 +162,10 @@ def _from_mirror(
                 size=expected.size,
                 validated=not expected.checksums,
                 timeout=timeout,
-                before_writing=lambda more: require_space(part.parent, more, f"downloading {url}"),
+                before_writing=lambda more: require_space(
+                    part.parent, more, f"downloading {without_secrets(url)}"
+                ),
+                least_shown=least_shown,
             )
         except Slow:
             raise
@@ -173,7 +186,7 @@ def _from_mirror(
 
 
 def _explain(reasons: dict[str, str], target: Path, part: Path) -> str:
-    tried = "; ".join(f"{url} {reason}" for url, reason in reasons.items())
+    tried = "; ".join(f"{without_secrets(url)} {reason}" for url, reason in reasons.items())
     kept = f", what has arrived is kept in {part}" if part.exists() else ""
     return (
         f"{target.name} could not be downloaded ({tried}): check the network and start again, "

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
@@ -69,6 +70,7 @@ def transfer(
     timeout: float,
     before_writing: Callable[[int], None],
     most: int | None = None,
+    least_shown: int = 0,
 ) -> None:
     """Make ``part`` the whole file at ``url``, requesting only what it lacks.
 
@@ -83,6 +85,7 @@ def transfer(
             1 kB a second over as long, or a header for four times as long, counts as silent.
         before_writing: called with the number of bytes to come, if that is known.
         most: the limit of a file of unknown length, in bytes; None: 16 GiB.
+        least_shown: bytes from which on there is a progress bar.
 
     Raises:
         Broken, Refused: ``part`` keeps what has arrived.
@@ -96,14 +99,37 @@ def transfer(
         headers["Range"] = f"bytes={offset}-"
         if validated and memo.exists():
             headers["If-Range"] = memo.read_text(encoding="latin-1")
+    with _failures(timeout), _answer(session, url, headers, timeout) as response:
+        if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            _settle_unsatisfiable(response, part, offset)
+        else:
+            _check(response, part)
+            _note_validator(response, memo)
+            _receive(response, part, offset, size, before_writing, most, timeout, least_shown)
+    memo.unlink(missing_ok=True)
+
+
+def version(session: requests.Session, url: str, timeout: float) -> dict[str, str]:
+    """What identifies this version of a file, of which nothing is received; may be empty.
+
+    By GET, as a signed address is good for that alone.
+
+    Raises:
+        Broken, Refused: as :func:`transfer`.
+    """
+    headers = {"Accept-Encoding": "identity"}
+    with _failures(timeout), _answer(session, url, headers, timeout) as response:
+        _check(response, Path(urlsplit(url).path))
+        known = {name: response.headers.get(name) for name in ("ETag", "Last-Modified")}
+        found = {name: value for name, value in known.items() if value}
+        return found and {**found, "Content-Length": response.headers.get("Content-Length", "")}
+
+
+@contextmanager
+def _failures(timeout: float) -> Iterator[None]:
+    """Turn what requests raises into Broken and Refused."""
     try:
-        with _answer(session, url, headers, timeout) as response:
-            if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                _settle_unsatisfiable(response, part, offset)
-            else:
-                _check(response, part)
-                _note_validator(response, memo)
-                _receive(response, part, offset, size, timeout, before_writing, most)
+        yield
     except (requests.Timeout, urllib3.exceptions.TimeoutError):
         raise Broken(f"does not answer within {timeout:g} s") from None
     except requests.exceptions.SSLError as error:
@@ -112,7 +138,6 @@ def transfer(
         raise Broken(f"cannot be reached or broke off ({_root(error)})") from error
     except requests.RequestException as error:
         raise Refused(f"cannot be requested ({_root(error)})") from error
-    memo.unlink(missing_ok=True)
 
 
 def _answer(
@@ -163,9 +188,10 @@ def _receive(
     part: Path,
     offset: int,
     size: int | None,
-    timeout: float,
     before_writing: Callable[[int], None],
     most: int | None,
+    timeout: float,
+    least_shown: int,
 ) -> None:
     """Write the body behind the first ``offset`` bytes, or over them if it is the whole file."""
     start, total = _extent(response)
@@ -185,7 +211,7 @@ def _receive(
             desc=part.name.removesuffix(".part"),
             unit="B",
             unit_scale=True,
-            disable=None,
+            disable=True if total is not None and total < least_shown else None,
         ) as bar,
     ):
         most = total or most or _MOST_BYTES
