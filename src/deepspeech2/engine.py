@@ -42,7 +42,7 @@ class _OnTensors(nn.Module):
     def forward(self, data: Tensor, lengths: Tensor) -> tuple[Any, ...]:
         out = self.network(Padded(data, lengths))
         if isinstance(out, Tapped):
-            return out.data, out.lengths, out.taps
+            return out.data, out.lengths, out.taps, out.phones
         return out.data, out.lengths
 
 

@@ -16,25 +16,30 @@ from deepspeech2.transforms import FrontEnd
 from deepspeech2.types import Padded
 
 
-def check_taps(network: nn.Module, loss: nn.Module) -> str | None:
-    """Return in a sentence what is wasted if nothing learns from a network's taps, or None.
+def check_taps(network: nn.Module, loss: nn.Module) -> list[str]:
+    """Return in a sentence each what is wasted if nothing learns from a network's taps.
 
     Raises:
         ConfigError: the loss has a weight for taps, and the network has none.
     """
-    taps = list(getattr(network, "intermediate", ()))
-    weight = getattr(loss, "intermediate_weight", 0.0)
-    if weight and not taps:
-        raise ConfigError(
-            f"loss_function.intermediate_weight={weight} needs a network with taps: name the layers"
-            " after which they are, as model.intermediate=[2]"
-        )
-    if taps and not weight:
-        return (
-            f"nothing learns from model.intermediate={taps}: give loss_function.intermediate_weight"
-            " a value such as 0.3"
-        )
-    return None
+    wasted = []
+    for key, option, example in (
+        ("intermediate", "intermediate_weight", "[2]"),
+        ("phones_after", "phones_weight", "2"),
+    ):
+        taps, weight = getattr(network, key, None), getattr(loss, option, 0.0)
+        if weight and not taps:
+            raise ConfigError(
+                f"loss_function.{option}={weight} needs a network with taps: name the layers"
+                f" after which they are, as model.{key}={example}"
+            )
+        if taps and not weight:
+            named = list(taps) if key == "intermediate" else taps
+            wasted.append(
+                f"nothing learns from model.{key}={named}: give loss_function.{option} a value"
+                " such as 0.3"
+            )
+    return wasted
 
 
 class HostCopy:
@@ -89,11 +94,16 @@ class Pipeline(nn.Module):
         return self
 
     def forward(
-        self, waveforms: Padded, labels: Padded, generator: torch.Generator | None = None
+        self,
+        waveforms: Padded,
+        labels: Padded,
+        generator: torch.Generator | None = None,
+        phones: Padded | None = None,
     ) -> tuple[LossValue, Padded]:
         """Return the loss of labels (B, L), and the log-probabilities that it came from.
 
-        Waveforms (B, S) are augmented only when a generator is given.
+        Waveforms (B, S) are augmented only when a generator is given. Phones (B, L'), on the CPU,
+        are for a loss that takes them.
 
         Returns:
             The log-probabilities are (B, T, V); in training (views * B, T, V) if the loss wants
@@ -107,7 +117,8 @@ class Pipeline(nn.Module):
         with record_function("step: network"):
             log_probs = self._called(features)
         with record_function("step: loss"):
-            value: LossValue = self.loss(log_probs, labels, lengths.read())
+            more = {} if phones is None else {"phones": phones}
+            value: LossValue = self.loss(log_probs, labels, lengths.read(), **more)
         return value, log_probs
 
     def emissions(self, waveforms: Padded, generator: torch.Generator | None = None) -> Padded:

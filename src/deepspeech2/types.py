@@ -76,21 +76,29 @@ class Tapped(Padded):
 
     Attributes:
         taps: (B, T, V) each, as many frames as ``data``.
+        phones: (B, T, P) of phones; None if the network does not hear them.
     """
 
     taps: tuple[Tensor, ...] = ()
+    phones: Tensor | None = None
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Tapped:
-        return Tapped(
-            self.data.to(device, non_blocking=non_blocking),
-            self.lengths.to(device, non_blocking=non_blocking),
-            tuple(tap.to(device, non_blocking=non_blocking) for tap in self.taps),
-        )
+        moved = [each.to(device, non_blocking=non_blocking) for each in self.tensors]
+        return self._of(*moved)
 
     def chunk(self, n_parts: int) -> list[Padded]:
-        tensors = (self.data, self.lengths, *self.taps)
-        parts = zip(*(each.chunk(n_parts) for each in tensors), strict=True)
-        return [Tapped(data, lengths, tuple(taps)) for data, lengths, *taps in parts]
+        parts = zip(*(each.chunk(n_parts) for each in self.tensors), strict=True)
+        return [self._of(*part) for part in parts]
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All of them: lengths, data, taps and phones."""
+        phones = () if self.phones is None else (self.phones,)
+        return (self.lengths, self.data, *self.taps, *phones)
+
+    def _of(self, lengths: Tensor, data: Tensor, *others: Tensor) -> Tapped:
+        phones = None if self.phones is None else others[-1]
+        return Tapped(data, lengths, others[: len(self.taps)], phones)
 
 
 @dataclass(frozen=True, slots=True)

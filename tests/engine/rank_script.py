@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from deepspeech2.audio.phones import PhoneTargets
 from deepspeech2.loss import CtcLoss
 from tests.trainer.small import Items, as_batch, make_learner, noise
 
@@ -27,9 +29,14 @@ def share(items: Items, rank: int, ranks: int, step: int) -> Items:
 
 
 def main(file: Path, accumulate: int, taps: bool) -> None:
-    network = {"intermediate": [1], "self_conditioned": True} if taps else {}
-    loss = CtcLoss(intermediate_weight=0.3 * taps)
-    learner = make_learner(steps=STEPS, fused=True, network_options=network, loss=loss)
+    options: dict[str, Any] = {}
+    if taps:
+        phones = PhoneTargets(["noise"], "en-us")
+        network = {"phones_after": 1, "phones": phones.phones}
+        options["phones"] = phones
+        options["network_options"] = {"intermediate": [1], "self_conditioned": True, **network}
+        options["loss"] = CtcLoss(intermediate_weight=0.3, phones_weight=0.2)
+    learner = make_learner(steps=STEPS, fused=True, **options)
     engine = learner.engine
     losses, gradient = [], []
     for step in range(STEPS):

@@ -78,6 +78,31 @@ def test_each_of_two_views_has_its_taps() -> None:
     torch.testing.assert_close(value.total, expected)
 
 
+def test_phones_have_their_share() -> None:
+    log_probs, heard = tapped(), tapped(n_taps=0).data.flip(2)
+    both = Tapped(log_probs.data, log_probs.lengths, log_probs.taps, heard)
+    phones = Padded.stack([torch.tensor([1, 1]), torch.tensor([3, 2, 1, 4])])
+    spoken = functional.ctc_loss(
+        heard.transpose(0, 1), phones.data, both.lengths, phones.lengths, reduction="sum"
+    )
+    taps = sum(map(plain, log_probs.taps)) / 2
+    expected = 0.5 * plain(both.data) + 0.3 * taps + 0.2 * spoken
+    loss = CtcLoss(intermediate_weight=0.3, phones_weight=0.2)
+    torch.testing.assert_close(loss(both, LABELS, phones=phones).total, expected)
+    alone = Tapped(both.data, both.lengths, (), heard)
+    found = CtcLoss(phones_weight=0.2)(alone, LABELS, phones=phones).total
+    torch.testing.assert_close(found, 0.8 * plain(both.data) + 0.2 * spoken)
+
+    # two views of each utterance have the same phones
+    twice = Tapped(both.data.repeat(2, 1, 1), both.lengths.repeat(2), (), heard.repeat(2, 1, 1))
+    found = ConsistentCtcLoss(phones_weight=0.2)(twice, LABELS, phones=phones).total
+    torch.testing.assert_close(found, 0.8 * plain(both.data) + 0.2 * spoken)
+
+    # more phones than frames count as zero_infinity says
+    many = Padded.stack([torch.ones(9, dtype=torch.int64), torch.tensor([3, 2])])
+    assert CtcLoss(phones_weight=0.2)(alone, LABELS, phones=many).total.isfinite()
+
+
 @pytest.mark.parametrize("conditioned", [False, True])
 def test_gradients_are_those_of_a_network_by_hand(conditioned: bool) -> None:
     """The layers one by one, each tap the output layer on the next layer's normalised input."""
@@ -203,8 +228,8 @@ def test_a_weight_without_taps_is_refused_and_the_opposite_reported() -> None:
     weighted = CtcLoss(intermediate_weight=0.3)
     with pytest.raises(ConfigError, match=r"0\.3 needs a network with taps"):
         check_taps(network(), weighted)
-    assert check_taps(network(**TAPS), weighted) is None
-    assert check_taps(network(), CtcLoss()) is None
+    assert check_taps(network(**TAPS), weighted) == []
+    assert check_taps(network(), CtcLoss()) == []
     assert "nothing learns" in str(check_taps(network(**TAPS), as_loss(torch.nn.CTCLoss())))
     assert check_taps(network(**CONDITIONED), CtcLoss())
 

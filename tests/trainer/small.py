@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from deepspeech2.audio.phones import PhoneTargets
 from deepspeech2.devices import cpu_has_bf16
 from deepspeech2.engine import Engine
 from deepspeech2.loss import CtcLoss
@@ -33,6 +34,7 @@ def make_learner(
     frozen: Sequence[str] = (),
     network_options: Mapping[str, Any] | None = None,
     loss: CtcLoss | None = None,
+    phones: PhoneTargets | None = None,
     **options: object,
 ) -> Learner:
     if (device, precision) == ("cpu", "bf16") and not cpu_has_bf16():
@@ -59,7 +61,9 @@ def make_learner(
     front_end = FrontEnd(LogMelSpectrogram(n_mels=32), UtteranceNormalization())
     engine = Engine(device, precision, threads=1)
     pipeline = Pipeline(front_end, network, loss).train()
-    return Learner(engine, pipeline, made, schedule, max_grad_norm=1.0, seed=1, ema=ema)
+    return Learner(
+        engine, pipeline, made, schedule, max_grad_norm=1.0, seed=1, ema=ema, phones=phones
+    )
 
 
 def noise(seed: int, number: int = 5) -> Items:

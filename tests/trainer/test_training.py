@@ -29,6 +29,15 @@ WITH_EVERYTHING = (
     "trainer.save_every=1",
 )
 
+TARGETS = (
+    "model.rnn_layers=2",
+    "model.intermediate=[1]",
+    "model.self_conditioned=true",
+    "model.phones_after=1",
+    "loss_function.intermediate_weight=0.3",
+    "loss_function.phones_weight=0.2",
+)
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -123,11 +132,12 @@ def test_a_summary_that_cannot_be_written_does_not_end_the_run(data: Path, tmp_p
     assert "run.json cannot be written" in log
 
 
+@pytest.mark.parametrize("more", [(), TARGETS])
 def test_interrupted_and_resumed_equals_uninterrupted(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
 ) -> None:
     """Everything random and everything that averages; stopped by each of the signals in turn."""
-    assert run(data, tmp_path / "whole", *WITH_EVERYTHING) == 0
+    assert run(data, tmp_path / "whole", *WITH_EVERYTHING, *more) == 0
     original = Trainer._step
     stops = ((4, signal.SIGTERM), (13, signal.SIGINT), (17, signal.SIGUSR1))
     for stop_at, number in stops:
@@ -139,12 +149,12 @@ def test_interrupted_and_resumed_equals_uninterrupted(
             return result
 
         monkeypatch.setattr(Trainer, "_step", step)
-        status = run(data, tmp_path / "parts", *WITH_EVERYTHING, "trainer.resume_from=auto")
+        status = run(data, tmp_path / "parts", *WITH_EVERYTHING, *more, "trainer.resume_from=auto")
         assert status == 128 + number
         last = checkpoint.load(tmp_path / "parts" / "toy" / "checkpoint-last.pth")
         assert last["step"] == stop_at
     monkeypatch.setattr(Trainer, "_step", original)
-    assert run(data, tmp_path / "parts", *WITH_EVERYTHING, "trainer.resume_from=auto") == 0
+    assert run(data, tmp_path / "parts", *WITH_EVERYTHING, *more, "trainer.resume_from=auto") == 0
     for name in ("checkpoint-last.pth", "model_best.pth"):
         assert same(tmp_path / "whole" / "toy" / name, tmp_path / "parts" / "toy" / name)
     one, other = (
@@ -162,6 +172,40 @@ def test_interrupted_and_resumed_equals_uninterrupted(
         ]
         assert losses[0]
         assert losses[0] == losses[1]
+
+
+def test_phones_are_stored_and_belong_to_training_alone(data: Path, tmp_path: Path) -> None:
+    base = ("transforms=none", "trainer.n_epochs=1", "trainer.epoch_len=2", *TARGETS)
+    assert run(data, tmp_path, *base) == 0
+    last = tmp_path / "toy" / "checkpoint-last.pth"
+    content = checkpoint.load(last)
+    phones = content["recipe"]["model"]["phones"]
+    assert len(phones) == len(content["state_dict"]["network.phone_output.weight"]) - 1 > 3
+    assert "too short" in (tmp_path / "toy" / "info.log").read_text(encoding="utf-8")
+    # an utterance is recognised without them, and its network is a start for one without
+    heard = Recognizer.from_checkpoint(last, device="cpu")
+    assert heard.transcribe(data / "val" / "val-000.wav").text is not None
+    base = ("writer.run_name=after", f"trainer.from_pretrained={last}", "model.rnn_layers=2")
+    words = (*base, "transforms=none", "trainer.n_epochs=1", "trainer.epoch_len=1")
+    assert run(data, tmp_path, *words) == 0
+    log = (tmp_path / "after" / "info.log").read_text(encoding="utf-8")
+    assert "network.conditioning, network.phone_output of it has no place here" in log
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("loss_function.phones_language=klingon-x", "phones_language .* but is 'klingon-x'"),
+        ("model.phones_after=null", "phones_weight=0.2 needs .* model.phones_after=2"),
+        ("model.phones_after=2", "phones_after must be .* below the last, .* 2, but is 2"),
+        ("loss_function.phones_weight=0.7", "below 1 together, but are 0.3 and 0.7"),
+    ],
+)
+def test_targets_that_cannot_be_are_refused(
+    data: Path, tmp_path: Path, change: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run(data, tmp_path, *TARGETS, change)
 
 
 def test_resuming_with_other_plans_is_refused(data: Path, tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import _ctypes
 import ctypes
 import os
+import re
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ _AUDIO_OUTPUT_SYNCHRONOUS = 2  # samples go to the callback only; no audio devic
 _INITIALIZE_PHONEME_EVENTS = 1
 _INITIALIZE_DONT_EXIT = 0x8000  # report a missing data folder instead of ending the process
 _CHARS_UTF8 = 1
+_IPA_PHONES = ord("_") << 8 | 2  # in IPA, with "_" between them
+_NO_PHONE = re.compile(r"[ˈˌ]|\([^)]*\)")  # stress, and changes of the language
 _PARAMETERS = {"rate": 1, "amplitude": 2, "pitch": 3, "pitch_range": 4}
 _LIMITS = {"rate": (80, 450), "amplitude": (0, 200), "pitch": (0, 99), "pitch_range": (0, 99)}
 
@@ -116,6 +119,32 @@ class Synthesizer:
         )
         return samples, sample_rate, words
 
+    def phones(self, texts: Iterable[str], language: str) -> list[tuple[str, ...]]:
+        """Return for each text its phones in IPA, without stress and without ends of words.
+
+        A text's phones do not depend on the others.
+
+        Raises: as :meth:`speak`.
+        """
+        with (
+            _library_lock,
+            _short_path(self.data_path) as data_path,
+            self._loaded(data_path, False) as (library, _),
+        ):
+            _choose_voice(library, language)
+            clause = library.espeak_TextToPhonemes
+            clause.restype = ctypes.c_char_p
+            clause.argtypes = [ctypes.POINTER(ctypes.c_char_p), ctypes.c_int, ctypes.c_int]
+            found = []
+            for text in texts:
+                rest = ctypes.c_char_p(text.encode())
+                clauses = []
+                while rest.value is not None:  # the library moves it clause by clause
+                    clauses.append(clause(ctypes.byref(rest), _CHARS_UTF8, _IPA_PHONES).decode())
+                marked = _NO_PHONE.sub("", "_".join(clauses))
+                found.append(tuple(filter(None, re.split("[_ ]", marked))))
+            return found
+
     def _speak(
         self, text: str, voice: Voice, *, phoneme_events: bool
     ) -> tuple[NDArray[np.float32], int, list[Event]]:
@@ -145,11 +174,7 @@ class Synthesizer:
         callback = _Callback(collect)  # kept alive by this name while C may call it
         with self._loaded(data_path, phoneme_events) as (library, sample_rate):
             library.espeak_SetSynthCallback(callback)
-            if library.espeak_SetVoiceByName(voice.name.encode()):
-                raise ConfigError(
-                    f"language must be an eSpeak NG voice such as 'en-us', "
-                    f"but is {voice.language!r}"
-                )
+            _choose_voice(library, voice.name)
             for key, number in _PARAMETERS.items():
                 library.espeak_SetParameter(number, getattr(voice, key), 0)
             library.espeak_ng_SetRandSeed(ctypes.c_long(_SEED))
@@ -187,6 +212,14 @@ class Synthesizer:
                 library.espeak_Terminate()
         finally:
             _ctypes.dlclose(library._handle)
+
+
+def _choose_voice(library: ctypes.CDLL, name: str) -> None:
+    if library.espeak_SetVoiceByName(name.encode()):
+        language = name.partition("+")[0]
+        raise ConfigError(
+            f"language must be an eSpeak NG voice such as 'en-us', but is {language!r}"
+        )
 
 
 @contextmanager

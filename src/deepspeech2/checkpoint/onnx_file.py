@@ -145,7 +145,11 @@ class OnnxPipeline(Pipeline):
         return Padded(log_probs, frames).to(waveforms.data.device)
 
     def forward(
-        self, waveforms: Padded, labels: Padded, generator: torch.Generator | None = None
+        self,
+        waveforms: Padded,
+        labels: Padded,
+        generator: torch.Generator | None = None,
+        phones: Padded | None = None,
     ) -> tuple[LossValue, Padded]:
         log_probs = self.emissions(waveforms)
         lengths: Tensor = torch.stack((log_probs.lengths, labels.lengths)).cpu()

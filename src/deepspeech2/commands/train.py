@@ -12,7 +12,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from deepspeech2 import checkpoint
-from deepspeech2.commands.training_data import open_training_data
+from deepspeech2.audio.phones import PhoneTargets
+from deepspeech2.commands.training_data import open_training_data, phone_targets
 from deepspeech2.config.components import (
     TARGET,
     create,
@@ -39,6 +40,7 @@ from deepspeech2.hardware import cpus, processor
 from deepspeech2.paths import resolve
 from deepspeech2.pipeline import Pipeline, check_taps
 from deepspeech2.processes import start_tracker
+from deepspeech2.seeding import derive_seed
 from deepspeech2.settings import TrainerSettings
 from deepspeech2.text import Tokenizer
 from deepspeech2.trainer import (
@@ -113,6 +115,11 @@ def _trainer(
     metrics = own_metrics(config)
     recipe["decoder"] = _made_part(decoders[-1], group(config, "decoder"))
     data = open_training_data(config, settings, engine, text_encoder, pipeline, folder.path)
+    phones = phone_targets(pipeline, data.train.dataset.utterances, text_encoder, engine)
+    if phones is not None:
+        torch.manual_seed(derive_seed(settings.seed, "phones"))
+        pipeline.network.add_phones(phones.phones)
+        recipe["model"]["phones"] = list(phones.phones)
 
     # a checkpoint that does not fit is refused before anything in the folder changes
     resumed = find_checkpoint(folder.path, settings.resume_from) if settings.resume_from else None
@@ -121,7 +128,7 @@ def _trainer(
         _check_start(settings, content, resumed)
     else:
         _first_weights(pipeline, recipe, data, settings, engine)
-    learner = _learner(config, pipeline, data, settings, engine)
+    learner = _learner(config, pipeline, data, settings, engine, phones)
     plan = training_plan(data.train, settings, engine.world_size) | planned(config)
     checkpoints = Checkpoints(folder.path, learner, recipe, _saved_config(config, content), plan)
     progress = Progress()
@@ -173,6 +180,7 @@ def _learner(
     data: TrainingData,
     settings: TrainerSettings,
     engine: Engine,
+    phones: PhoneTargets | None,
 ) -> Learner:
     """Make optimiser and schedule of what is not frozen."""
     if settings.freeze:
@@ -187,6 +195,7 @@ def _learner(
         max_grad_norm=settings.max_grad_norm,
         seed=settings.seed,
         ema=settings.ema,
+        phones=phones,
     )
 
 
@@ -254,8 +263,7 @@ def _pipeline(
     model = group(config, "model")
     network = create(model, "model", **derived)
     loss = loss_from(config)
-    wasted = check_taps(network, loss)
-    if wasted:
+    for wasted in check_taps(network, loss):
         log.warning("%s", wasted)
     recipe = {
         "model": _recipe_part(model, "model", **derived),

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
+import torch
 from omegaconf import DictConfig
 
+from deepspeech2.audio.phones import PhoneTargets
 from deepspeech2.config.components import group, settings_of
 from deepspeech2.config.loaders import corpora, open_loader
 from deepspeech2.datasets import Corpus
@@ -93,6 +95,37 @@ def open_training_data(
     test = {name: loader for name, loader in loaders.items() if name.startswith("test")}
     validation = {name: loader for name, loader in loaders.items() if name not in test}
     return TrainingData(train_loader, validation, test, cached=dataloader.cache_kind != "none")
+
+
+def phone_targets(
+    pipeline: Pipeline, utterances: Sequence[Utterance], text_encoder: Tokenizer, engine: Engine
+) -> PhoneTargets | None:
+    """The phones of what is trained on, if the loss has a weight for them.
+
+    Raises:
+        ConfigError: eSpeak NG does not speak their language.
+    """
+    if not getattr(pipeline.loss, "phones_weight", 0.0):
+        return None
+    language = pipeline.loss.phones_language
+    texts = (each.text for each in utterances if each.text is not None)
+    try:
+        targets = PhoneTargets(texts, language, text_encoder.normalize, show=engine.is_main)
+    except ConfigError as error:
+        raise ConfigError(f"loss_function.phones_language cannot be used: {error}") from error
+    if engine.is_main:
+        rate = pipeline.front_end.sample_rate
+        samples = torch.tensor([round(each.duration * rate) for each in utterances])
+        available = pipeline.output_frames(samples).tolist()
+        pairs = zip(utterances, available, strict=True)
+        short = sum(targets.frames(each) > frames for each, frames in pairs)
+        log.info(
+            "%d phones (%s); %d utterances are too short for theirs",
+            len(targets.phones),
+            language,
+            short,
+        )
+    return targets
 
 
 def check_start(

@@ -28,8 +28,7 @@ class ConsistentCtcLoss(CtcLoss):
         warmup_steps: steps over which the weight rises linearly from 0, because two views of a
             network that has learnt nothing can diverge (as in icefall since k2-fsa/icefall#2075,
             over 2000 steps). The paper has none.
-        zero_infinity, intermediate_weight: see :class:`CtcLoss`; the divergences are those of the
-            last layer.
+        others: see :class:`CtcLoss`; the divergences are those of the last layer.
 
     Raises:
         ConfigError: ``weight`` or ``warmup_steps`` is negative.
@@ -44,8 +43,15 @@ class ConsistentCtcLoss(CtcLoss):
         warmup_steps: int = 0,
         zero_infinity: bool = True,
         intermediate_weight: float = 0.0,
+        phones_weight: float = 0.0,
+        phones_language: str = "en-us",
     ) -> None:
-        super().__init__(zero_infinity=zero_infinity, intermediate_weight=intermediate_weight)
+        super().__init__(
+            zero_infinity=zero_infinity,
+            intermediate_weight=intermediate_weight,
+            phones_weight=phones_weight,
+            phones_language=phones_language,
+        )
         if not weight >= 0:
             raise ConfigError(f"loss_function.weight must be 0 or more, but is {weight}")
         if warmup_steps < 0:
@@ -63,14 +69,18 @@ class ConsistentCtcLoss(CtcLoss):
         return self.weight * self.step / self.warmup_steps
 
     def forward(
-        self, log_probs: Padded, labels: Padded, lengths: Tensor | None = None
+        self,
+        log_probs: Padded,
+        labels: Padded,
+        lengths: Tensor | None = None,
+        phones: Padded | None = None,
     ) -> LossValue:
         """Log-probabilities (B, T, V) or, the views one after the other, (2 B, T, V)."""
         if len(log_probs) == len(labels):
-            return super().forward(log_probs, labels, lengths)
+            return super().forward(log_probs, labels, lengths, phones)
         first, second = log_probs.chunk(2)
         one, other = (
-            super(ConsistentCtcLoss, self).forward(view, labels, lengths)
+            super(ConsistentCtcLoss, self).forward(view, labels, lengths, phones)
             for view in (first, second)
         )
         apart = divergence(first, second.data) + divergence(second, first.data)

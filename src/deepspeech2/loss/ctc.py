@@ -40,9 +40,12 @@ class CtcLoss(nn.Module):
         intermediate_weight: w, of the layers below the last that ``model.intermediate`` taps: the
             loss is (1 - w) times that of the last layer and w times the mean of theirs (Lee and
             Watanabe 2021). Validation has the last layer alone.
+        phones_weight: in the same way that of the phones that ``model.phones_after`` learns. An
+            utterance of fewer frames than they need counts as ``zero_infinity`` says.
+        phones_language: in which eSpeak NG finds the phones of a transcript.
 
     Raises:
-        ConfigError: ``intermediate_weight`` is not in [0, 1).
+        ConfigError: a weight is negative, or both leave nothing for the last layer.
 
     Attributes:
         views: differently augmented, of each utterance that it wants to see in training.
@@ -52,20 +55,39 @@ class CtcLoss(nn.Module):
     views = 1
     step = 0
 
-    def __init__(self, *, zero_infinity: bool = True, intermediate_weight: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        zero_infinity: bool = True,
+        intermediate_weight: float = 0.0,
+        phones_weight: float = 0.0,
+        phones_language: str = "en-us",
+    ) -> None:
         super().__init__()
         if not isinstance(zero_infinity, bool):
             raise ConfigError(f"zero_infinity must be true or false, but is {zero_infinity!r}")
-        if not 0 <= intermediate_weight < 1:
+        weights = {"intermediate_weight": intermediate_weight, "phones_weight": phones_weight}
+        for name, weight in weights.items():
+            if not 0 <= weight < 1:
+                raise ConfigError(
+                    f"loss_function.{name} must be at least 0 and below 1, but is {weight}"
+                )
+        if not intermediate_weight + phones_weight < 1:
             raise ConfigError(
-                "loss_function.intermediate_weight must be at least 0 and below 1, but is"
-                f" {intermediate_weight}"
+                "loss_function.intermediate_weight and .phones_weight must be below 1 together,"
+                f" but are {intermediate_weight} and {phones_weight}"
             )
         self.zero_infinity = zero_infinity
         self.intermediate_weight = intermediate_weight
+        self.phones_weight = phones_weight
+        self.phones_language = phones_language
 
     def forward(
-        self, log_probs: Padded, labels: Padded, lengths: Tensor | None = None
+        self,
+        log_probs: Padded,
+        labels: Padded,
+        lengths: Tensor | None = None,
+        phones: Padded | None = None,
     ) -> LossValue:
         """Log-probabilities (B, T, V) and labels (B, L) to their loss.
 
@@ -75,14 +97,36 @@ class CtcLoss(nn.Module):
         Args:
             lengths: (2, B) int64 on the CPU, those of ``log_probs`` and of ``labels``; None:
                 they are fetched, for which a GPU makes everything wait.
+            phones: (B, L') labels on the CPU, for ``phones_weight``.
         """
         sizes = (log_probs.lengths, labels.lengths) if lengths is None else lengths.unbind()
         total = self._ctc(log_probs.data, labels.data, *sizes)
-        weight, taps = self.intermediate_weight, _taps(log_probs)
-        if weight and taps:
-            each = [self._ctc(tap, labels.data, *sizes) for tap in taps]
-            total = (1 - weight) * total + weight / len(taps) * torch.stack(each).sum()
+        if isinstance(log_probs, Tapped):
+            total = self._with_taps(total, log_probs, labels, sizes, phones)
         return LossValue(total, labels.lengths.sum().to(torch.float32))
+
+    def _with_taps(
+        self,
+        last: Tensor,
+        log_probs: Tapped,
+        labels: Padded,
+        sizes: tuple[Tensor, ...],
+        phones: Padded | None,
+    ) -> Tensor:
+        """Return the loss of all taps that have a weight, and of the last layer."""
+        others: list[tuple[float, Tensor]] = []
+        if self.intermediate_weight and log_probs.taps:
+            share = self.intermediate_weight / len(log_probs.taps)
+            others += [(share, self._ctc(tap, labels.data, *sizes)) for tap in log_probs.taps]
+        if self.phones_weight and log_probs.phones is not None and phones is not None:
+            heard = log_probs.phones
+            spoken = phones.data.to(heard.device, non_blocking=True)
+            total = self._ctc(heard, spoken, sizes[0], phones.lengths)
+            others.append((self.phones_weight, total))
+        if not others:
+            return last
+        rest = 1 - sum(weight for weight, _ in others)
+        return rest * last + torch.stack([weight * total for weight, total in others]).sum()
 
     def _ctc(self, log_probs: Tensor, labels: Tensor, frames: Tensor, counts: Tensor) -> Tensor:
         """Return the sum over utterances, of log-probabilities (B, T, V) and labels (B, L)."""
@@ -96,7 +140,3 @@ class CtcLoss(nn.Module):
                 reduction="sum",
                 zero_infinity=self.zero_infinity,
             )
-
-
-def _taps(log_probs: Padded) -> tuple[Tensor, ...]:
-    return log_probs.taps if isinstance(log_probs, Tapped) else ()

@@ -55,6 +55,9 @@ class DeepSpeech2(AcousticModel):
             layer, in recognition, too (Nozaki and Komatsu 2021, "Relaxing the conditional
             independence assumption of CTC-based ASR by conditioning on intermediate
             predictions"). All taps share the projection.
+        phones_after: a recurrent layer below the last after which another output layer learns
+            phones in training; None: there is none.
+        phones: of that layer's outputs those behind the blank, which is its first.
 
     Raises:
         ConfigError: a value is out of range.
@@ -78,6 +81,8 @@ class DeepSpeech2(AcousticModel):
         dropout: float = 0.0,
         intermediate: Sequence[int] = (),
         self_conditioned: bool = False,
+        phones_after: int | None = None,
+        phones: Sequence[str] = (),
     ) -> None:
         _check_shapes(conv_channels, conv_kernels, conv_strides)
         counts = {"n_features": n_features, "n_tokens": n_tokens}
@@ -92,6 +97,11 @@ class DeepSpeech2(AcousticModel):
         if not 0.0 <= dropout < 1.0:
             raise ConfigError(f"dropout must be at least 0 and below 1, but is {dropout}")
         _check_taps(intermediate, rnn_layers, self_conditioned)
+        if phones_after is not None and not 1 <= phones_after < rnn_layers:
+            raise ConfigError(
+                "model.phones_after must be a recurrent layer below the last, which is layer"
+                f" {rnn_layers}, but is {phones_after}"
+            )
         kernels = [(kernel[0], kernel[1]) for kernel in conv_kernels]
         strides = [(stride[0], stride[1]) for stride in conv_strides]
         super().__init__(n_features, n_tokens, math.prod(stride[1] for stride in strides))
@@ -116,6 +126,16 @@ class DeepSpeech2(AcousticModel):
         self.intermediate = tuple(intermediate)
         # the last to draw random weights, so that the others are those of a network without it
         self.conditioning = nn.Linear(n_tokens, width) if self_conditioned else None
+        self.phones_after = phones_after
+        self.phone_output: nn.Linear | None = None
+        if phones:
+            self.add_phones(phones)
+
+    def add_phones(self, phones: Sequence[str]) -> None:
+        """Make the output layer of phones, which are known once the transcripts are."""
+        if self.phones_after is None:
+            raise ConfigError("model.phones needs model.phones_after")
+        self.phone_output = nn.Linear(self.output.in_features, 1 + len(phones))
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Return the output frames (B,) of ``lengths`` input frames (B,)."""
@@ -128,30 +148,36 @@ class DeepSpeech2(AcousticModel):
         reverse = reversal(x.lengths, x.data.shape[1]).unsqueeze(2)
         floats = mask.to(torch.float32)
         taps: list[Tensor] = []
+        phones: list[Tensor] = []
         for place, layer in enumerate(self.layers):
-            tapped = place in self.intermediate and (self.training or self.conditioning is not None)
-            x = layer(x, floats, reverse, partial(self._tap, taps) if tapped else None)
+            x = layer(x, floats, reverse, partial(self._tap, place, taps, phones))
         if self.lookahead is not None:
             x = self.lookahead(x)
-        log_probs = self._log_probs(self.norm(x.data, floats, channel_dim=2))
-        if self.training and taps:
-            return Tapped(log_probs, x.lengths, tuple(taps))
+        log_probs = _log_probs(self.output, self.norm(x.data, floats, channel_dim=2))
+        if self.training and (taps or phones):
+            return Tapped(log_probs, x.lengths, tuple(taps), phones[0] if phones else None)
         return Padded(log_probs, x.lengths)
 
-    def _log_probs(self, data: Tensor) -> Tensor:
-        logits: Tensor = self.output(data)
-        return logits.float().log_softmax(dim=2)
+    def _tap(self, place: int, taps: list[Tensor], phones: list[Tensor], data: Tensor) -> Tensor:
+        """Return what the recurrent layer at ``place`` reads of its normalised input (B, T, C).
 
-    def _tap(self, taps: list[Tensor], data: Tensor) -> Tensor:
-        """Append the log-probabilities of a layer's input; return what the layer reads."""
-        taps.append(self._log_probs(data))
+        Append the log-probabilities that the input has in training.
+        """
+        if place == self.phones_after and self.training and self.phone_output is not None:
+            phones.append(_log_probs(self.phone_output, data))
+        if place not in self.intermediate or not (self.training or self.conditioning is not None):
+            return data
+        taps.append(_log_probs(self.output, data))
         return data if self.conditioning is None else data + self.conditioning(taps[-1].exp())
 
     def conditioned(self, place: int, data: Tensor) -> Tensor:
         """Return what the recurrent layer at ``place`` reads of its normalised input (B, T, C)."""
-        if self.conditioning is None or place not in self.intermediate:
-            return data
-        return self._tap([], data)
+        return self._tap(place, [], [], data)
+
+
+def _log_probs(output: nn.Module, data: Tensor) -> Tensor:
+    logits: Tensor = output(data)
+    return logits.float().log_softmax(dim=2)
 
 
 def _check_taps(intermediate: Sequence[int], rnn_layers: int, self_conditioned: bool) -> None:

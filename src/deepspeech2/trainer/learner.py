@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.profiler import record_function
 
 from deepspeech2 import checkpoint
+from deepspeech2.audio.phones import PhoneTargets
 from deepspeech2.engine import Engine
 from deepspeech2.errors import CheckpointError
 from deepspeech2.escaping import first_line
@@ -22,7 +23,7 @@ from deepspeech2.loss import BLANK
 from deepspeech2.optim.state import load_optimizer, load_schedule, named_state
 from deepspeech2.pipeline import Pipeline
 from deepspeech2.seeding import derive_seed, generator
-from deepspeech2.types import Batch, Padded
+from deepspeech2.types import Batch, Padded, Tapped
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Learner:
 
     Args:
         ema: decay of a moving average of the weights; None keeps none.
+        phones: labels of the phones of utterances, for a network and a loss that learn them.
 
     Attributes:
         average: that moving average.
@@ -72,8 +74,10 @@ class Learner:
         max_grad_norm: float | None,
         seed: int,
         ema: float | None = None,
+        phones: PhoneTargets | None = None,
     ) -> None:
         self.engine = engine
+        self.phones = phones
         self.pipeline = pipeline.place(engine.device)
         self.optimizer = optimizer
         self.schedule = schedule
@@ -209,11 +213,12 @@ class Learner:
             features = torch.zeros(1, _FRAMES, front_end.n_features, device=device)
             no_frames = torch.zeros(1, dtype=torch.int64, device=device)
             log_probs = self._network(Padded(features, no_frames))
-            every = (log_probs.data, *getattr(log_probs, "taps", ()))
-            return 0.0 * sum(each.sum() for each in every), log_probs
+            every = log_probs.tensors[1:] if isinstance(log_probs, Tapped) else (log_probs.data,)
+            return torch.stack([0.0 * each.sum() for each in every]).sum(), log_probs
         moved = batch.to(self.pipeline.device, non_blocking=True)
         waveforms = front_end.lengthened(moved.waveforms) if draw is None else moved.waveforms
-        loss, log_probs = self.pipeline(waveforms, moved.labels, draw)
+        phones = None if self.phones is None else self.phones(batch.utterances)
+        loss, log_probs = self.pipeline(waveforms, moved.labels, draw, phones)
         return loss.total.to(self.engine.device), log_probs
 
     def _advance(self) -> None:

@@ -16,6 +16,7 @@ from deepspeech2.pipeline import Pipeline
 from deepspeech2.text import Tokenizer
 
 _OUTPUT = "network.output"
+_PHONES = "network.phone_output"
 _MOST_NAMED = 50  # tokens in a message
 
 
@@ -42,12 +43,15 @@ def start_from(
     """
     # whole layers, but for the last
     theirs, own = content["state_dict"], pipeline.state_dict()
+    phones = [each.get("model", {}).get("phones") for each in (content["recipe"], recipe)]
     taken: dict[str, Tensor] = {}
     anew: list[str] = []
     for layer, keys in _layers(own).items():
         if layer == _OUTPUT:
             continue
         misfit = next((each for key in keys if (each := _misfit(key, own, theirs))), None)
+        if layer == _PHONES and misfit is None and phones[0] != phones[1]:
+            misfit = "its phones there are others"
         if misfit is None:
             taken |= {key: theirs[key] for key in keys}
         else:
