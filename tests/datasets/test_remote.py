@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from deepspeech2.datasets import (
     TarCorpus,
 )
 from deepspeech2.errors import ConfigError, DownloadError, ManifestError
-from deepspeech2.http import remote
+from deepspeech2.http import fetched, remote
 from deepspeech2.settings import DataloaderSettings
 from tests.datasets.test_tar import shard
 from tests.datasets.toy_librispeech import contents, librispeech, write_librispeech
@@ -42,7 +43,7 @@ def one_token(text: str) -> list[int]:
 
 def forget() -> None:
     """As a new process would begin."""
-    for known in (remote._addresses, remote._folders, remote._current):
+    for known in (remote._addresses, remote._folders, fetched._current):
         known.clear()
 
 
@@ -51,8 +52,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """What is fetched goes to a folder of the test's own."""
     folder = tmp_path / "cache"
     folder.mkdir()
-    monkeypatch.setattr(remote, "user_folder", lambda: folder)
-    monkeypatch.setattr(remote.time, "sleep", lambda _: None)
+    monkeypatch.setattr(fetched, "user_folder", lambda: folder)
+    monkeypatch.setattr(fetched.time, "sleep", lambda _: None)
     forget()
     yield folder
     forget()
@@ -396,3 +397,16 @@ def test_the_recordings_are_read_from_this_disk(server: Server, known: Corpus) -
     for each, other in zip(corpus, known, strict=True):
         assert read_utterance(each, RATE).equal(read_utterance(other, RATE))
     assert len(server.requests) == n_asked
+
+
+def test_an_error_does_not_wait_for_what_is_under_way(
+    server: Server, known: Corpus, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(server, known, drip="body")
+    server.put(f"/c/wav/{known[-1].audio.name}", Resource(status=503))
+    listing = manifest(known, lambda path: f"wav/{path.name}")
+    address = server.put("/c/all.jsonl", Resource(listing))
+    start = time.monotonic()
+    with pytest.raises(DownloadError, match="answers 503"):
+        ManifestCorpus(address)
+    assert time.monotonic() - start < 10  # at ten bytes a second the others take many minutes

@@ -17,7 +17,15 @@ import requests
 from deepspeech2.errors import DownloadError
 from deepspeech2.escaping import without_secrets
 from deepspeech2.files import disk_error, locked, require_space
-from deepspeech2.http.transfer import LEAST_RATE, Broken, Refused, SafeSession, Slow, transfer
+from deepspeech2.http.transfer import (
+    LEAST_RATE,
+    Broken,
+    Refused,
+    SafeSession,
+    Slow,
+    Watch,
+    transfer,
+)
 
 MIRRORS = (
     "https://www.openslr.org/resources",
@@ -144,7 +152,7 @@ def from_mirror(
     part: Path,
     expected: Expected,
     timeout: float,
-    least_shown: int = 0,
+    watch: Watch | None = None,
 ) -> None:
     """Fill ``part`` from one mirror, asking again as long as that brings new bytes.
 
@@ -165,7 +173,7 @@ def from_mirror(
                 before_writing=lambda more: require_space(
                     part.parent, more, f"downloading {without_secrets(url)}"
                 ),
-                least_shown=least_shown,
+                watch=watch,
             )
         except Slow:
             raise

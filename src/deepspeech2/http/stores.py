@@ -8,13 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from deepspeech2.errors import ConfigError, DownloadError
 from deepspeech2.escaping import first_line, without_secrets
 from deepspeech2.files import require_space
 from deepspeech2.http.addresses import scheme
-from deepspeech2.http.transfer import Broken, Refused
+from deepspeech2.http.transfer import Broken, Refused, Watch
 from deepspeech2.paths import install
 
 _BLOCK = 1 << 20  # bytes
@@ -25,11 +23,8 @@ _MARKS = {
 }  # fmt: skip
 
 
-def transfer(address: str, part: Path, *, least_shown: int = 0) -> None:
+def transfer(address: str, part: Path, watch: Watch) -> None:
     """Make ``part`` the whole file at ``address``.
-
-    Args:
-        least_shown: bytes from which on there is a progress bar.
 
     Raises:
         Broken: asking again may help. The message follows the address.
@@ -46,12 +41,9 @@ def transfer(address: str, part: Path, *, least_shown: int = 0) -> None:
     size = info.get("size")
     if size is not None:
         require_space(part.parent, size, f"fetching {without_secrets(address)}")
-    bar = tqdm(
-        total=size, desc=part.name.removesuffix(".part"), unit="B", unit_scale=True,
-        disable=True if size is not None and size < least_shown else None,
-    )  # fmt: skip
-    with bar, file, part.open("wb") as ours:
+    with watch.bar(part, 0, size) as bar, file, part.open("wb") as ours:
         while True:
+            watch.check()
             with _failures(address):
                 block = file.read(_BLOCK)
             if not block:

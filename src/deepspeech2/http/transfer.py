@@ -7,8 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -45,6 +47,37 @@ class Refused(Exception):
     """The server does not have the file; asking again is no use."""
 
 
+class Stopped(Exception):
+    """The transfer was told to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What people see of a transfer, and what ends it early.
+
+    Attributes:
+        least_shown: bytes from which on there is a progress bar.
+        stop: once it is set, the transfer ends.
+    """
+
+    least_shown: int = 0
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def bar(self, part: Path, start: int, total: int | None) -> tqdm[NoReturn]:
+        """A progress bar in bytes."""
+        small = total is not None and total < self.least_shown
+        name = part.name.removesuffix(".part")
+        return tqdm(
+            total=total, initial=start, desc=name, unit="B", unit_scale=True,
+            disable=True if small else None,
+        )  # fmt: skip
+
+    def check(self) -> None:
+        """Raise Stopped if it is set."""
+        if self.stop.is_set():
+            raise Stopped
+
+
 class SafeSession(requests.Session):
     """A session whose redirects do not lead from an encrypted connection to a plain one."""
 
@@ -70,7 +103,7 @@ def transfer(
     timeout: float,
     before_writing: Callable[[int], None],
     most: int | None = None,
-    least_shown: int = 0,
+    watch: Watch | None = None,
 ) -> None:
     """Make ``part`` the whole file at ``url``, requesting only what it lacks.
 
@@ -85,7 +118,7 @@ def transfer(
             1 kB a second over as long, or a header for four times as long, counts as silent.
         before_writing: called with the number of bytes to come, if that is known.
         most: the limit of a file of unknown length, in bytes; None: 16 GiB.
-        least_shown: bytes from which on there is a progress bar.
+        watch: whether there is a progress bar, and when to stop.
 
     Raises:
         Broken, Refused: ``part`` keeps what has arrived.
@@ -105,7 +138,7 @@ def transfer(
         else:
             _check(response, part)
             _note_validator(response, memo)
-            _receive(response, part, offset, size, before_writing, most, timeout, least_shown)
+            _receive(response, part, offset, size, before_writing, most, timeout, watch or Watch())
     memo.unlink(missing_ok=True)
 
 
@@ -191,7 +224,7 @@ def _receive(
     before_writing: Callable[[int], None],
     most: int | None,
     timeout: float,
-    least_shown: int,
+    watch: Watch,
 ) -> None:
     """Write the body behind the first ``offset`` bytes, or over them if it is the whole file."""
     start, total = _extent(response)
@@ -205,19 +238,13 @@ def _receive(
     done = start
     with (
         part.open("ab" if start else "wb") as file,
-        tqdm(
-            total=total,
-            initial=start,
-            desc=part.name.removesuffix(".part"),
-            unit="B",
-            unit_scale=True,
-            disable=True if total is not None and total < least_shown else None,
-        ) as bar,
+        watch.bar(part, start, total) as bar,
     ):
         most = total or most or _MOST_BYTES
         since, before = time.monotonic(), done
         # Raw bytes: a server that calls a .tar.gz gzip-encoded must not have it unpacked here.
         while chunk := response.raw.read1(_CHUNK, decode_content=False):
+            watch.check()
             if done == 0 and HTML.match(chunk) and not _wants_page(part):
                 raise Refused("answers with a web page in place of the file")
             if done + len(chunk) > most:
