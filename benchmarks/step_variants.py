@@ -33,7 +33,7 @@ class PackedRecurrentLayer(nn.Module):
         self.gru = bidirectional_gru(like)
         self.dropout = like.dropout
 
-    def forward(self, x: Padded, mask: Tensor, reverse: Tensor) -> Padded:
+    def forward(self, x: Padded, mask: Tensor, reverse: Tensor, tap: object) -> Padded:
         """As the one that it stands for; asks the device for the lengths."""
         data = self.norm(x.data, mask, channel_dim=2)
         out = run_packed(self.gru, data, x.lengths.cpu())

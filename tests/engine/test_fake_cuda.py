@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
+from deepspeech2.audio.phones import PhoneTargets
 from deepspeech2.config.components import create, group
 from deepspeech2.decoding.beam.gpu import prefix_beam_search
 from deepspeech2.decoding.greedy import GreedyDecoder
@@ -43,6 +44,11 @@ OPTIONS = sorted(
     f"{name}={path.stem}"
     for name in ("model", "transforms", "loss_function", "optimizer")
     for path in (CONFIGS / name).glob("*.yaml")
+)
+
+TARGETS = (
+    "model=small model.intermediate=[1] model.self_conditioned=true model.phones_after=2"
+    " loss_function.intermediate_weight=0.3 loss_function.phones_weight=0.2"
 )
 
 
@@ -150,7 +156,7 @@ def test_waiting_and_a_second_device_are_noticed(
 
 
 @pytest.mark.filterwarnings("ignore:.*data_ptr")
-@pytest.mark.parametrize("change", [*TRAININGS, *OPTIONS])
+@pytest.mark.parametrize("change", [*TRAININGS, *OPTIONS, TARGETS])
 def test_a_step_stays_on_the_gpu_and_waits_for_nothing(
     change: str, gpu: FakeTensorMode, tmp_path: Path
 ) -> None:
@@ -158,9 +164,13 @@ def test_a_step_stays_on_the_gpu_and_waits_for_nothing(
     more = [f"+noise_dir={tmp_path}"] if change in ("transforms=noisy", "transforms=robust") else []
     if "=" in change and not change.startswith("model"):
         more.append("model=tiny")
-    cfg = config("deepspeech2", change, *more) if "=" in change else config(change)
+    cfg = config("deepspeech2", *change.split(), *more) if "=" in change else config(change)
     pipeline, encoder = parts(cfg)
     given = [as_batch(noise(1, 3)), as_batch(noise(2, 2))]
+    phones = None
+    if change == TARGETS:
+        phones = PhoneTargets(["noise"], "en-us")
+        pipeline.network.add_phones(phones.phones)
     n_labels = count_labels(given)
     if isinstance(pipeline.front_end.normalization, GlobalNormalization):
         pipeline.front_end.fit([batch.waveforms for batch in given])
@@ -174,7 +184,8 @@ def test_a_step_stays_on_the_gpu_and_waits_for_nothing(
         )
         if optimizer.defaults.get("fused", ...) is None:  # as training chooses it on a GPU
             optimizer = torch.optim.AdamW(pipeline.parameters(), lr=1e-3, fused=True)
-        learner = Learner(engine, pipeline, optimizer, None, max_grad_norm=1.0, seed=1, ema=0.99)
+        options: dict[str, Any] = {"max_grad_norm": 1.0, "seed": 1, "ema": 0.99}
+        learner = Learner(engine, pipeline, optimizer, None, phones=phones, **options)
         alarms = Alarms(num_workers=1, cached=False)
         reporter, guard = Reporter(learner, alarms, NullWriter()), NonfiniteGuard(2)
         pipeline.train()

@@ -17,7 +17,7 @@ from deepspeech2.commands.train import train
 from deepspeech2.errors import CheckpointError, ConfigError
 from deepspeech2.inference import Recognizer
 from deepspeech2.trainer import Figures, Trainer
-from tests.toy import config, metrics, overrides, write_corpus
+from tests.toy import WORDS, config, metrics, overrides, write_corpus
 
 WITH_EVERYTHING = (
     "transforms=small",
@@ -206,6 +206,26 @@ def test_targets_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         run(data, tmp_path, *TARGETS, change)
+
+
+@pytest.mark.parametrize(("last", "milliseconds"), [(2, 40), (3, 60), (4, 80)])
+def test_strides_make_longer_frames_for_pieces_of_words(
+    data: Path, tmp_path: Path, last: int, milliseconds: int
+) -> None:
+    pieces = [*(f"\u2581{word}" for word in WORDS), "\u2581", "a", "b", "c"]
+    file = tmp_path / "pieces.json"
+    file.write_text(json.dumps({"pieces": pieces, "scores": None}), encoding="utf-8")
+    words = (
+        "transforms=small", "text_encoder=subword", f"text_encoder.pieces={file}",
+        f"model.conv_strides=[[3,2],[3,{last}]]", "trainer.n_epochs=8",
+    )  # fmt: skip
+    assert run(data, tmp_path, *words) == 0
+    assert "left out" not in (tmp_path / "toy" / "info.log").read_text(encoding="utf-8")
+    heard = Recognizer.from_checkpoint(tmp_path / "toy" / "model_best.pth", device="cpu")
+    assert 1000 * heard.seconds_per_frame == pytest.approx(milliseconds)
+    losses = [row["train/epoch_loss"] for row in metrics(tmp_path / "toy")
+              if "train/epoch_loss" in row]  # fmt: skip
+    assert losses[-1] < 0.7 * losses[0]
 
 
 def test_resuming_with_other_plans_is_refused(data: Path, tmp_path: Path) -> None:
