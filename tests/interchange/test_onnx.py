@@ -45,8 +45,8 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         MEL,
         {"name": "GlobalNormalization"},
     ),
-    "self-conditioned": (
-        {"intermediate": [1], "self_conditioned": True},
+    "self-conditioned, trained with phones": (
+        {"intermediate": [1], "self_conditioned": True, "phones_after": 1, "phones": ["a", "b"]},
         MEL,
         UTTERANCE,
     ),
