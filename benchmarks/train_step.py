@@ -4,7 +4,7 @@ Ours is the step of the product: copies, augmentation, features, masks, clipping
 plain one is forward, CTC, backward and AdamW (see plain_deepspeech2.py). It is measured with
 features that cost it nothing, which the ratio refers to, and with its own.
 
-python -m benchmarks.train_step [--model small] [--device cpu] [--seconds 80] [--repeats 5]
+python -m benchmarks.train_step [--model small] [--device cpu] [--seconds 80] [--compile]
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks import step_variants
 from benchmarks.learners import Ours, interleaved, make_learner, noise_batch
 from benchmarks.plain_deepspeech2 import Plain, parameters_in
 from benchmarks.report import report
-from deepspeech2.devices import cpu_has_bf16
+from deepspeech2.devices import compile_network, cpu_has_bf16
 from deepspeech2.model import gru_cpu
 from deepspeech2.seeding import generator
 from deepspeech2.tables import markdown_table
@@ -31,6 +31,7 @@ from deepspeech2.types import Batch
 LONGEST = (16.0, 15.0, 14.0, 12.0, 8.0)
 NO_AUGMENTATION = ("transforms.waveform_transforms=[]", "transforms.feature_transforms=[]")
 OURS, THEIRS, BF16 = "ours", "plain, features given", "ours in bf16"
+COMPILED, BOTH = "ours, trainer.compile", "ours in bf16, trainer.compile"
 
 
 class OursWithTorchGru(Ours):
@@ -85,6 +86,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="of audio in a batch")
     parser.add_argument("--threads", type=int, help="of the CPU; all if not given")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--compile", action="store_true", help="also trainer.compile, in minutes")
     parser.add_argument("--variants", action=argparse.BooleanOptionalAction, default=None)
     chosen = parser.parse_args()
     gpu = torch.cuda.is_available() and chosen.device != "cpu"
@@ -136,14 +138,21 @@ def main() -> None:
         contenders["ours with nn.GRU"] = OursWithTorchGru(learner(), batches)
         if engine.precision == "32-true" and cpu_has_bf16():
             contenders[BF16] = Ours(learner(precision="bf16"), batches)
+    if chosen.compile:
+        in_bf16 = [BF16] if BF16 in contenders else []
+        for name in (OURS, *in_bf16):
+            compiled = learner(precision="bf16" if name == BF16 else chosen.precision)
+            compile_network(compiled.pipeline.network, engine.device)
+            contenders[BOTH if name == BF16 else COMPILED] = Ours(compiled, batches)
     speeds = interleaved(contenders, audio, chosen.repeats, engine.device)
     print(rows(speeds))
     details = more_about(product, batches)
     if chosen.variants:
         details["variants"] = step_variants.table(learner, batches, audio, chosen.repeats)
     middle = {name: round(statistics.median(found), 2) for name, found in speeds.items()}
-    if BF16 in middle:
-        details["bf16_ratio"] = round(middle[BF16] / middle[OURS], 3)
+    for key, name in (("bf16", BF16), ("compile", COMPILED), ("both", BOTH)):
+        if name in middle:
+            details[f"{key}_ratio"] = round(middle[name] / middle[OURS], 3)
     print(
         report(
             "train_step",

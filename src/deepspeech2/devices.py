@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from deepspeech2.errors import ConfigError
+from deepspeech2.escaping import first_line
 from deepspeech2.hardware import cpus
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -113,6 +114,23 @@ def use_threads(threads: int | None) -> None:
     if threads < 1:
         raise ConfigError(f"threads must be at least 1, but is {threads}")
     torch.set_num_threads(threads)
+
+
+def compile_network(network: nn.Module, device: torch.device) -> None:
+    """Have ``network.compile`` make kernels for batches of any size, from its first call on.
+
+    Raises:
+        ConfigError: there is no compiler on this machine that torch can use.
+    """
+    probe = torch.compile(torch.square)
+    try:
+        probe(torch.ones(2, device=device))
+    except Exception as error:  # each back end has its own
+        raise ConfigError(
+            f"trainer.compile=true, but torch cannot compile for {device} here"
+            f" ({first_line(error)}): install what it names, or set trainer.compile=false"
+        ) from error
+    network.compile(dynamic=True)
 
 
 def pick_precision(name: str, device: torch.device) -> Precision:

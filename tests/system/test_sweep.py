@@ -149,6 +149,24 @@ def test_killed_and_started_again_only_the_rest_runs(data: Path, tmp_path: Path)
     assert json.loads((whole / "toy/run.json").read_text("utf-8"))["best"] == jobs[2]["value"]
 
 
+@pytest.mark.slow
+def test_the_demo_of_the_page_about_sweeps(tmp_path: Path) -> None:
+    """Its command with few steps and the default readers, killed once and started again."""
+    few = ("trainer.n_epochs=1", "trainer.epoch_len=2", "decoder=greedy", "datasets.val.limit=4")
+    places = (f"trainer.save_dir={tmp_path}", f"data_dir={tmp_path / 'spoken'}")
+    varied = (f"{RATES}=4e-3,1e-2", f"{SEEDS}=1,2")
+    arguments = ["-m", "-cn=demo", "model=tiny", *varied, *few, *places]
+    killed = run_until("SIGKILL", 4, arguments)  # the second step of the second job
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    again = run_until("success", 1, arguments)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("is finished already") == 1
+    assert "4 of 4 jobs finished" in again.stdout
+    rows = table(tmp_path / "demo", again.stdout)
+    assert [(row[RATES], row["jobs"]) for row in rows] == [("0.004", "2"), ("0.01", "2")]
+    assert "[" in rows[1]["difference to the first"]
+
+
 def test_a_signal_ends_the_sweep(data: Path, tmp_path: Path) -> None:
     stopped = run_until("SIGINT", 2, words(data, tmp_path, f"{SEEDS}=1,2"))
     assert stopped.returncode == 128 + signal.SIGINT, stopped.stderr

@@ -32,6 +32,7 @@ from deepspeech2.config.optimization import (
 )
 from deepspeech2.config.writers import open_writers
 from deepspeech2.decoding import Decoder, GreedyDecoder
+from deepspeech2.devices import compile_network
 from deepspeech2.engine import Engine
 from deepspeech2.errors import CheckpointError, ConfigError
 from deepspeech2.escaping import without_secrets
@@ -186,6 +187,8 @@ def _learner(
     if settings.freeze:
         frozen = freeze(pipeline.network, settings.freeze)
         log.info("%d tensors of the network are frozen", len(frozen))
+    if settings.compile:
+        compile_network(pipeline.network, engine.device)
     optimizer, schedule = optimizer_and_schedule(config, pipeline, data.train, settings, engine)
     return Learner(
         engine,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -140,6 +141,16 @@ class DeepSpeech2(AcousticModel):
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Return the output frames (B,) of ``lengths`` input frames (B,)."""
         return self.convolutions.output_lengths(lengths)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile the normalisations, as ``nn.Module.compile`` does a whole module.
+
+        The rest is products of matrices and loops, which have kernels of their own. Inductor of
+        torch 2.11 mistakes the strides of convolutions of any length on a CPU.
+        """
+        for module in self.modules():
+            if isinstance(module, MaskedBatchNorm):
+                module.compile(*args, **kwargs)
 
     def forward(self, features: Padded) -> Padded:
         """Map features (B, T, F) to log-probabilities of the tokens (B, T', V) float32."""

@@ -102,6 +102,7 @@ class TrainerSettings:
         device: auto, cpu, cuda, cuda:N or mps.
         precision: auto, 32, bf16 or 16.
         threads: CPU threads; None leaves torch's choice.
+        compile: let ``torch.compile`` make kernels of what the network says is worth it.
         profile: write a trace of a few steps, and log what took their time.
         resume_from: ``auto`` (the newest checkpoint of the run), or a checkpoint's path or its
             name within the run.
@@ -130,6 +131,7 @@ class TrainerSettings:
     device: Device = "auto"
     precision: Text = "auto"
     threads: Count | None = None
+    compile: bool = False
     profile: bool = False
     resume_from: Text | None = None
     from_pretrained: Text | None = None
