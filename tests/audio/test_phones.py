@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -52,6 +53,15 @@ def test_labels_are_phones_and_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     assert again(utterances).data.equal(targets(utterances).data)
     with pytest.raises(TypeError):
         PhoneTargets(texts, "en-gb")
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    full = OSError(28, "No space left on device")
+    monkeypatch.setattr("deepspeech2.audio.phones.write_sealed", Mock(side_effect=full))
+    assert PhoneTargets(["a full disk"], "en-us").phones
+    assert "No space left" in caplog.text
 
 
 def test_repeated_phones_need_a_frame_more() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from deepspeech2.audio.synthesis import Synthesizer
 from deepspeech2.files import locked
 from deepspeech2.types import Padded, Utterance
 from deepspeech2.user_cache import read_sealed, user_folder, write_sealed
+
+_log = logging.getLogger(__name__)
 
 
 class PhoneTargets:
@@ -71,14 +74,16 @@ def _phones(texts: Sequence[str], language: str, show: bool) -> dict[str, list[s
     """Return the phones of each distinct text, from the user's cache if they are there."""
     synthesizer = Synthesizer()
     path = _place(synthesizer, texts, language)
-    path.parent.mkdir(exist_ok=True)
     with locked(path.with_suffix(".lock")):  # other ranks wait for the first
         content = read_sealed(path)
         if content is None:
             bar = tqdm(texts, "phones", disable=not show, leave=False, dynamic_ncols=True)
             found = synthesizer.phones(bar, language)
             content = json.dumps(found, ensure_ascii=False).encode()
-            write_sealed(path, content)
+            try:
+                write_sealed(path, content)
+            except OSError as error:
+                _log.warning("%s cannot be written, so phones are found again: %s", path, error)
     return dict(zip(texts, json.loads(content), strict=True))
 
 
