@@ -257,17 +257,39 @@ class Recognizer:
         Raises:
             AudioError: it cannot be read.
         """
+        log_probs, levels = self.long_emissions(
+            recording, max_segment=max_segment, on_progress=on_progress
+        )
+        frames_per_second = levels.sample_rate / levels.step
+        return decode_parts(log_probs, decoders, self.text_encoder, frames_per_second)
+
+    @torch.no_grad()
+    def long_emissions(
+        self,
+        recording: Callable[[], Iterable[npt.NDArray[np.float32]]],
+        *,
+        max_segment: float = PIECE,
+        on_progress: Callable[[float], None] = no_progress,
+    ) -> tuple[Tensor, Levels]:
+        """Return the log-probabilities (T, V) of a recording of any length, and its levels.
+
+        Step i of the levels begins at the middle of frame i. The arguments are those of
+        :meth:`listen`.
+
+        Raises:
+            AudioError: it cannot be read.
+        """
         rate = self.sample_rate
-        step = round(self.seconds_per_frame * rate)
+        levels = Levels(rate, round(self.seconds_per_frame * rate))
         log_probs = long_emissions(
             recording(),
-            cut(recording(), Levels(rate, step), min(max_segment, PIECE)),
+            cut(recording(), levels, min(max_segment, PIECE)),
             lambda waveforms: self.pipeline.emissions(waveforms.to(self.pipeline.device)),
             sample_rate=rate,
-            step=step,
+            step=levels.step,
             on_progress=on_progress,
         )
-        return decode_parts(log_probs, decoders, self.text_encoder, rate / step)
+        return log_probs, levels
 
     def align(self, audio: str | Path, text: str, *, delay: float | None = None) -> Alignment:
         """Find when each word and character of ``text`` is said in a file.

@@ -1,0 +1,1 @@
+"""Long recordings and their texts become a corpus of short utterances."""

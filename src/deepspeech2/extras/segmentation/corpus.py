@@ -1,0 +1,202 @@
+"""Write the segments of recordings as a corpus that LibriSpeech's and manifests' readers take."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from deepspeech2.audio.reading import FULL_SCALE
+from deepspeech2.audio.silence import Span
+from deepspeech2.decoding import Word
+from deepspeech2.decoding.decoder import text_of
+from deepspeech2.decoding.kernels.frames import BLANK
+from deepspeech2.decoding.loose import LEFT_OUT, LooseAlignment, align_loosely
+from deepspeech2.errors import ConfigError, ManifestError
+from deepspeech2.extras.segmentation.cutting import Cutter, Limits, Segment
+from deepspeech2.extras.segmentation.text import Script, read_text, script
+from deepspeech2.files import whole_folder, write_whole
+from deepspeech2.inference import Recognizer
+from deepspeech2.inference.audio_input import AudioInput
+from deepspeech2.inference.long import no_progress, windows
+from deepspeech2.metrics.edits import character_edits
+from deepspeech2.transcripts import Transcript, srt
+
+MANIFEST, SEGMENTS = "manifest.jsonl", "segments.jsonl"
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A recording and its text; ``name`` is that of its folder, below ``speaker``'s."""
+
+    audio: Path
+    text: Path
+    name: str
+    speaker: str
+
+    @property
+    def folder(self) -> str:
+        return f"{self.speaker}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What became of a talk: ``seconds`` of audio, its rows, words that cannot be aligned, and
+    why a part of the recording could not be read."""
+
+    seconds: float
+    rows: list[Row]
+    unreadable: tuple[str, ...]
+    fault: str | None
+
+
+def segment(
+    talk: Talk,
+    output: Path,
+    recognizer: Recognizer,
+    limits: Limits,
+    *,
+    spell_out: str | None = None,
+    on_progress: Callable[[float], None] = no_progress,
+) -> Found:
+    """Write what can be trusted of a talk to its folder below ``output``, which appears when whole.
+
+    It contains ``<name>-<number>.flac``, ``<name>.trans.txt``, ``<name>.srt`` with all words that
+    were found, and ``<name>.segments.jsonl`` with all segments, kept or not.
+
+    Raises:
+        AudioError: the recording cannot be read, or nothing divides it.
+        ManifestError: the text cannot be read, or has no word.
+    """
+    words = script(read_text(talk.text), recognizer.text_encoder, spell_out)
+    if not words.words:
+        raise ManifestError(f"{talk.text} must contain at least one word of the alphabet")
+    source = AudioInput(talk.audio, None, recognizer.sample_rate)
+    log_probs, levels = recognizer.long_emissions(source.blocks, on_progress=on_progress)
+    alignment = align_loosely(log_probs, " ".join(words.words), recognizer.text_encoder)
+    best = log_probs.argmax(dim=1).numpy()
+    silent = (best == BLANK) | (best == recognizer.text_encoder.space)
+    seconds_per_frame = recognizer.seconds_per_frame
+    cutter = Cutter(alignment, silent, levels.decibels(), words.breaks, seconds_per_frame, limits)
+    rows = []
+    spans = []
+    for number, part in enumerate(cutter.segments()):
+        end = min(part.end * levels.step, levels.n_samples)
+        span = Span(part.start * levels.step, end)
+        heard = [label for label, _ in groupby(best[part.start : part.end].tolist()) if label]
+        transcript = text_of(heard, recognizer.text_encoder)
+        row = _row(talk, f"{talk.name}-{number:05d}", part, words, transcript, limits)
+        row["start"], row["duration"] = (
+            round(samples / levels.sample_rate, 4) for samples in (span.start, end - span.start)
+        )
+        rows.append(row)
+        spans.append(span)
+    subtitles = _subtitles(alignment, seconds_per_frame, source.seconds, talk)
+    with whole_folder(output / talk.folder) as folder:
+        _write(folder, talk.name, rows, spans, source, recognizer.sample_rate)
+        write_whole(folder / f"{talk.name}.srt", srt(subtitles))
+    return Found(source.seconds, rows, words.unreadable, source.fault)
+
+
+def _row(talk: Talk, name: str, part: Segment, words: Script, heard: str, limits: Limits) -> Row:
+    text = " ".join(words.words[part.first : part.last])
+    cer = character_edits(text, heard).rate
+    why = part.why or ("error rate" if cer > limits.cer else "")
+    return {
+        "id": name,
+        "audio_filepath": None if why else f"{talk.folder}/{name}.flac",
+        "start": 0.0,
+        "duration": 0.0,
+        "text": text,
+        "written": words.written(part.first, part.last),
+        "heard": heard,
+        "kept": not why,
+        "why": why,
+        "score": round(part.score, 4),
+        "worst_word": round(part.worst, 4),
+        "unwritten": round(part.unwritten, 4),
+        "left_out": part.left_out,
+        "cer": round(cer, 4),
+        "speaker": talk.speaker,
+        "recording": talk.audio.name,
+    }
+
+
+def _write(
+    folder: Path,
+    name: str,
+    rows: Sequence[Row],
+    spans: Sequence[Span],
+    source: AudioInput,
+    sample_rate: int,
+) -> None:
+    kept = [(row, span) for row, span in zip(rows, spans, strict=True) if row["kept"]]
+    # the recording is read once more, and never more of it than a segment
+    pieces = windows(source.blocks(), [span for _, span in kept], 1, 0)
+    for (row, _), piece in zip(kept, pieces, strict=True):
+        samples = np.rint(piece.waveform.numpy() * np.float32(FULL_SCALE))
+        pcm = samples.clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+        soundfile.write(folder / f"{row['id']}.flac", pcm, sample_rate)
+    if kept:
+        lines = "".join(f"{row['id']} {row['text']}\n" for row, _ in kept)
+        write_whole(folder / f"{name}.trans.txt", lines)
+    write_whole(folder / f"{name}.{SEGMENTS}", _lines(rows))
+
+
+def _subtitles(
+    alignment: LooseAlignment, seconds_per_frame: float, duration: float, talk: Talk
+) -> Transcript:
+    said = np.flatnonzero(alignment.start != LEFT_OUT).tolist()
+    words = tuple(
+        Word(
+            alignment.words[number],
+            max(0.0, float(alignment.start[number]) - 0.5) * seconds_per_frame,
+            min(duration, float(alignment.end[number]) * seconds_per_frame),
+            math.exp(-max(0.0, float(alignment.cost[number]))),
+        )
+        for number in said
+    )
+    text = " ".join(word.word for word in words)
+    return Transcript(text, words, 0.0, duration, talk.name, str(talk.audio))
+
+
+def collect(output: Path) -> list[Row]:
+    """Write the manifest and the list of all segments of the talks below ``output``; return it."""
+    rows = [row for path in _lists(output) for row in _read(path)]
+    write_whole(output / SEGMENTS, _lines(rows))
+    keys = ("id", "audio_filepath", "duration", "text", "written", "speaker")
+    kept = [{key: row[key] for key in keys} for row in rows if row["kept"]]
+    write_whole(output / MANIFEST, _lines(kept))
+    return rows
+
+
+def require_own(output: Path) -> None:
+    """Raise ConfigError if ``output`` has a manifest that no earlier run wrote."""
+    for name in (MANIFEST, SEGMENTS):
+        if (output / name).exists() and not any(_lists(output)):
+            raise ConfigError(
+                f"{output / name} is of another program and is kept: name another --output"
+            )
+
+
+def _lists(output: Path) -> Iterator[Path]:
+    yield from sorted(output.glob(f"*/*/*.{SEGMENTS}"))
+
+
+def _read(path: Path) -> list[Row]:
+    try:
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    except ValueError as error:
+        raise ManifestError(f"{path} is damaged ({error}): remove its folder") from error
+
+
+def _lines(rows: Sequence[Row]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

@@ -1,0 +1,64 @@
+"""Texts in words that can be aligned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deepspeech2.errors import ManifestError
+from deepspeech2.extras.segmentation.cutting import JOINED, NOTHING, UNREADABLE
+from deepspeech2.extras.segmentation.text import read_text, script
+from deepspeech2.text import TextEncoder
+
+
+def test_words_remember_how_they_are_written() -> None:
+    found = script("“Well-known,” said he — and left.", TextEncoder())
+    assert found.words == ("well", "known", "said", "he", "and", "left")
+    assert found.breaks.tolist() == [NOTHING, JOINED, *[NOTHING] * 4]
+    assert found.written(0, 4) == "“Well-known,” said he"
+    assert found.written(4, 6) == "and left."
+
+
+def test_what_is_outside_the_alphabet_is_passed_over_unless_it_is_spelt_out() -> None:
+    text = "in 1999 we left"
+    found = script(text, TextEncoder())
+    assert found.words == ("in", "we", "left")
+    assert found.breaks.tolist() == [NOTHING, UNREADABLE, NOTHING]
+    assert found.unreadable == ("1999",)
+    pytest.importorskip("num2words")
+    spelled = script(text, TextEncoder(), "en")
+    assert spelled.words == ("in", "nineteen", "ninety", "nine", "we", "left")
+    assert spelled.breaks.tolist() == [NOTHING, NOTHING, JOINED, JOINED, NOTHING, NOTHING]
+    assert spelled.written(0, 4) == "in 1999"
+
+
+SRT = """1
+00:00:01,000 --> 00:00:02,500
+<i>Good evening,</i>
+ladies
+
+2
+00:00:03,000 --> 00:00:04,000
+and 7 gentlemen
+"""
+VTT = "WEBVTT\n\nNOTE made by hand\n\n00:01.000 --> 00:02.000 align:start\n<v Ann>Good evening\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.txt", "\ufeffGood evening\n\n1\n", "Good evening 1"),
+        ("a.srt", SRT, "Good evening, ladies and 7 gentlemen"),
+        ("a.vtt", VTT, "Good evening"),
+    ],
+)
+def test_files(tmp_path: Path, name: str, content: str, expected: str) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    assert " ".join(read_text(tmp_path / name).split()) == expected
+
+
+def test_another_encoding(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("café".encode("latin-1"))
+    with pytest.raises(ManifestError, match="not UTF-8"):
+        read_text(tmp_path / "a.txt")
