@@ -86,6 +86,7 @@ def speech(stage: Path) -> None:
     mark.write_text(f"{VERSION}\n", encoding="utf-8")
     soundfile.write(stage / "a.wav", waves[0], RATE)
     soundfile.write(stage / "talk.mp3", np.concatenate(waves[:2]) / 32768, RATE)
+    (stage / "talk.txt").write_text(" ".join(line.text for line in lines[:2]), encoding="utf-8")
     draw = np.random.default_rng(1)
     for place in range(12):
         path = stage / f"NOISE/{('rain', 'wind')[place % 2]}/{place}.wav"

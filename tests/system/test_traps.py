@@ -24,6 +24,7 @@ def place(tmp_path: Path) -> Path:
     """A folder with a corpus, a recording and traps; ``sprung`` appears if one is unpickled."""
     write_corpus(tmp_path / "data", {"train": 4, "val": 2})
     soundfile.write(tmp_path / "a.wav", speak("ab", 1), RATE)
+    (tmp_path / "a.txt").write_text("ab", encoding="utf-8")
     trap = Calls(os.mkdir, str(tmp_path / "sprung"))
     torch.save({"format": "deepspeech2-checkpoint", "state_dict": trap}, tmp_path / "trap.pth")
     for ending in ENDINGS[1:]:
@@ -42,6 +43,7 @@ def place(tmp_path: Path) -> Path:
         "scripts/export.py {trap} --output {place}/out.pth",
         "scripts/import_checkpoint.py {trap} --output {place}/out.pth",
         "scripts/align.py {place}/a.wav --text ab --checkpoint {trap}",
+        "scripts/segment.py {place}/a.wav {place}/a.txt --output {place}/c --checkpoint {trap}",
         "scripts/serve.py --checkpoint {trap} --port 0",
         "tools/results.py record {trap} {place}/data/val --command a --evaluation b",
         "train.py -cn=an4 trainer.from_pretrained={trap}",
