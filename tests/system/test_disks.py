@@ -50,7 +50,8 @@ def staged(toy_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 AT_ONCE = [
     "score", "download", "export pth", "export safetensors", "export onnx", "import", "train_lm",
-    "train_tokenizer", "ablation", "learning_curve", "record_result", "render_results", "inference",
+    "segment", "train_tokenizer", "ablation", "learning_curve", "record_result", "render_results",
+    "inference",
 ]  # fmt: skip
 LATER = ["score", "export pth", "export onnx", "inference"]
 SLOW = ["train", "preview", "robustness", "calibrate", "tune_decoder"]

@@ -90,6 +90,10 @@ def programs(folder: Path, toy_run: Path) -> dict[str, Words]:
             "scripts/import_checkpoint.py", str(folder / "theirs.pth"),
             "--output", str(out / "imported.pth"),
         ],
+        "segment": [
+            "scripts/segment.py", str(data / "val" / "val-000.wav"), str(folder / "text.txt"),
+            "--checkpoint", str(best), "--device", "cpu", "--output", str(out / "corpus"),
+        ],
         "train_lm": [
             "scripts/train_lm.py", str(folder / "text.txt"), "--order", "2",
             "--output", str(out / "a.arpa.gz"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -144,7 +145,9 @@ def _write(
     for (row, _), piece in zip(kept, pieces, strict=True):
         samples = np.rint(piece.waveform.numpy() * np.float32(FULL_SCALE))
         pcm = samples.clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
-        soundfile.write(folder / f"{row['id']}.flac", pcm, sample_rate)
+        flac = io.BytesIO()  # libsndfile's own errors do not tell that a disk is full
+        soundfile.write(flac, pcm, sample_rate, format="FLAC")
+        write_whole(folder / f"{row['id']}.flac", flac.getvalue(), durable=False)
     if kept:
         lines = "".join(f"{row['id']} {row['text']}\n" for row, _ in kept)
         write_whole(folder / f"{name}.trans.txt", lines)
