@@ -126,9 +126,10 @@ def compile_network(network: nn.Module, device: torch.device) -> None:
     try:
         probe(torch.ones(2, device=device))
     except Exception as error:  # each back end has its own
+        cause = getattr(error, "inner_exception", error)
         raise ConfigError(
             f"trainer.compile=true, but torch cannot compile for {device} here"
-            f" ({first_line(error)}): install what it names, or set trainer.compile=false"
+            f" ({first_line(cause)}): install what it names, or set trainer.compile=false"
         ) from error
     network.compile(dynamic=True)
 
