@@ -105,6 +105,38 @@ def more_about(product: Learner, batches: Sequence[Batch]) -> dict[str, Any]:
     return details
 
 
+def opponents(
+    product: Learner,
+    learner: Callable[..., Learner],
+    batches: Sequence[Batch],
+    *,
+    compiled: bool,
+) -> dict[str, Callable[[], None]]:
+    """What is measured beside each other, the product's own step first."""
+    engine, pipeline = product.engine, product.pipeline
+    plain = [
+        Plain(pipeline.network, pipeline.front_end, engine, batches, given=given)
+        for given in (True, False)
+    ]
+    contenders: dict[str, Callable[[], None]] = {
+        OURS: Ours(product, batches),
+        THEIRS: plain[0],
+        "plain with its features": plain[1],
+        "ours without augmentation": Ours(learner(*NO_AUGMENTATION), batches),
+    }
+    if engine.device.type == "cpu":
+        contenders["ours with nn.GRU"] = OursWithTorchGru(learner(), batches)
+        if engine.precision == "32-true" and cpu_has_bf16():
+            contenders[BF16] = Ours(learner(precision="bf16"), batches)
+    if compiled:
+        for name, other in ((OURS, COMPILED), (BF16, BOTH)):
+            if name in contenders:
+                made = learner(precision="bf16") if name == BF16 else learner()
+                compile_network(made.pipeline.network, engine.device)
+                contenders[other] = Ours(made, batches)
+    return contenders
+
+
 def main() -> None:
     """Measure and print."""
     chosen = arguments()
@@ -124,26 +156,7 @@ def main() -> None:
 
     product = learner()
     engine, pipeline = product.engine, product.pipeline
-    plain = [
-        Plain(pipeline.network, pipeline.front_end, engine, batches, given=given)
-        for given in (True, False)
-    ]
-    contenders: dict[str, Callable[[], None]] = {
-        OURS: Ours(product, batches),
-        THEIRS: plain[0],
-        "plain with its features": plain[1],
-        "ours without augmentation": Ours(learner(*NO_AUGMENTATION), batches),
-    }
-    if engine.device.type == "cpu":
-        contenders["ours with nn.GRU"] = OursWithTorchGru(learner(), batches)
-        if engine.precision == "32-true" and cpu_has_bf16():
-            contenders[BF16] = Ours(learner(precision="bf16"), batches)
-    if chosen.compile:
-        in_bf16 = [BF16] if BF16 in contenders else []
-        for name in (OURS, *in_bf16):
-            compiled = learner(precision="bf16" if name == BF16 else chosen.precision)
-            compile_network(compiled.pipeline.network, engine.device)
-            contenders[BOTH if name == BF16 else COMPILED] = Ours(compiled, batches)
+    contenders = opponents(product, learner, batches, compiled=chosen.compile)
     speeds = interleaved(contenders, audio, chosen.repeats, engine.device)
     print(rows(speeds))
     details = more_about(product, batches)

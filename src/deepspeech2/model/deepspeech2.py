@@ -87,16 +87,12 @@ class DeepSpeech2(AcousticModel):
     ) -> None:
         _check_shapes(conv_channels, conv_kernels, conv_strides)
         counts = {"n_features": n_features, "n_tokens": n_tokens}
-        for name, number in {**counts, "rnn_layers": rnn_layers, "rnn_size": rnn_size}.items():
-            if number < 1:
-                raise ConfigError(f"{name} must be at least 1, but is {number}")
-        if lookahead < 0 or (lookahead and bidirectional):
-            raise ConfigError(
-                "lookahead must be 0 or more, and 0 for a bidirectional network, but is"
-                f" {lookahead}"
-            )
-        if not 0.0 <= dropout < 1.0:
-            raise ConfigError(f"dropout must be at least 0 and below 1, but is {dropout}")
+        _check_values(
+            {**counts, "rnn_layers": rnn_layers, "rnn_size": rnn_size},
+            lookahead,
+            bidirectional,
+            dropout,
+        )
         _check_taps(intermediate, rnn_layers, self_conditioned)
         if phones_after is not None and not 1 <= phones_after < rnn_layers:
             raise ConfigError(
@@ -189,6 +185,20 @@ class DeepSpeech2(AcousticModel):
 def _log_probs(output: nn.Module, data: Tensor) -> Tensor:
     logits: Tensor = output(data)
     return logits.float().log_softmax(dim=2)
+
+
+def _check_values(
+    counts: dict[str, int], lookahead: int, bidirectional: bool, dropout: float
+) -> None:
+    for name, number in counts.items():
+        if number < 1:
+            raise ConfigError(f"{name} must be at least 1, but is {number}")
+    if lookahead < 0 or (lookahead and bidirectional):
+        raise ConfigError(
+            f"lookahead must be 0 or more, and 0 for a bidirectional network, but is {lookahead}"
+        )
+    if not 0.0 <= dropout < 1.0:
+        raise ConfigError(f"dropout must be at least 0 and below 1, but is {dropout}")
 
 
 def _check_taps(intermediate: Sequence[int], rnn_layers: int, self_conditioned: bool) -> None:
