@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from deepspeech2.decoding.beam import cpu
 from deepspeech2.model import gru_cpu
@@ -17,6 +18,10 @@ from deepspeech2.model import gru_cpu
 ROOT = Path(__file__).resolve().parents[1]
 
 torch.set_num_threads(1)
+
+# The same examples each time, on any machine; --hypothesis-profile=default looks for new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ def covering(count: int, longest: int) -> list[list[Span]]:
     return plans
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(levels=LEVELS, longest=st.integers(1, 10), window=st.integers(1, 4))
 def test_no_plan_is_cheaper(levels: np.ndarray, longest: int, window: int) -> None:
     spans = plan(levels, longest, window=window)
@@ -46,7 +46,7 @@ def test_no_plan_is_cheaper(levels: np.ndarray, longest: int, window: int) -> No
     assert price(levels, spans, window) == pytest.approx(best)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(levels=LEVELS, longest=st.integers(1, 10), data=st.data())
 def test_forbidden_places_are_used_only_when_there_is_no_other(
     levels: np.ndarray, longest: int, data: st.DataObject

@@ -55,7 +55,7 @@ def test_what_exists_is_no_list(name: str, tmp_path: Path) -> None:
     assert heard(quoted(f"audio={path}")) == str(path)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["C"]), min_size=1))
 def test_any_name_of_a_file(name: str) -> None:
     word = quoted(f"audio=/nowhere/({name}")  # a parenthesis, which Hydra cannot read
@@ -85,7 +85,7 @@ def test_what_hydra_reads_stays(word: str) -> None:
     assert quoted(word) == word
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(st.text(st.sampled_from("a\\${}.:' "), min_size=1, max_size=12))
 def test_a_path_with_what_looks_like_a_reference(name: str) -> None:
     word = quoted(f"audio=/nowhere/({name}x")

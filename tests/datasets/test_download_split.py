@@ -231,7 +231,7 @@ def test_a_small_archive_does_not_fill_the_disk(
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_no_archive_ends_in_anything_but_a_sentence(data: st.DataObject) -> None:
     body = bytearray(gzip.decompress(tar_of(FILES, link("a", "b"))))
     for _ in range(data.draw(st.integers(1, 4))):

@@ -44,7 +44,7 @@ def of_corpora(draw: EpochDraw) -> list[np.ndarray]:
     return np.split(draw.durations, np.cumsum([share.number for share in draw.shares])[:-1])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(draws())
 def test_every_corpus_has_its_seconds_to_less_than_an_utterance(draw: EpochDraw) -> None:
     totals = np.zeros(len(draw.shares))
@@ -57,7 +57,7 @@ def test_every_corpus_has_its_seconds_to_less_than_an_utterance(draw: EpochDraw)
             assert abs(total - (epoch + 1) * share.seconds) <= durations.max() + 1e-3
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(draws())
 def test_nothing_comes_again_before_all_have_come(draw: EpochDraw) -> None:
     seen: list[Counter[int]] = [Counter() for _ in draw.shares]
@@ -69,7 +69,7 @@ def test_nothing_comes_again_before_all_have_come(draw: EpochDraw) -> None:
                 assert counts[index] <= fewest + 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(draws(), st.integers(2, 5))
 def test_a_draw_depends_on_seed_and_epoch_alone(draw: EpochDraw, ranks: int) -> None:
     again = EpochDraw(draw.durations, draw.shares, draw.seed)

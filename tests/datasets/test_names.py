@@ -56,7 +56,7 @@ def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
         assert [each.reason for each in corpus.exclusions] == ["no transcript of its own"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(names=st.lists(NAMES.filter(bool), min_size=2, max_size=5, unique=True))
 def test_ids_of_a_manifest_are_names_of_files(
     names: list[str], tmp_path_factory: pytest.TempPathFactory

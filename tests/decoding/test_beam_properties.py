@@ -43,7 +43,7 @@ def both(batch: Padded, **options: int) -> list[list[list[Hypothesis]]]:
     ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(emissions())
 def test_a_beam_that_holds_all_prefixes_is_exhaustive(batch: Padded) -> None:
     for found in both(batch, beam_size=1500, nbest=1500):
@@ -55,7 +55,7 @@ def test_a_beam_that_holds_all_prefixes_is_exhaustive(batch: Padded) -> None:
             assert scores == pytest.approx(expected, abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(emissions(frames=20, tokens=6), st.integers(1, 12))
 def test_nbest_are_sorted_distinct_and_no_more_probable_than_all(
     batch: Padded, beam_size: int
@@ -68,7 +68,7 @@ def test_nbest_are_sorted_distinct_and_no_more_probable_than_all(
             assert sum(map(math.exp, scores)) <= 1 + 1e-9
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=15), st.integers(1, 8))
 def test_one_path_with_all_the_mass_is_found_by_every_beam(path: list[int], beam_size: int) -> None:
     data = torch.full((1, len(path), 4), -40.0, dtype=torch.float64)
@@ -80,7 +80,7 @@ def test_one_path_with_all_the_mass_is_found_by_every_beam(path: list[int], beam
         assert best.score == pytest.approx(0.0, abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(emissions(frames=15, tokens=5), st.integers(1, 6))
 def test_alone_as_in_a_batch(batch: Padded, beam_size: int) -> None:
     for index, utterance in enumerate(batch.unpad()):

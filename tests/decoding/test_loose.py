@@ -136,8 +136,8 @@ def test_what_is_not_said_is_left_out_and_what_is_not_written_passed_over(
         for place, number in zip(places, numbers, strict=True)
         if not 12 <= number < 12 + dropped
     ]
-    assert np.flatnonzero(found.start != LEFT_OUT).tolist() == right
-    assert found.cost[right].max() < 0.1
+    # a word that is not said may be found in one that is not written ("the" in "shed"), at a cost
+    assert np.flatnonzero(found.cost < 0.1).tolist() == right
 
 
 def test_the_prices_decide() -> None:

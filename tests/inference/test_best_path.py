@@ -16,7 +16,7 @@ from deepspeech2.types import Padded
 ENCODER = TextEncoder(" ab")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.lists(st.integers(0, 3), max_size=9), max_size=30), st.integers(0, 300))
 def test_it_is_what_greedy_decoding_of_the_whole_gives(tokens: list[list[int]], first: int) -> None:
     path = BestPath()

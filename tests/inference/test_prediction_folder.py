@@ -226,7 +226,7 @@ def test_a_folder_from_before_there_was_an_index(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.json"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(names=st.lists(NAMES, min_size=1, max_size=3, unique=True))
 def test_no_name_leads_out_of_the_folder(
     names: list[str], tmp_path_factory: pytest.TempPathFactory

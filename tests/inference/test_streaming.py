@@ -86,7 +86,7 @@ def test_a_long_recording_is_decoded_in_parts_of_ten_seconds() -> None:
     assert max(seconds) > PART / 2
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seconds=st.floats(0.001, 3.0), data=st.data())
 @pytest.mark.parametrize("decoder", [GreedyDecoder, BeamSearchDecoder])
 @pytest.mark.parametrize("encoder", [ENCODER, PIECES], ids=["characters", "pieces"])

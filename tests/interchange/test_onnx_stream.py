@@ -94,9 +94,7 @@ def noise(count: int) -> Tensor:
     return 0.3 * loud * torch.randn(count, generator=generator).clamp(-3, 3)
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(count=st.integers(1, 40000), data=st.data())
 def test_pieces_of_any_size(models: tuple[Path, Path], count: int, data: st.DataObject) -> None:
     source, output = models

@@ -41,20 +41,20 @@ def same_as_jiwer(pairs: list[tuple[str, str]]) -> None:
     assert score.cer == pytest.approx(characters.cer)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(pairs=st.lists(st.tuples(TEXTS, TEXTS), min_size=20, max_size=20))
 def test_ten_thousand_pairs_have_jiwers_counts(pairs: list[tuple[str, str]]) -> None:
     # jiwer counts an empty reference as of length 1 only where a corpus has nothing else
     same_as_jiwer([*pairs, ("one", "one")])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(pair=st.tuples(LONG, LONG))
 def test_long_texts_have_jiwers_counts(pair: tuple[str, str]) -> None:
     same_as_jiwer([pair])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(reference=TEXTS, hypothesis=TEXTS)
 def test_kaldis_aligner_needs_as_many_edits(reference: str, hypothesis: str) -> None:
     ours, theirs = word_edits(reference, hypothesis), None

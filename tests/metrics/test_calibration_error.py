@@ -70,7 +70,7 @@ def test_nothing_and_certainty() -> None:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(reference=WORDS.filter(bool), hypothesis=WORDS)
 def test_right_words_are_the_hits_of_jiwer(reference: str, hypothesis: str) -> None:
     right = right_words(reference, hypothesis)

@@ -16,7 +16,7 @@ def as_tuple(counts: EditCounts) -> tuple[int, int, int, float]:
     return counts.substitutions, counts.deletions, counts.insertions, counts.rate
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(sentence, sentence)
 def test_counts_are_those_of_jiwer(reference: str, hypothesis: str) -> None:
     words = jiwer.process_words(reference, hypothesis)

@@ -11,7 +11,7 @@ sentence = st.lists(st.text("abc\u00e9", min_size=1, max_size=3), max_size=6).ma
 corpus = st.lists(st.tuples(sentence, sentence), min_size=1, max_size=6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(corpus)
 def test_rates_are_those_of_jiwer(pairs: list[tuple[str, str]]) -> None:
     references, hypotheses = map(list, zip(*pairs, strict=True))

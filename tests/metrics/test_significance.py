@@ -19,7 +19,7 @@ from deepspeech2.metrics.interval import bootstrap
 COUNTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=9)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(pairs=COUNTS)
 def test_equals_all_tosses(pairs: list[tuple[int, int]]) -> None:
     first, second = np.array(pairs).T

@@ -84,7 +84,7 @@ def test_training_statistics_see_no_padding() -> None:
             torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     length=st.integers(1, 60),
     kernel=st.sampled_from([1, 3, 5, 11]),

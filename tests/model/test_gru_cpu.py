@@ -35,7 +35,7 @@ def alone(layers: list[nn.GRU], data: Tensor, lengths: Tensor) -> list[Tensor]:
     return outs
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=5),
     size=st.integers(1, 11),

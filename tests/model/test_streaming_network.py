@@ -58,7 +58,7 @@ def streamed(model: DeepSpeech2, features: Tensor, ends: list[int]) -> Tensor:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(length=st.integers(1, 60), data=st.data())
 def test_pieces_give_the_frames_of_the_whole(
     shape: dict[str, object], length: int, data: st.DataObject

@@ -16,7 +16,7 @@ from deepspeech2.settings import ServeSettings
 from tests.test_files import NAMES
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(name=NAMES)
 @example(name="../../kept.wav")
 def test_no_name_of_an_upload_leads_out_of_its_folder(

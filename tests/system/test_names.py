@@ -60,7 +60,7 @@ def names() -> list[str]:
         "nul",
     }
 
-    @settings(max_examples=2 * N_NAMES, database=None, deadline=None)
+    @settings(max_examples=2 * N_NAMES, database=None)
     @given(st.builds(str.__add__, st.sampled_from(STARTS), NAMES))
     def collect(name: str) -> None:
         if name and len(found) < N_NAMES:

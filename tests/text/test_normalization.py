@@ -84,7 +84,7 @@ def test_removing_the_apostrophe_removes_the_typographic_one_as_well() -> None:
     assert Normalizer(remove="'")("don't don\u2019t") == "dont dont"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(), st.sampled_from(["lower", "upper", "keep"]))
 def test_normalised_text_is_a_fixed_point(text: str, case: str) -> None:
     normalizer = Normalizer(case)

@@ -58,7 +58,7 @@ def test_encodes_as_the_library(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(st.text("aeinstrlo", min_size=1, max_size=12), max_size=6).map(" ".join))
 def test_encodes_any_letters_as_the_library(kind: str, text: str) -> None:
     library, encoder = trained(kind)

@@ -148,7 +148,7 @@ def test_a_failed_save_leaves_the_earlier_checkpoint(
     assert [file.name for file in tmp_path.iterdir()] == [LAST]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(name=NAMES)
 def test_no_run_name_leads_out_of_save_dir(
     name: str, tmp_path_factory: pytest.TempPathFactory

@@ -34,7 +34,7 @@ def transcripts(draw: st.DrawFn) -> Transcript:
 EMPTY = Transcript("", (), 0.0, 1.5)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(transcripts())
 def test_cues_follow_each_other_and_hold_all_words(transcript: Transcript) -> None:
     found = cues(transcript.words, transcript.duration)
@@ -50,7 +50,7 @@ def test_cues_follow_each_other_and_hold_all_words(transcript: Transcript) -> No
     assert all(cue.end - cue.start <= LONGEST for cue in several)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(transcripts())
 def test_subtitles(transcript: Transcript) -> None:
     found = cues(transcript.words, transcript.duration)
@@ -62,7 +62,7 @@ def test_subtitles(transcript: Transcript) -> None:
     assert [each.index for each in subtitles] == list(range(1, len(found) + 1))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(transcripts().filter(lambda each: not set("<>&") & set(each.text)))
 def test_web_subtitles(transcript: Transcript) -> None:
     found = cues(transcript.words, transcript.duration)
@@ -78,7 +78,7 @@ def test_web_subtitles_escape_what_would_be_markup() -> None:
     assert "a&lt;b&gt;&amp;c" in FORMATS["vtt"](Transcript("a<b>&c", (word,), 1.0, 2.0))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(transcripts())
 def test_text_grid(tmp_path_factory: pytest.TempPathFactory, transcript: Transcript) -> None:
     path = tmp_path_factory.getbasetemp() / "a.TextGrid"
@@ -95,7 +95,7 @@ def test_text_grid(tmp_path_factory: pytest.TempPathFactory, transcript: Transcr
         assert entry.end == following.start
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(transcripts())
 def test_tables(transcript: Transcript) -> None:
     assert FORMATS["txt"](transcript) == transcript.text + "\n"

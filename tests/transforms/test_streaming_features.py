@@ -30,7 +30,7 @@ FITTED = GlobalNormalization([1.0] * 8, [2.0] * 8)
 
 
 @pytest.mark.parametrize(("n_fft", "hop"), [(40, 20), (41, 16), (40, 40), (40, 37), (64, 5)])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(length=st.integers(1, 400), data=st.data())
 def test_pieces_give_the_frames_of_the_whole(
     n_fft: int, hop: int, length: int, data: st.DataObject
