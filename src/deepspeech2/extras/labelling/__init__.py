@@ -1,0 +1,1 @@
+"""Correct transcripts of recordings, and keep every change."""
