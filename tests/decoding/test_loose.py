@@ -201,6 +201,25 @@ def test_what_cannot_be_aligned(
         align_loosely(log_probs, text, encoder)
 
 
+def test_a_long_stretch_without_agreement_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, behind = PROSE.split(" gulls ")[0], "gulls " + PROSE.split(" gulls ")[1]
+    foreign = "zq xv jjwk qqpf " * 30
+    heard = f"{before} {'kxq wvz pfj ' * 50}{behind}"
+    monkeypatch.setattr(loose, "_MOST", 400_000)
+    found = align_loosely(emissions(heard), f"{before} {foreign}{behind}", TextEncoder())
+    (part,) = found.unsearched
+    assert (found.start[part.first : part.last] == LEFT_OUT).all()
+    assert {"zq", "xv", "jjwk", "qqpf"} <= set(found.words[part.first : part.last])
+    near = set(found.words[part.first : part.last]) - {"zq", "xv", "jjwk", "qqpf"}
+    assert len(near) <= 12  # up to the next anchor on either side
+    outside = [*range(part.first), *range(part.last, len(found.words))]
+    assert (found.cost[outside] < 0.1).all()
+    assert found.passed_over[part.end] - found.passed_over[part.start] > 100
+    # in what can be searched nothing is passed over
+    monkeypatch.setattr(loose, "_MOST", 2**34)
+    assert align_loosely(emissions(heard), before + behind, TextEncoder()).unsearched == ()
+
+
 def test_too_much_that_has_nothing_in_common(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loose, "_MOST", 1000)
     with pytest.raises(AudioError, match="nothing in common"):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from deepspeech2.commands.segment import find_talks, main
+from deepspeech2.commands.segment import _report, find_talks, main
 from deepspeech2.errors import ConfigError, ManifestError
-from deepspeech2.extras.segmentation.corpus import collect, require_own
+from deepspeech2.extras.segmentation.corpus import Found, collect, require_own
 from tests.toy import RATE, ROOT
 
 MODEL = ROOT / "models" / "english.pth"
@@ -68,6 +68,13 @@ def test_silence_keeps_nothing_and_a_broken_file_is_left_out(
     ]  # fmt: skip
     assert (output / "manifest.jsonl").read_text("utf-8") == ""
     assert not (output / "c").exists()
+
+
+def test_what_was_passed_over_is_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (talk,) = find_talks([folder / "a.flac", folder / "a.srt"], None)
+    _report(talk, Found(9000.0, [], (), ((61.0, 7200.4, 12000), (8000.0, 8999.0, 3)), None))
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "warning" in line)
+    assert "0:01:01 to 2:00:00 (12000 words), 2:13:20 to 2:29:59 (3 words)" in line
 
 
 def test_the_manifest_of_another_program_is_kept(

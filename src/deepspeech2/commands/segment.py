@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from deepspeech2 import plugins
@@ -125,6 +126,12 @@ def _report(talk: Talk, found: Found) -> None:
             left[row["why"]] += row["duration"]
     for why, seconds in left.most_common():
         print(f"  {seconds:.0f} s left out: {why}")
+    if found.unsearched:
+        named = ", ".join(
+            f"{_clock(start)} to {_clock(end)} ({words} words)"
+            for start, end, words in found.unsearched
+        )
+        print(f"  warning: passed over, because text and recording agree nowhere there: {named}")
     if found.unreadable:
         named = ", ".join(list(dict.fromkeys(found.unreadable))[:_NAMED])
         print(
@@ -135,6 +142,11 @@ def _report(talk: Talk, found: Found) -> None:
         )
     if found.fault:
         print(one_line(f"  read in part: {found.fault}"))
+
+
+def _clock(seconds: float) -> str:
+    """``1:02:03``"""
+    return str(timedelta(seconds=round(seconds)))
 
 
 def find_talks(paths: Sequence[Path], speaker: str | None) -> list[Talk]:

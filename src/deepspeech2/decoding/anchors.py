@@ -30,17 +30,20 @@ def anchors(heard: str, text: str) -> list[tuple[int, int]]:
     in both texts is dropped: it may be a phrase of a part that is not in the audio.
     """
     chain = _longest_chain(_matches(heard, text))
-    result = []
+    result: list[tuple[int, int]] = []
     for number, match in enumerate(chain):
         near = chain[max(0, number - 2) : number] + chain[number + 1 : number + 3]
         if match.length < _CERTAIN and not any(_agree(match, other) for other in near):
             continue
-        middle = match.start + match.length // 2
-        inside = range(match.start + _EDGE, match.start + match.length - _EDGE)
+        end = match.start + match.length
+        wanted = [match.start + match.length // 2]
+        if match.length >= 4 * _CERTAIN:  # so that little is between it and what does not agree
+            wanted = [match.start + _CERTAIN, *wanted, end - _CERTAIN]
+        inside = range(match.start + _EDGE, end - _EDGE)
         spaces = [index for index in inside if heard[index] == " "]
         if spaces:
-            space = min(spaces, key=lambda index: abs(index - middle))
-            result.append((space, match.place + space - match.start))
+            chosen = {min((abs(i - place), i) for i in spaces)[1] for place in wanted}
+            result += [(space, match.place + space - match.start) for space in sorted(chosen)]
     return result
 
 

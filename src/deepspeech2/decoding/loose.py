@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,15 @@ Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 
 
+class Stretch(NamedTuple):
+    """Frames from ``start`` up to ``end``, and words of the text from ``first`` up to ``last``."""
+
+    start: int
+    end: int
+    first: int
+    last: int
+
+
 @dataclass(frozen=True, slots=True)
 class LooseAlignment:
     """Where the words of a text are said, if they are.
@@ -44,6 +54,8 @@ class LooseAlignment:
         cost: (W,) by how much a word's frames are less probable than the best tokens of the
             same frames, natural logarithm, for each of its labels; infinite if it is left out.
         passed_over: (T + 1,) the cost of the frames between words, summed up to each frame.
+        unsearched: where text and audio agree nowhere for too long to be searched; none of these
+            words is aligned.
     """
 
     words: tuple[str, ...]
@@ -52,6 +64,7 @@ class LooseAlignment:
     end: Integers
     cost: npt.NDArray[np.float64]
     passed_over: npt.NDArray[np.float64]
+    unsearched: tuple[Stretch, ...] = ()
 
 
 def align_loosely(log_probs: Tensor, text: str, text_encoder: Tokenizer) -> LooseAlignment:
@@ -60,6 +73,7 @@ def align_loosely(log_probs: Tensor, text: str, text_encoder: Tokenizer) -> Loos
     The recording is divided where what the network hears agrees with the text, see
     :mod:`deepspeech2.decoding.anchors`, and each part is searched completely. The path of a part
     is the one of CTC (A. Graves et al., 2006, section 4.1) with the maximum in place of the sum.
+    A part that is too long for that is passed over, and its words are left out.
 
     Args:
         log_probs: (T, V) natural logarithms; of 3 hours with 28 tokens, 30 MB.
@@ -68,8 +82,8 @@ def align_loosely(log_probs: Tensor, text: str, text_encoder: Tokenizer) -> Loos
     Raises:
         ManifestError: the text has no word, or a character outside the alphabet, or the
             alphabet has no space, without which nothing can be left out.
-        AudioError: there are no frames, or text and audio agree nowhere and are too long to be
-            searched at once.
+        AudioError: there are no frames, or text and audio agree nowhere at all and are too long to
+            be searched at once.
     """
     search = _Search(log_probs, text, text_encoder)
     cuts = [(0, 0), *search.anchors(), (len(log_probs), len(search.spoken))]
@@ -106,6 +120,7 @@ class _Search:
         self.end = np.full(count, LEFT_OUT, np.int64)
         self.cost = np.full(count, np.inf)
         self.between = np.ones(len(data), bool)
+        self.unsearched: list[Stretch] = []
 
     def anchors(self) -> list[tuple[int, int]]:
         """Pairs of a frame and the word that follows it, where audio and text may be divided."""
@@ -134,10 +149,8 @@ class _Search:
         tokens, jumps, skips, owners = _states(self.spoken[word:next_word])
         n_frames = end - first
         if n_frames * len(tokens) > _MOST:
-            raise AudioError(
-                f"{next_word - word} words and {n_frames} frames have nothing in common that"
-                " divides them: check that the text is that of the recording"
-            )
+            self.unsearched.append(Stretch(first, end, word, next_word))
+            return
         spacing = math.isqrt(n_frames) + 1
         states, _ = best_states(
             self.frames[first:end], self.gaps[first:end], tokens, jumps, skips, spacing
@@ -155,6 +168,11 @@ class _Search:
         self.cost[said] = np.add.reduceat(costs, heads) / self.sizes[said]
 
     def result(self) -> LooseAlignment:
+        if self.unsearched and (self.start == LEFT_OUT).all():
+            raise AudioError(
+                f"{len(self.spoken)} words and {len(self.best)} frames have nothing in common that"
+                " divides them: check that the text is that of the recording"
+            )
         ignored = np.where(self.between, -self.gaps.astype(np.float64), 0.0)
         return LooseAlignment(
             tuple(self.encoder.decode(word).strip() for word in self.spoken),
@@ -163,6 +181,7 @@ class _Search:
             self.end,
             self.cost,
             np.concatenate(([0.0], np.cumsum(ignored))),
+            tuple(self.unsearched),
         )
 
 

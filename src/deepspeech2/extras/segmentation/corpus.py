@@ -50,12 +50,21 @@ class Talk:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What became of a talk: ``seconds`` of audio, its rows, words that cannot be aligned, and
-    why a part of the recording could not be read."""
+    """What became of a talk.
+
+    Attributes:
+        seconds: of audio.
+        rows: of its segments.
+        unreadable: words that cannot be aligned.
+        unsearched: first and last second, and the number of words, of each stretch without any
+            agreement that was too long to be searched.
+        fault: why a part of the recording could not be read.
+    """
 
     seconds: float
     rows: list[Row]
     unreadable: tuple[str, ...]
+    unsearched: tuple[tuple[float, float, int], ...]
     fault: str | None
 
 
@@ -74,7 +83,7 @@ def segment(
     were found, and ``<name>.segments.jsonl`` with all segments, kept or not.
 
     Raises:
-        AudioError: the recording cannot be read, or nothing divides it.
+        AudioError: the recording cannot be read, or it is long and agrees with the text nowhere.
         ManifestError: the text cannot be read, or has no word.
     """
     words = script(read_text(talk.text), recognizer.text_encoder, spell_out)
@@ -104,7 +113,11 @@ def segment(
     with whole_folder(output / talk.folder) as folder:
         _write(folder, talk.name, rows, spans, source, recognizer.sample_rate)
         write_whole(folder / f"{talk.name}.srt", srt(subtitles))
-    return Found(source.seconds, rows, words.unreadable, source.fault)
+    unsearched = tuple(
+        (part.start * seconds_per_frame, part.end * seconds_per_frame, part.last - part.first)
+        for part in alignment.unsearched
+    )
+    return Found(source.seconds, rows, words.unreadable, unsearched, source.fault)
 
 
 def _row(talk: Talk, name: str, part: Segment, words: Script, heard: str, limits: Limits) -> Row:
