@@ -70,6 +70,39 @@ def best_score(
     )
 
 
+def test_the_kernel_finds_the_best_of_all_paths_within_bounds() -> None:
+    """No path whose words are within their bounds, and begin a frame later, is better."""
+    words = [[1], [2, 1], [2]]
+    tokens, jumps, skips, owners = loose._states(words)
+    gaps_at = np.flatnonzero(tokens == GAP).astype(np.int32)
+    own = np.where(tokens == GAP, GAP, np.arange(len(tokens))).astype(np.int32)
+    for seed in range(60):
+        draw = np.random.default_rng(seed)
+        n_frames = int(draw.integers(1, 12))
+        frames = draw.normal(0, 1, (n_frames, 3)).astype(np.float32)
+        gaps = draw.normal(-1, 1, n_frames).astype(np.float32)
+        earliest = np.sort(draw.integers(-2, n_frames, 3))
+        latest = np.sort(earliest + draw.integers(1, 6, 3))
+        order = np.arange(n_frames)
+        low = gaps_at[np.searchsorted(latest, order, side="right")]
+        high = gaps_at[np.searchsorted(earliest, order, side="right")] + np.int32(1)
+        high[-1] = len(tokens)
+        whole = np.zeros(n_frames, np.int32), np.full(n_frames, len(tokens), np.int32)
+        scores = []
+        for later in (1, 0):
+            # a token for each state, which costs too much in other frames
+            dear = np.where(tokens == GAP, gaps[:, None], frames[:, tokens]).astype(np.float32)
+            inside = (order[:, None] >= earliest[owners] + later) & (
+                order[:, None] < latest[owners]
+            )
+            dear[~inside & (tokens != GAP)] = -1e6
+            scores.append(best_states(dear, gaps, own, jumps, skips, *whole, 3)[1])
+        for spacing in (1, 4):
+            found, total = best_states(frames, gaps, tokens, jumps, skips, low, high, spacing)
+            assert scores[0] - 1e-4 <= total <= scores[1] + 1e-4
+            assert (inside[order, found] | (tokens[found] == GAP)).all()
+
+
 @pytest.mark.parametrize(
     "words", [[[1]], [[1, 2]], [[1, 1]], [[1], [2]], [[1], [1]], [[2, 1], [1]], [[1], [2], [1]]]
 )
@@ -84,7 +117,10 @@ def test_the_kernel_finds_the_best_of_all_paths(words: list[list[int]], n_frames
         expected = best_score(frames, gaps, words)
         states = {}
         for spacing in (1, 2, 7):
-            states[spacing], total = best_states(frames, gaps, tokens, jumps, skips, spacing)
+            low, high = np.zeros(n_frames, np.int32), np.full(n_frames, len(tokens), np.int32)
+            states[spacing], total = best_states(
+                frames, gaps, tokens, jumps, skips, low, high, spacing
+            )
             assert total == pytest.approx(expected, abs=1e-4)
         assert (states[1] == states[2]).all()
         assert (states[1] == states[7]).all()
@@ -160,6 +196,41 @@ def test_parts_between_anchors_are_as_good_as_the_whole(monkeypatch: pytest.Monk
     whole = align_loosely(log_probs, PROSE, TextEncoder())
     np.testing.assert_array_equal(divided.start, whole.start)
     np.testing.assert_allclose(divided.cost, whole.cost, atol=1e-5)
+
+
+REFRAIN = "row your boat gently down the stream"
+
+
+@pytest.mark.parametrize("shift", [0.0, -300.0, 300.0])
+def test_subtitles_tell_which_of_equal_sentences_is_said(shift: float) -> None:
+    """The refrain is said once, where its second subtitle is; each letter takes two frames."""
+    first, second, third = PROSE[:83], PROSE[84:166], PROSE[167:]
+    heard = f"{first} {second} {REFRAIN} {third}"
+    text = f"{first} {REFRAIN} {second} {REFRAIN} {third}"
+    pieces = [first, REFRAIN, second, REFRAIN, third]
+    starts = [0, 0, len(first) + 1, len(first) + len(second) + 2, len(heard) - len(third)]
+    starts[1] = len(first) - len(REFRAIN)
+    shown = [
+        (2 * start + shift, 2 * (start + len(piece)) + shift)
+        for start, piece in zip(starts, pieces, strict=True)
+        for _ in piece.split()
+    ]
+    log_probs = emissions(heard)
+    found = align_loosely(log_probs, text, TextEncoder(), shown=np.array(shown), tolerance=20.0)
+    assert found.bounded
+    one = len(first.split())
+    two = one + len(REFRAIN.split()) + len(second.split())
+    size = len(REFRAIN.split())
+    assert (found.start[one : one + size] == LEFT_OUT).all()
+    assert (found.cost[two : two + size] < 0.1).all()
+    assert (found.cost[:one] < 0.1).all()
+
+
+def test_times_of_another_recording_are_not_used() -> None:
+    draw = np.random.default_rng(1)
+    shown = draw.uniform(0, 9000, (len(PROSE.split()), 1)).repeat(2, axis=1)
+    found = align_loosely(emissions(PROSE * 3), PROSE, TextEncoder(), shown=shown, tolerance=10.0)
+    assert not found.bounded
 
 
 def test_anchors_are_in_both_texts_and_ascend() -> None:

@@ -72,7 +72,7 @@ def test_silence_keeps_nothing_and_a_broken_file_is_left_out(
 
 def test_what_was_passed_over_is_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (talk,) = find_talks([folder / "a.flac", folder / "a.srt"], None)
-    _report(talk, Found(9000.0, [], (), ((61.0, 7200.4, 12000), (8000.0, 8999.0, 3)), None))
+    _report(talk, Found(9000.0, [], (), ((61.0, 7200.4, 12000), (8000.0, 8999.0, 3)), False, None))
     (line,) = (line for line in capsys.readouterr().out.splitlines() if "warning" in line)
     assert "0:01:01 to 2:00:00 (12000 words), 2:13:20 to 2:29:59 (3 words)" in line
 

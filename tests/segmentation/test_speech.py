@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from benchmarks.talks import RATE, Talk, talk, utterances
 from deepspeech2.commands.segment import main
 from deepspeech2.datasets.librispeech import LibriSpeechCorpus
 from deepspeech2.datasets.manifest import ManifestCorpus
-from tests.segmentation.talks import RATE, Talk, talk, utterances
 
 pytestmark = pytest.mark.slow
 

@@ -46,16 +46,31 @@ VTT = "WEBVTT\n\nNOTE made by hand\n\n00:01.000 --> 00:02.000 align:start\n<v An
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "expected"),
+    ("name", "content", "expected", "times"),
     [
-        ("a.txt", "\ufeffGood evening\n\n1\n", "Good evening 1"),
-        ("a.srt", SRT, "Good evening, ladies and 7 gentlemen"),
-        ("a.vtt", VTT, "Good evening"),
+        ("a.txt", "\ufeffGood evening\n\n1\n", "Good evening 1", None),
+        (
+            "a.srt", SRT, "Good evening, ladies and 7 gentlemen",
+            [[1.0, 2.5]] * 3 + [[3.0, 4.0]] * 3,
+        ),
+        ("a.vtt", VTT, "Good evening", [[1.0, 2.0]] * 2),
+        ("a.vtt", "WEBVTT\n\n1:00:01.5 --> 1:00:02.000\n7 men", "7 men", [[3601.5, 3602.0]] * 2),
+        ("a.srt", "nothing", "", []),
     ],
-)
-def test_files(tmp_path: Path, name: str, content: str, expected: str) -> None:
+)  # fmt: skip
+def test_files(
+    tmp_path: Path, name: str, content: str, expected: str, times: list[list[float]] | None
+) -> None:
     (tmp_path / name).write_text(content, encoding="utf-8")
-    assert " ".join(read_text(tmp_path / name).split()) == expected
+    text, shown = read_text(tmp_path / name)
+    assert " ".join(text.split()) == expected
+    assert (None if shown is None else shown.tolist()) == times
+    if shown is not None:
+        found = script(text, TextEncoder(), shown=shown)
+        assert found.shown is not None
+        assert found.shown.tolist() == [
+            each for each, word in zip(times or [], text.split(), strict=True) if word != "7"
+        ]
 
 
 def test_another_encoding(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         nargs="+",
         type=typed,
         metavar="AUDIO TEXT or FOLDER",
-        help="a recording and its text (.txt, .srt, .vtt), or a folder of such pairs",
+        help=f"a recording and its text ({', '.join(TEXT_SUFFIXES)}), or a folder of such pairs",
     )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="FOLDER", help="the folder of the corpus"
@@ -132,6 +132,8 @@ def _report(talk: Talk, found: Found) -> None:
             for start, end, words in found.unsearched
         )
         print(f"  warning: passed over, because text and recording agree nowhere there: {named}")
+    if found.misfit:
+        print(one_line(f"  warning: the times of {talk.text} do not fit and were not used"))
     if found.unreadable:
         named = ", ".join(list(dict.fromkeys(found.unreadable))[:_NAMED])
         print(

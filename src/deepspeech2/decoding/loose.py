@@ -28,9 +28,12 @@ UNWRITTEN = 2.5  # price of a label that is emitted but not in the text, at most
 UNSAID = 2.5  # price of a label of the text that is left out
 _MOST = 2**34  # frames times states that are searched at once: about a minute
 LEFT_OUT = -1
+_AROUND = 4  # anchors on either side, whose median is the shift of subtitles at an anchor
+_FEWEST = 3  # anchors that show whether subtitles fit
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
+Times = npt.NDArray[np.float64]
 
 
 class Stretch(NamedTuple):
@@ -56,6 +59,7 @@ class LooseAlignment:
         passed_over: (T + 1,) the cost of the frames between words, summed up to each frame.
         unsearched: where text and audio agree nowhere for too long to be searched; none of these
             words is aligned.
+        bounded: whether the times of subtitles were used.
     """
 
     words: tuple[str, ...]
@@ -65,9 +69,17 @@ class LooseAlignment:
     cost: npt.NDArray[np.float64]
     passed_over: npt.NDArray[np.float64]
     unsearched: tuple[Stretch, ...] = ()
+    bounded: bool = False
 
 
-def align_loosely(log_probs: Tensor, text: str, text_encoder: Tokenizer) -> LooseAlignment:
+def align_loosely(
+    log_probs: Tensor,
+    text: str,
+    text_encoder: Tokenizer,
+    *,
+    shown: Times | None = None,
+    tolerance: float = 0.0,
+) -> LooseAlignment:
     """Find the best path through ``text`` that may leave out words and pass over frames.
 
     The recording is divided where what the network hears agrees with the text, see
@@ -78,6 +90,9 @@ def align_loosely(log_probs: Tensor, text: str, text_encoder: Tokenizer) -> Loos
     Args:
         log_probs: (T, V) natural logarithms; of 3 hours with 28 tokens, 30 MB.
         text: is normalised by ``text_encoder``.
+        shown: (W, 2) from which and up to which frame each word is shown in subtitles. These may
+            be shifted, by a shift that changes slowly; if they do not fit, they are not used.
+        tolerance: frames by which a word may be said before or after that.
 
     Raises:
         ManifestError: the text has no word, or a character outside the alphabet, or the
@@ -86,7 +101,10 @@ def align_loosely(log_probs: Tensor, text: str, text_encoder: Tokenizer) -> Loos
             be searched at once.
     """
     search = _Search(log_probs, text, text_encoder)
-    cuts = [(0, 0), *search.anchors(), (len(log_probs), len(search.spoken))]
+    found = search.anchors()
+    if shown is not None:
+        found = search.bound(shown, tolerance, found)
+    cuts = [(0, 0), *found, (len(log_probs), len(search.spoken))]
     for (first, word), (end, next_word) in pairwise(cuts):
         search.run(first, end, word, next_word)
     return search.result()
@@ -121,6 +139,7 @@ class _Search:
         self.cost = np.full(count, np.inf)
         self.between = np.ones(len(data), bool)
         self.unsearched: list[Stretch] = []
+        self.windows: Times | None = None
 
     def anchors(self) -> list[tuple[int, int]]:
         """Pairs of a frame and the word that follows it, where audio and text may be divided."""
@@ -142,18 +161,54 @@ class _Search:
                 result.append((frame, following[place]))
         return result
 
+    def bound(
+        self, shown: Times, tolerance: float, found: list[tuple[int, int]]
+    ) -> list[tuple[int, int]]:
+        """Let each word be said only around the time at which it is shown; return the anchors that
+        do not contradict this."""
+        if len(found) < _FEWEST:
+            return found
+        frames, words = np.array(found).T
+        shifts = frames - _expected(shown)[words]
+        around = [slice(max(0, i - _AROUND), i + _AROUND + 1) for i in range(len(found))]
+        local = np.array([np.median(shifts[near]) for near in around])
+        early = frames < shown[words, 0] + local - tolerance
+        late = frames > shown[words, 1] + local + tolerance
+        fits = ~early & ~late
+        if fits.sum() < max(_FEWEST, len(found) / 2):
+            return found
+        words, local = words[fits], local[fits]
+        behind = np.searchsorted(words, np.arange(len(shown)), side="right")
+        left = local[np.maximum(behind - 1, 0)]
+        right = local[np.minimum(behind, len(words) - 1)]
+        first = shown[:, 0] + np.minimum(left, right) - tolerance
+        last = shown[:, 1] + np.maximum(left, right) + tolerance
+        # as the text is in order, so are the times at which its words may be said
+        ordered = np.minimum.accumulate(first[::-1])[::-1], np.maximum.accumulate(last)
+        self.windows = np.stack(ordered, axis=1)
+        return [each for each, kept in zip(found, fits, strict=True) if kept]
+
     def run(self, first: int, end: int, word: int, next_word: int) -> None:
         """Align words from ``word`` up to ``next_word`` to frames from ``first`` up to ``end``."""
         if first == end:
             return
         tokens, jumps, skips, owners = _states(self.spoken[word:next_word])
         n_frames = end - first
-        if n_frames * len(tokens) > _MOST:
+        gaps = np.flatnonzero(tokens == GAP).astype(np.int32)
+        low = np.zeros(n_frames, np.int32)
+        high = np.full(n_frames, len(tokens), np.int32)
+        if self.windows is not None:
+            frames = np.arange(first, end)
+            earliest, latest = self.windows[word:next_word].T
+            low = gaps[np.searchsorted(latest, frames, side="right")]
+            high = gaps[np.searchsorted(earliest, frames, side="right")] + np.int32(1)
+            high[-1] = len(tokens)
+        if (high - low).sum(dtype=np.int64) > _MOST:
             self.unsearched.append(Stretch(first, end, word, next_word))
             return
         spacing = math.isqrt(n_frames) + 1
         states, _ = best_states(
-            self.frames[first:end], self.gaps[first:end], tokens, jumps, skips, spacing
+            self.frames[first:end], self.gaps[first:end], tokens, jumps, skips, low, high, spacing
         )
         inside = np.flatnonzero(tokens[states] != GAP)
         if not len(inside):
@@ -182,7 +237,17 @@ class _Search:
             self.cost,
             np.concatenate(([0.0], np.cumsum(ignored))),
             tuple(self.unsearched),
+            self.windows is not None,
         )
+
+
+def _expected(shown: Times) -> Times:
+    """(W,) the frame at which each word is said if those of a subtitle take equal times."""
+    changed = np.any(np.diff(shown, axis=0, prepend=np.nan) != 0, axis=1)
+    heads = np.flatnonzero(changed)
+    counts = np.diff(np.append(heads, len(shown)))
+    places = (np.arange(len(shown)) - np.repeat(heads, counts)) / np.repeat(counts, counts)
+    return np.asarray(shown[:, 0] + (shown[:, 1] - shown[:, 0]) * places)
 
 
 def _states(

@@ -20,7 +20,7 @@ _STAY, _NEXT, _JUMP, _LEFT_OUT = 0, 1, 2, 3
 
 
 @compiled
-def best_states(frames, gaps, tokens, jumps, skips, spacing):
+def best_states(frames, gaps, tokens, jumps, skips, low, high, spacing):
     """The state of each frame on the best path from the first state to the last.
 
     States are those of a word, label, blank, label, ..., label, with a gap before, between and
@@ -33,6 +33,9 @@ def best_states(frames, gaps, tokens, jumps, skips, spacing):
         tokens: (S,) of the states; ``GAP`` for a gap. The first and the last are gaps.
         jumps: (S,) whether a state may follow the one two before it.
         skips: (S,) for gaps but the first, the score of leaving out the word before it.
+        low, high: (T,) the first state that may be in a frame, and the one behind the last; both
+            ascend, the first is a gap, the last before ``high`` too, and before the last ``high``
+            the last state.
         spacing: frames between two stored columns of scores.
 
     Returns:
@@ -53,7 +56,10 @@ def best_states(frames, gaps, tokens, jumps, skips, spacing):
     for index in range(n_frames):
         if index % spacing == 0:
             stored[index // spacing] = score
-        _advance(score, frames[index], gaps[index], tokens, jumps, skips, before_gap, steps[0])
+        first, end = low[index - 1] if index else 0, high[index]
+        gap = gaps[index]
+        _advance(score, frames[index], gap, tokens, jumps, skips, before_gap, first, end, steps[0])
+        score[first : low[index]] = -np.inf
     # the last word may end with the last frame
     state = n_states - 1
     if n_states > 1 and score[n_states - 2] > score[n_states - 1]:
@@ -64,8 +70,10 @@ def best_states(frames, gaps, tokens, jumps, skips, spacing):
         first, end = block * spacing, min(n_frames, (block + 1) * spacing)
         score[:] = stored[block]
         for index in range(first, end):
-            row = steps[index - first]
-            _advance(score, frames[index], gaps[index], tokens, jumps, skips, before_gap, row)
+            row, gap = steps[index - first], gaps[index]
+            least, most = low[index - 1] if index else 0, high[index]
+            _advance(score, frames[index], gap, tokens, jumps, skips, before_gap, least, most, row)
+            score[least : low[index]] = -np.inf
         for index in range(end - 1, first - 1, -1):
             result[index] = state
             step = steps[index - first, state]
@@ -77,11 +85,13 @@ def best_states(frames, gaps, tokens, jumps, skips, spacing):
 
 
 @compiled
-def _advance(score, frame, gap, tokens, jumps, skips, before_gap, steps):
-    """Bring the scores (S,) of a frame to the next, and write down from where each came."""
-    n_states = len(tokens)
+def _advance(score, frame, gap, tokens, jumps, skips, before_gap, first, end, steps):
+    """Bring the scores (S,) of a frame to the next, and write down from where each came.
+
+    Only states from ``first`` up to ``end`` have or get one.
+    """
     one = two = np.float32(-np.inf)  # of the last frame, one and two states before
-    for state in range(n_states):
+    for state in range(first, end):
         token = tokens[state]
         old = score[state]
         best, step = old, _STAY

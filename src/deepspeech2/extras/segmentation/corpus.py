@@ -6,16 +6,17 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
+from torch import Tensor
 
 from deepspeech2.audio.reading import FULL_SCALE
-from deepspeech2.audio.silence import Span
+from deepspeech2.audio.silence import Levels, Span
 from deepspeech2.decoding import Word
 from deepspeech2.decoding.decoder import text_of
 from deepspeech2.decoding.kernels.frames import BLANK
@@ -30,6 +31,7 @@ from deepspeech2.inference.long import no_progress, windows
 from deepspeech2.metrics.edits import character_edits
 from deepspeech2.transcripts import Transcript, srt
 
+TOLERANCE = 5.0  # seconds by which a word may be said before or after its subtitle
 MANIFEST, SEGMENTS = "manifest.jsonl", "segments.jsonl"
 Row = dict[str, Any]
 
@@ -58,6 +60,7 @@ class Found:
         unreadable: words that cannot be aligned.
         unsearched: first and last second, and the number of words, of each stretch without any
             agreement that was too long to be searched.
+        misfit: whether the times of subtitles do not fit, and so were not used.
         fault: why a part of the recording could not be read.
     """
 
@@ -65,6 +68,7 @@ class Found:
     rows: list[Row]
     unreadable: tuple[str, ...]
     unsearched: tuple[tuple[float, float, int], ...]
+    misfit: bool
     fault: str | None
 
 
@@ -86,29 +90,25 @@ def segment(
         AudioError: the recording cannot be read, or it is long and agrees with the text nowhere.
         ManifestError: the text cannot be read, or has no word.
     """
-    words = script(read_text(talk.text), recognizer.text_encoder, spell_out)
+    text, shown = read_text(talk.text)
+    words = script(text, recognizer.text_encoder, spell_out, shown=shown)
     if not words.words:
         raise ManifestError(f"{talk.text} must contain at least one word of the alphabet")
     source = AudioInput(talk.audio, None, recognizer.sample_rate)
     log_probs, levels = recognizer.long_emissions(source.blocks, on_progress=on_progress)
-    alignment = align_loosely(log_probs, " ".join(words.words), recognizer.text_encoder)
-    best = log_probs.argmax(dim=1).numpy()
-    silent = (best == BLANK) | (best == recognizer.text_encoder.space)
-    seconds_per_frame = recognizer.seconds_per_frame
-    cutter = Cutter(alignment, silent, levels.decibels(), words.breaks, seconds_per_frame, limits)
+    division = divide(log_probs, levels, words, recognizer, limits)
     rows = []
     spans = []
-    for number, part in enumerate(cutter.segments()):
-        end = min(part.end * levels.step, levels.n_samples)
-        span = Span(part.start * levels.step, end)
-        heard = [label for label, _ in groupby(best[part.start : part.end].tolist()) if label]
-        transcript = text_of(heard, recognizer.text_encoder)
-        row = _row(talk, f"{talk.name}-{number:05d}", part, words, transcript, limits)
+    for number, (part, heard) in enumerate(division.parts):
+        span = Span(part.start * levels.step, min(part.end * levels.step, levels.n_samples))
+        row = _row(talk, f"{talk.name}-{number:05d}", part, words, heard)
         row["start"], row["duration"] = (
-            round(samples / levels.sample_rate, 4) for samples in (span.start, end - span.start)
+            round(samples / levels.sample_rate, 4)
+            for samples in (span.start, span.end - span.start)
         )
         rows.append(row)
         spans.append(span)
+    alignment, seconds_per_frame = division.alignment, recognizer.seconds_per_frame
     subtitles = _subtitles(alignment, seconds_per_frame, source.seconds, talk)
     with whole_folder(output / talk.folder) as folder:
         _write(folder, talk.name, rows, spans, source, recognizer.sample_rate)
@@ -117,28 +117,67 @@ def segment(
         (part.start * seconds_per_frame, part.end * seconds_per_frame, part.last - part.first)
         for part in alignment.unsearched
     )
-    return Found(source.seconds, rows, words.unreadable, unsearched, source.fault)
+    misfit = shown is not None and not alignment.bounded
+    return Found(source.seconds, rows, words.unreadable, unsearched, misfit, source.fault)
 
 
-def _row(talk: Talk, name: str, part: Segment, words: Script, heard: str, limits: Limits) -> Row:
-    text = " ".join(words.words[part.first : part.last])
-    cer = character_edits(text, heard).rate
-    why = part.why or ("error rate" if cer > limits.cer else "")
+@dataclass(frozen=True, slots=True)
+class Division:
+    """Where the words of a text are said, and the segments with what is heard in each."""
+
+    alignment: LooseAlignment
+    parts: list[tuple[Segment, str]]
+
+
+def divide(
+    log_probs: Tensor, levels: Levels, words: Script, recognizer: Recognizer, limits: Limits
+) -> Division:
+    """Align a recording with its text, and cut it.
+
+    Args:
+        log_probs: (T, V) of the recording; ``levels`` of the same.
+
+    Raises:
+        AudioError: see :func:`~deepspeech2.decoding.loose.align_loosely`.
+    """
+    encoder, seconds_per_frame = recognizer.text_encoder, recognizer.seconds_per_frame
+    alignment = align_loosely(
+        log_probs,
+        " ".join(words.words),
+        encoder,
+        shown=None if words.shown is None else words.shown / seconds_per_frame,
+        tolerance=TOLERANCE / seconds_per_frame,
+    )
+    best = log_probs.argmax(dim=1).numpy()
+    silent = (best == BLANK) | (best == encoder.space)
+    cutter = Cutter(alignment, silent, levels.decibels(), words.breaks, seconds_per_frame, limits)
+    parts = []
+    for part in cutter.segments():
+        heard = text_of(
+            [label for label, _ in groupby(best[part.start : part.end].tolist()) if label], encoder
+        )
+        cer = character_edits(" ".join(words.words[part.first : part.last]), heard).rate
+        why = part.why or ("error rate" if cer > limits.cer else "")
+        parts.append((replace(part, cer=cer, why=why), heard))
+    return Division(alignment, parts)
+
+
+def _row(talk: Talk, name: str, part: Segment, words: Script, heard: str) -> Row:
     return {
         "id": name,
-        "audio_filepath": None if why else f"{talk.folder}/{name}.flac",
+        "audio_filepath": None if part.why else f"{talk.folder}/{name}.flac",
         "start": 0.0,
         "duration": 0.0,
-        "text": text,
+        "text": " ".join(words.words[part.first : part.last]),
         "written": words.written(part.first, part.last),
         "heard": heard,
-        "kept": not why,
-        "why": why,
+        "kept": not part.why,
+        "why": part.why,
         "score": round(part.score, 4),
         "worst_word": round(part.worst, 4),
         "unwritten": round(part.unwritten, 4),
         "left_out": part.left_out,
-        "cer": round(cer, 4),
+        "cer": round(part.cer, 4),
         "speaker": talk.speaker,
         "recording": talk.audio.name,
     }

@@ -65,6 +65,7 @@ class Segment:
         unwritten: the highest price of what is heard before, between or behind its words.
         left_out: words of the text that are not said, or cannot be aligned.
         why: why it is not kept; empty if it is.
+        cer: character error rate of what is heard, the text being the reference; found later.
     """
 
     start: int
@@ -76,6 +77,7 @@ class Segment:
     unwritten: float
     left_out: int
     why: str = ""
+    cer: float = 0.0
 
 
 class _Cut(NamedTuple):

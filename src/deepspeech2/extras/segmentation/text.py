@@ -10,12 +10,23 @@ import numpy as np
 import numpy.typing as npt
 
 from deepspeech2.errors import ManifestError
+from deepspeech2.extras.segmentation.books import (
+    HTML_SUFFIXES,
+    MOST,
+    book_text,
+    decoded,
+    page_text,
+    without_licence,
+)
 from deepspeech2.extras.segmentation.cutting import JOINED, NOTHING, UNREADABLE
 from deepspeech2.text import Tokenizer
 from deepspeech2.text.normalization import spelled_out
 
-TEXT_SUFFIXES = (".txt", ".srt", ".vtt")
-_TIMES = re.compile(r"^\s*(\d+:)?\d+:\d+[.,]\d+\s*-->")
+Times = npt.NDArray[np.float64]
+SUBTITLES = (".srt", ".vtt")
+TEXT_SUFFIXES = (".txt", *SUBTITLES, *HTML_SUFFIXES, ".epub")
+_TIME = r"(?:(\d+):)?(\d+):(\d+)[.,](\d+)"
+_TIMES = re.compile(rf"^\s*{_TIME}\s*-->\s*{_TIME}")
 _TAG = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")
 
 
@@ -26,11 +37,13 @@ class Script:
     Attributes:
         words: (W,) normalised.
         breaks: (W,) what is before each, see :class:`~.cutting.Cutter`.
+        shown: (W, 2) from which and up to which second each is shown; None: no subtitles.
         unreadable: what contains characters outside the alphabet, and so is not among the words.
     """
 
     words: tuple[str, ...]
     breaks: npt.NDArray[np.int8]
+    shown: Times | None
     unreadable: tuple[str, ...]
     _written: tuple[str, ...]
     _places: npt.NDArray[np.int64]
@@ -40,10 +53,17 @@ class Script:
         return " ".join(self._written[self._places[first] : self._places[last - 1] + 1])
 
 
-def script(text: str, text_encoder: Tokenizer, spell_out: str | None = None) -> Script:
+def script(
+    text: str,
+    text_encoder: Tokenizer,
+    spell_out: str | None = None,
+    *,
+    shown: Times | None = None,
+) -> Script:
     """Divide a text into words.
 
     Args:
+        shown: (N, 2) seconds of what white space divides; None: no subtitles.
         spell_out: language in whose words numbers are read.
 
     Raises:
@@ -67,29 +87,49 @@ def script(text: str, text_encoder: Tokenizer, spell_out: str | None = None) -> 
             breaks.append(JOINED if number else UNREADABLE if missed else NOTHING)
             places.append(place)
             missed = False
+    numbers = np.array(places, np.int64)
     return Script(
-        tuple(words), np.array(breaks, np.int8), tuple(unreadable), written, np.array(places)
+        tuple(words),
+        np.array(breaks, np.int8),
+        None if shown is None else shown[numbers],
+        tuple(unreadable),
+        written,
+        numbers,
     )
 
 
-def read_text(path: Path) -> str:
-    """Read a text in UTF-8; of subtitles, ``.srt`` and ``.vtt``, what they show.
+def read_text(path: Path) -> tuple[str, Times | None]:
+    """Read a text, by the ending of its name; of a book of Project Gutenberg without the licence.
+
+    Returns:
+        the text, of subtitles (``.srt`` and ``.vtt``) what they show; and for these (N, 2) from
+        which and up to which second each word, as white space divides them, is shown.
 
     Raises:
-        ManifestError: it is no UTF-8.
+        ManifestError: it is not UTF-8, or see :func:`~.books.book_text`.
     """
-    try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ManifestError(
-            f"{path} is not UTF-8 (byte {error.start}): save it in that encoding"
-        ) from error
-    if path.suffix.lower() not in (".srt", ".vtt"):
-        return text
-    shown: list[str] = []
+    suffix = path.suffix.lower()
+    if suffix == ".epub":
+        return without_licence(book_text(path)), None
+    if path.stat().st_size > MOST:
+        raise ManifestError(f"{path} has more than {MOST // 2**20} MiB: take the part that is read")
+    text = decoded(path.read_bytes(), path, declares=suffix in HTML_SUFFIXES)
+    if suffix in HTML_SUFFIXES:
+        text = page_text(text)
+    if suffix not in SUBTITLES:
+        return without_licence(text), None
+    words: list[str] = []
+    shown: list[tuple[float, float]] = []
     for block in re.split(r"\n\s*\n", text):
         lines = block.splitlines()
-        times = [number for number, line in enumerate(lines) if _TIMES.match(line)]
-        if times:
-            shown += [_TAG.sub("", line) for line in lines[times[0] + 1 :]]
-    return "\n".join(shown)
+        found = [(n, match) for n, line in enumerate(lines) if (match := _TIMES.match(line))]
+        if found:
+            number, match = found[0]
+            own = [word for line in lines[number + 1 :] for word in _TAG.sub("", line).split()]
+            words += own
+            shown += [(_seconds(*match.groups()[:4]), _seconds(*match.groups()[4:]))] * len(own)
+    return " ".join(words), np.array(shown, np.float64).reshape(-1, 2)
+
+
+def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str) -> float:
+    return 3600 * int(hours or 0) + 60 * int(minutes) + float(f"{seconds}.{fraction}")
