@@ -99,11 +99,13 @@ class Pipeline(nn.Module):
         labels: Padded,
         generator: torch.Generator | None = None,
         phones: Padded | None = None,
+        weights: Tensor | None = None,
     ) -> tuple[LossValue, Padded]:
         """Return the loss of labels (B, L), and the log-probabilities that it came from.
 
         Waveforms (B, S) are augmented only when a generator is given. Phones (B, L'), on the CPU,
-        are for a loss that takes them.
+        are for a loss that takes
+        them, as are weights (B,) of the transcripts.
 
         Returns:
             The log-probabilities are (B, T, V); in training (views * B, T, V) if the loss wants
@@ -117,7 +119,8 @@ class Pipeline(nn.Module):
         with record_function("step: network"):
             log_probs = self._called(features)
         with record_function("step: loss"):
-            more = {} if phones is None else {"phones": phones}
+            given = {"phones": phones, "weights": weights}
+            more = {name: each for name, each in given.items() if each is not None}
             value: LossValue = self.loss(log_probs, labels, lengths.read(), **more)
         return value, log_probs
 

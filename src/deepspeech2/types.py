@@ -113,6 +113,7 @@ class Utterance:
         offset: seconds from the start of the file.
         speaker: None if unknown.
         channel: the one that is heard, counted from 1; None: all of them together.
+        weight: of its transcript in training; 0 learns nothing from it.
     """
 
     id: str
@@ -122,6 +123,7 @@ class Utterance:
     offset: float = 0.0
     speaker: str | None = None
     channel: int | None = None
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,12 @@ class Batch:
     def duration(self) -> float:
         """Seconds of audio, padding not counted."""
         return sum(utterance.duration for utterance in self.utterances)
+
+    @property
+    def weights(self) -> Tensor | None:
+        """(B,) float32 on the CPU, of the transcripts; None if each is 1."""
+        own = [utterance.weight for utterance in self.utterances]
+        return None if own == [1.0] * len(own) else torch.tensor(own)
 
     @property
     def padded_duration(self) -> float:

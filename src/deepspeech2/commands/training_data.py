@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from itertools import chain
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def open_training_data(
         for finding in check_start(by_name, settings, dataloader, n_parameters, run_folder):
             if finding.severity != "ok":
                 log.warning("%s", finding)
+    _check_weights(by_name["train"], pipeline)
     sample_rate = pipeline.front_end.sample_rate
     loaders: dict[str, SpeechLoader] = {}
     for name, corpus in by_name.items():
@@ -95,6 +97,18 @@ def open_training_data(
     test = {name: loader for name, loader in loaders.items() if name.startswith("test")}
     validation = {name: loader for name, loader in loaders.items() if name not in test}
     return TrainingData(train_loader, validation, test, cached=dataloader.cache_kind != "none")
+
+
+def _check_weights(corpus: Corpus, pipeline: Pipeline) -> None:
+    """Raise ConfigError if utterances have weights, and the loss takes none."""
+    if "weights" in signature(pipeline.loss.forward).parameters:
+        return
+    for part in parts("train", corpus).values():
+        if any(each.weight != 1 for each in part):
+            raise ConfigError(
+                f"{part.name} has weights, which loss_function={type(pipeline.loss).__name__} does"
+                " not take: choose loss_function=ctc, or leave them out of the manifest"
+            )
 
 
 def phone_targets(

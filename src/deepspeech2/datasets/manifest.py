@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path, PurePath
-from typing import Unpack
+from typing import Any, Unpack
 
 from deepspeech2.datasets.row_corpus import Options, RowCorpus
 from deepspeech2.datasets.rows import JsonObject, Row, label, read_rows, seconds
@@ -17,7 +18,9 @@ class ManifestCorpus(RowCorpus):
     """The utterances of a manifest in JSON, in its order.
 
     It has one object a line, or is one list of them. Each has ``audio_filepath`` (relative to the
-    manifest) and may have ``duration`` and ``offset`` (seconds), ``text``, ``speaker`` and ``id``.
+    manifest) and may have ``duration`` and ``offset`` (seconds), ``text``, ``speaker``, ``id`` and
+    ``weight`` (of the transcript in training, 1 if it is missing, see
+    :class:`~deepspeech2.loss.CtcLoss`).
     Other names of the recording, the text and the speaker are accepted, see
     :mod:`deepspeech2.fields`. A missing duration is read from the recording, which is not opened
     otherwise. Further keys are ignored. A line that is wrong is left out, and is one of
@@ -71,7 +74,16 @@ def _parse(row: JsonObject, folder: Path) -> Row:
     if text is not None and not isinstance(text, str):
         raise ValueError(f"{key} must be a string, but is {json.dumps(text)}")
     speaker = label(row, find(row, SPEAKER) or "speaker")
-    return Row(_place(audio, folder), duration, text, offset, speaker, label(row, "id"))
+    name, weight = label(row, "id"), _weight(row.get("weight"))
+    return Row(_place(audio, folder), duration, text, offset, speaker, name, weight=weight)
+
+
+def _weight(value: Any) -> float:
+    if value is None:
+        return 1.0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError(f"weight must be a number of at least 0, but is {json.dumps(value)}")
+    return float(value)
 
 
 def _place(audio: str, folder: Path) -> PurePath:

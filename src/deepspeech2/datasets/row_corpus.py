@@ -147,7 +147,9 @@ def as_utterances(
     for id_, row in named:
         audio = folder / row.audio
         duration = row.duration
-        item = Utterance(id_, audio, duration or 0, row.text, row.offset, row.speaker, row.channel)
+        item = Utterance(
+            id_, audio, duration or 0, row.text, row.offset, row.speaker, row.channel, row.weight
+        )
         if duration is None:
             info, named_as = infos[audio], str(place_free(row.audio))
             if not isinstance(info, AudioInfo):

@@ -27,6 +27,7 @@ class Row:
         duration: seconds; None: to be read from the recording.
         offset: seconds from the start of the recording.
         channel: counted from 1; None: all of them together.
+        weight: of its transcript in training.
     """
 
     audio: PurePath
@@ -36,6 +37,7 @@ class Row:
     speaker: str | None = None
     id: str | None = None
     channel: int | None = None
+    weight: float = 1.0
 
 
 def read_rows(

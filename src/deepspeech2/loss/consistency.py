@@ -74,13 +74,17 @@ class ConsistentCtcLoss(CtcLoss):
         labels: Padded,
         lengths: Tensor | None = None,
         phones: Padded | None = None,
+        weights: Tensor | None = None,
     ) -> LossValue:
-        """Log-probabilities (B, T, V) or, the views one after the other, (2 B, T, V)."""
+        """Log-probabilities (B, T, V) or, the views one after the other, (2 B, T, V).
+
+        ``weights`` are of the transcripts: views shall agree whatever an utterance's is.
+        """
         if len(log_probs) == len(labels):
-            return super().forward(log_probs, labels, lengths, phones)
+            return super().forward(log_probs, labels, lengths, phones, weights)
         first, second = log_probs.chunk(2)
         one, other = (
-            super(ConsistentCtcLoss, self).forward(view, labels, lengths, phones)
+            super(ConsistentCtcLoss, self).forward(view, labels, lengths, phones, weights)
             for view in (first, second)
         )
         apart = divergence(first, second.data) + divergence(second, first.data)

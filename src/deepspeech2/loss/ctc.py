@@ -88,6 +88,7 @@ class CtcLoss(nn.Module):
         labels: Padded,
         lengths: Tensor | None = None,
         phones: Padded | None = None,
+        weights: Tensor | None = None,
     ) -> LossValue:
         """Log-probabilities (B, T, V) and labels (B, L) to their loss.
 
@@ -98,11 +99,13 @@ class CtcLoss(nn.Module):
             lengths: (2, B) int64 on the CPU, those of ``log_probs`` and of ``labels``; None:
                 they are fetched, for which a GPU makes everything wait.
             phones: (B, L') labels on the CPU, for ``phones_weight``.
+            weights: (B,) factors of the utterances' losses; the labels that are counted are the
+                same. None: each is 1.
         """
         sizes = (log_probs.lengths, labels.lengths) if lengths is None else lengths.unbind()
-        total = self._ctc(log_probs.data, labels.data, *sizes)
+        total = self._ctc(log_probs.data, labels.data, *sizes, weights)
         if isinstance(log_probs, Tapped):
-            total = self._with_taps(total, log_probs, labels, sizes, phones)
+            total = self._with_taps(total, log_probs, labels, sizes, phones, weights)
         return LossValue(total, labels.lengths.sum().to(torch.float32))
 
     def _with_taps(
@@ -112,31 +115,43 @@ class CtcLoss(nn.Module):
         labels: Padded,
         sizes: tuple[Tensor, ...],
         phones: Padded | None,
+        weights: Tensor | None,
     ) -> Tensor:
         """Return the loss of all taps that have a weight, and of the last layer."""
         others: list[tuple[float, Tensor]] = []
         if self.intermediate_weight and log_probs.taps:
             share = self.intermediate_weight / len(log_probs.taps)
-            others += [(share, self._ctc(tap, labels.data, *sizes)) for tap in log_probs.taps]
+            taps = (self._ctc(tap, labels.data, *sizes, weights) for tap in log_probs.taps)
+            others += [(share, each) for each in taps]
         if self.phones_weight and log_probs.phones is not None and phones is not None:
             heard = log_probs.phones
             spoken = phones.data.to(heard.device, non_blocking=True)
-            total = self._ctc(heard, spoken, sizes[0], phones.lengths)
+            total = self._ctc(heard, spoken, sizes[0], phones.lengths, weights)
             others.append((self.phones_weight, total))
         if not others:
             return last
         rest = 1 - sum(weight for weight, _ in others)
         return rest * last + torch.stack([weight * total for weight, total in others]).sum()
 
-    def _ctc(self, log_probs: Tensor, labels: Tensor, frames: Tensor, counts: Tensor) -> Tensor:
+    def _ctc(
+        self,
+        log_probs: Tensor,
+        labels: Tensor,
+        frames: Tensor,
+        counts: Tensor,
+        weights: Tensor | None,
+    ) -> Tensor:
         """Return the sum over utterances, of log-probabilities (B, T, V) and labels (B, L)."""
         with torch.autocast(log_probs.device.type, enabled=False):
-            return functional.ctc_loss(
+            losses = functional.ctc_loss(
                 log_probs.float().transpose(0, 1),
                 labels.long(),
                 frames,
                 counts,
                 blank=BLANK,
-                reduction="sum",
+                reduction="sum" if weights is None else "none",
                 zero_infinity=self.zero_infinity,
             )
+            if weights is None:
+                return losses
+            return (losses * weights.to(losses.device, non_blocking=True)).sum()

@@ -218,7 +218,7 @@ class Learner:
         moved = batch.to(self.pipeline.device, non_blocking=True)
         waveforms = front_end.lengthened(moved.waveforms) if draw is None else moved.waveforms
         phones = None if self.phones is None else self.phones(batch.utterances)
-        loss, log_probs = self.pipeline(waveforms, moved.labels, draw, phones)
+        loss, log_probs = self.pipeline(waveforms, moved.labels, draw, phones, batch.weights)
         return loss.total.to(self.engine.device), log_probs
 
     def _advance(self) -> None:
