@@ -152,8 +152,10 @@ def can_compile() -> bool:
 
 _SPEECH = ("--data", "SPEECH_DATA", "--part")
 
-BY_THEMSELVES = ("benchmarks.load", "benchmarks.segmentation", "benchmarks.streaming")
-"""Programs whose needs are their own: locust, the speech to make talks of, a model that streams."""
+BY_THEMSELVES = (
+    "benchmarks.load", "benchmarks.segmentation", "benchmarks.streaming", "benchmarks.suspects",
+)  # fmt: skip
+"""Programs whose needs are their own: locust, speech to change, a model that streams."""
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     "train_step": Benchmark("benchmarks.train_step", ("--device", "cpu", "--no-variants")),

@@ -14,7 +14,7 @@ import pytest
 from deepspeech2.config.help import program_help
 from deepspeech2.paths import CONFIGS, ROOT
 
-SCRIPTS = ("calibrate", "doctor", "preview", "robustness", "tune_decoder")
+SCRIPTS = ("calibrate", "doctor", "preview", "robustness", "suspects", "tune_decoder")
 PROGRAMS = ["train.py", "inference.py", *(f"scripts/{name}.py" for name in SCRIPTS)]
 
 
@@ -26,7 +26,7 @@ def listed(text: str) -> list[str]:
 def test_each_config_is_listed_once_among_those_of_its_program() -> None:
     found = [
         name
-        for root in ("deepspeech2", "inference", "robustness")
+        for root in ("deepspeech2", "inference", "robustness", "suspects")
         for name in listed(program_help("", "", root))
     ]
     expected = {path.stem for path in CONFIGS.glob("*.yaml")} - {"settings"}

@@ -52,6 +52,7 @@ _TINY = {
         "dataloader.num_workers=0",
         "robustness.snrs=[clean,5]",
     ),
+    "scripts/suspects.py": ("suspects.threads=1", "dataloader.num_workers=0"),
     "scripts/preview.py": (),
     "scripts/doctor.py": (),
 }

@@ -24,11 +24,12 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="POSIX signals, /proc"),
 ]
 
-PLACES = {  # where it happens; the first four have readers
+PLACES = {  # where it happens; the first five have readers
     "inference": "deepspeech2.evaluation._recognized",
     "tune_decoder": "deepspeech2.extras.tuning._add",
     "calibrate": "deepspeech2.evaluation._recognized",
     "robustness": "deepspeech2.extras.robustness.measure._recognize",
+    "suspects": "deepspeech2.extras.suspects.listing.evidence",
     "preview": "deepspeech2.extras.checks.preview.examples._panel",
     "doctor": "deepspeech2.extras.checks.audio_check._check",
     "export onnx": "deepspeech2.extras.interchange.onnx_export.write",
@@ -42,7 +43,7 @@ ALL = [
     (name, event)
     for name in PLACES
     for event in EVENTS
-    if event != "reader" or name in ("inference", "tune_decoder", "calibrate", "robustness")
+    if event != "reader" or name in ("inference", "tune_decoder", "calibrate", "robustness", "suspects")
 ]
 
 

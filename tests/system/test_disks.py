@@ -54,7 +54,7 @@ AT_ONCE = [
     "inference",
 ]  # fmt: skip
 LATER = ["score", "export pth", "export onnx", "inference"]
-SLOW = ["train", "preview", "robustness", "calibrate", "tune_decoder"]
+SLOW = ["train", "preview", "robustness", "suspects", "calibrate", "tune_decoder"]
 KILLS = int(os.environ.get("KILLS", "12"))
 CASES = [pytest.param(name, 0, id=f"{name}, at once") for name in AT_ONCE]
 CASES += [pytest.param(name, 700, id=f"{name}, later") for name in LATER]

@@ -40,6 +40,7 @@ def place(tmp_path: Path) -> Path:
         "scripts/calibrate.py data_dir={place} inferencer.from_pretrained={trap}",
         "scripts/tune_decoder.py decoder.lm={trap} inferencer.from_pretrained={trap}",
         "scripts/robustness.py checkpoints={{a:{trap}}} noise_dir={place} data_dir={place}",
+        "scripts/suspects.py data_dir={place} suspects.from_pretrained={trap}",
         "scripts/export.py {trap} --output {place}/out.pth",
         "scripts/import_checkpoint.py {trap} --output {place}/out.pth",
         "scripts/align.py {place}/a.wav --text ab --checkpoint {trap}",

@@ -114,6 +114,11 @@ def programs(folder: Path, toy_run: Path) -> dict[str, Words]:
             *on_toys, "robustness.snrs=[5]", "robustness.device=cpu", "robustness.override=true",
             f"robustness.save_path={out / 'robustness'}",
         ],
+        "suspects": [
+            "scripts/suspects.py", *on_toys, f"suspects.from_pretrained={best}",
+            "suspects.device=cpu", "suspects.override=true",
+            f"suspects.save_path={out / 'suspects'}",
+        ],
         "preview": [
             "scripts/preview.py", "-cn=an4", *overrides(data, out, "transforms=none"),
             f"+preview.save_path={out / 'preview'}", "+preview.utterances=1",

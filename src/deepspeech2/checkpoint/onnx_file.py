@@ -150,6 +150,7 @@ class OnnxPipeline(Pipeline):
         labels: Padded,
         generator: torch.Generator | None = None,
         phones: Padded | None = None,
+        weights: Tensor | None = None,
     ) -> tuple[LossValue, Padded]:
         log_probs = self.emissions(waveforms)
         lengths: Tensor = torch.stack((log_probs.lengths, labels.lengths)).cpu()

@@ -13,6 +13,7 @@ CONFIGURED = {
     "preview": ("preview:preview", "deepspeech2", "see and hear training data"),
     "tune": ("tune_decoder:tune_decoder", "tune_decoder", "weigh a language model"),
     "calibrate": ("calibrate:calibrate", "calibrate", "calibrate confidences"),
+    "suspects": ("suspects:suspects", "suspects", "find bad transcripts in a corpus"),
     "robustness": ("robustness:robustness", "robustness", "measure recognition in noise"),
 }
 """What composes a config: task below ``commands``, config, and what it does."""

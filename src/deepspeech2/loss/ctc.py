@@ -103,7 +103,7 @@ class CtcLoss(nn.Module):
                 same. None: each is 1.
         """
         sizes = (log_probs.lengths, labels.lengths) if lengths is None else lengths.unbind()
-        total = self._ctc(log_probs.data, labels.data, *sizes, weights)
+        total = self._ctc(log_probs.data, labels.data, *sizes, weights=weights)
         if isinstance(log_probs, Tapped):
             total = self._with_taps(total, log_probs, labels, sizes, phones, weights)
         return LossValue(total, labels.lengths.sum().to(torch.float32))
@@ -121,12 +121,12 @@ class CtcLoss(nn.Module):
         others: list[tuple[float, Tensor]] = []
         if self.intermediate_weight and log_probs.taps:
             share = self.intermediate_weight / len(log_probs.taps)
-            taps = (self._ctc(tap, labels.data, *sizes, weights) for tap in log_probs.taps)
+            taps = (self._ctc(tap, labels.data, *sizes, weights=weights) for tap in log_probs.taps)
             others += [(share, each) for each in taps]
         if self.phones_weight and log_probs.phones is not None and phones is not None:
             heard = log_probs.phones
             spoken = phones.data.to(heard.device, non_blocking=True)
-            total = self._ctc(heard, spoken, sizes[0], phones.lengths, weights)
+            total = self._ctc(heard, spoken, sizes[0], phones.lengths, weights=weights)
             others.append((self.phones_weight, total))
         if not others:
             return last
@@ -139,6 +139,7 @@ class CtcLoss(nn.Module):
         labels: Tensor,
         frames: Tensor,
         counts: Tensor,
+        *,
         weights: Tensor | None,
     ) -> Tensor:
         """Return the sum over utterances, of log-probabilities (B, T, V) and labels (B, L)."""

@@ -5,6 +5,7 @@ from deepspeech2.settings.recognition import (
     InferencerSettings,
     RobustnessSettings,
     ServeSettings,
+    SuspectsSettings,
     TunerSettings,
 )
 from deepspeech2.settings.template import advice
@@ -20,6 +21,7 @@ GROUPS = {
         TunerSettings,
         CalibratorSettings,
         RobustnessSettings,
+        SuspectsSettings,
         PreviewSettings,
     )
 }
@@ -33,6 +35,7 @@ __all__ = [
     "PreviewSettings",
     "RobustnessSettings",
     "ServeSettings",
+    "SuspectsSettings",
     "TrainerSettings",
     "TunerSettings",
     "advice",

@@ -148,6 +148,30 @@ class RobustnessSettings:
         return tuple(None if isinstance(snr, str) else snr for snr in self.snrs)
 
 
+@settings("suspects")
+class SuspectsSettings:
+    """The config group ``suspects``.
+
+    Attributes:
+        from_pretrained: the checkpoint that listens.
+        save_path: the folder for the list and manifests; a relative path counts from the
+            repository's root.
+        threshold: suspicion up to which an utterance is in the manifest of what is kept.
+        device: auto, cpu, cuda, cuda:N or mps.
+        threads: CPU threads; None leaves torch's choice.
+        override: move an earlier list aside instead of refusing.
+    """
+
+    group: ClassVar[str]
+
+    from_pretrained: Text
+    save_path: Text
+    threshold: float = 1.5
+    device: Device = "auto"
+    threads: Count | None = None
+    override: bool = False
+
+
 @settings("")
 class ServeSettings:
     """Bounds of a server.

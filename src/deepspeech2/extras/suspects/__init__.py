@@ -1,0 +1,1 @@
+"""Transcripts that are probably not what is said."""
