@@ -7,6 +7,12 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import jinja2
 
 # C0 and C1, line separators, and what turns the direction of the text around it
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -64,6 +70,22 @@ def fenced(text: str) -> str:
 def html_text(text: str) -> str:
     """``text`` for an element or an attribute of HTML."""
     return html.escape(visible(text))
+
+
+def page_template(file: Path, **filters: Callable[..., Any]) -> jinja2.Template:
+    """The template of a page, which escapes every value as :func:`html_text` does."""
+    import jinja2  # only pages need it
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(file.parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(filters)
+    return environment.get_template(file.name)
 
 
 def printable(text: str, most: int = 200) -> str:

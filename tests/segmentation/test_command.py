@@ -64,7 +64,7 @@ def test_silence_keeps_nothing_and_a_broken_file_is_left_out(
     assert f"left out: {folder / 'c.wav'}" in printed
     assert "0 utterances" in printed
     assert sorted(path.name for path in output.iterdir()) == [
-        "a", "b", "manifest.jsonl", "segments.jsonl",
+        "a", "b", "index.html", "manifest.jsonl", "segments.jsonl",
     ]  # fmt: skip
     assert (output / "manifest.jsonl").read_text("utf-8") == ""
     assert not (output / "c").exists()
@@ -96,7 +96,8 @@ def test_a_corpus_grows_by_talks(tmp_path: Path) -> None:
         place.mkdir(parents=True)
         row = {
             "id": name, "audio_filepath": f"{name}.flac", "duration": 1.0, "text": "a",
-            "written": "A.", "speaker": name, "kept": kept,
+            "written": "A.", "speaker": name, "kept": kept, "why": "", "score": -0.1, "cer": 0.0,
+            "worst_word": -0.1, "start": 0.0, "heard": "a", "recording": "a.wav",
         }  # fmt: skip
         (place / f"{name}.segments.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
         collect(tmp_path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 
 from deepspeech2 import plugins
@@ -14,6 +13,7 @@ from deepspeech2.errors import ConfigError, ManifestError, SpeechError, run_comm
 from deepspeech2.escaping import one_line
 from deepspeech2.extras.segmentation.corpus import Found, Talk, collect, require_own, segment
 from deepspeech2.extras.segmentation.cutting import Limits
+from deepspeech2.extras.segmentation.page import clock
 from deepspeech2.extras.segmentation.text import TEXT_SUFFIXES
 from deepspeech2.files import alone, safe_name
 from deepspeech2.inference import Recognizer
@@ -128,7 +128,7 @@ def _report(talk: Talk, found: Found) -> None:
         print(f"  {seconds:.0f} s left out: {why}")
     if found.unsearched:
         named = ", ".join(
-            f"{_clock(start)} to {_clock(end)} ({words} words)"
+            f"{clock(start)} to {clock(end)} ({words} words)"
             for start, end, words in found.unsearched
         )
         print(f"  warning: passed over, because text and recording agree nowhere there: {named}")
@@ -144,11 +144,6 @@ def _report(talk: Talk, found: Found) -> None:
         )
     if found.fault:
         print(one_line(f"  read in part: {found.fault}"))
-
-
-def _clock(seconds: float) -> str:
-    """``1:02:03``"""
-    return str(timedelta(seconds=round(seconds)))
 
 
 def find_talks(paths: Sequence[Path], speaker: str | None) -> list[Talk]:

@@ -23,6 +23,7 @@ from deepspeech2.decoding.kernels.frames import BLANK
 from deepspeech2.decoding.loose import LEFT_OUT, LooseAlignment, align_loosely
 from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.extras.segmentation.cutting import Cutter, Limits, Segment
+from deepspeech2.extras.segmentation.page import PAGE, render
 from deepspeech2.extras.segmentation.text import Script, read_text, script
 from deepspeech2.files import whole_folder, write_whole
 from deepspeech2.inference import Recognizer
@@ -224,18 +225,19 @@ def _subtitles(
 
 
 def collect(output: Path) -> list[Row]:
-    """Write the manifest and the list of all segments of the talks below ``output``; return it."""
+    """Write manifest, list and page of all segments of the talks below ``output``; return these."""
     rows = [row for path in _lists(output) for row in _read(path)]
     write_whole(output / SEGMENTS, _lines(rows))
     keys = ("id", "audio_filepath", "duration", "text", "written", "speaker")
     kept = [{key: row[key] for key in keys} for row in rows if row["kept"]]
     write_whole(output / MANIFEST, _lines(kept))
+    write_whole(output / PAGE, render(rows, output.name))
     return rows
 
 
 def require_own(output: Path) -> None:
     """Raise ConfigError if ``output`` has a manifest that no earlier run wrote."""
-    for name in (MANIFEST, SEGMENTS):
+    for name in (MANIFEST, SEGMENTS, PAGE):
         if (output / name).exists() and not any(_lists(output)):
             raise ConfigError(
                 f"{output / name} is of another program and is kept: name another --output"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jinja2
 
 from deepspeech2.errors import ConfigError
-from deepspeech2.escaping import visible
+from deepspeech2.escaping import page_template
 from deepspeech2.extras.checks.corpus_check import REMEDIES
 from deepspeech2.extras.checks.preview.examples import AS_RECORDED, Example
 from deepspeech2.extras.checks.preview.statistics import CorpusStatistics
@@ -72,17 +72,11 @@ def render(
 
 
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=lambda value: visible(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return page_template(
+        Path(__file__).with_name("preview.html"),
+        base64=lambda content: base64.b64encode(content).decode("ascii"),
+        thousands="{:,}".format,
     )
-    environment.filters["base64"] = lambda content: base64.b64encode(content).decode("ascii")
-    environment.filters["thousands"] = "{:,}".format
-    return environment.get_template("preview.html")
 
 
 def _characters(corpora: Sequence[CorpusStatistics], unknown: set[str]) -> list[_Character]:
