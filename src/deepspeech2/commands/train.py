@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from deepspeech2 import checkpoint
 from deepspeech2.audio.phones import PhoneTargets
+from deepspeech2.commands.budget import Measured, within_budget
 from deepspeech2.commands.training_data import open_training_data, phone_targets
 from deepspeech2.config.components import (
     TARGET,
@@ -56,9 +61,11 @@ from deepspeech2.trainer import (
     Trainer,
     TrainingData,
     Validator,
+    epoch_ends,
     find_checkpoint,
     freeze,
     logging_to,
+    measure_pace,
     run_path,
     start_from,
     training_plan,
@@ -71,12 +78,17 @@ log = logging.getLogger(__name__)
 
 def train(config: DictConfig) -> int:
     """Train with ``config``, return the exit status."""
+    started = time.monotonic()
     settings = settings_of(config, TrainerSettings)
     start_tracker()
     engine = Engine(settings.device, settings.precision, settings.threads)
     folder = _open_folder(config, settings, engine)
     try:
         with logging_to(folder.path / "info.log", engine.rank), ExitStack() as stack:
+            if config.get("budget") is not None:
+                measure = partial(_measure, engine=engine, folder=folder, started=started)
+                config = within_budget(config, measure, _before(settings, folder))
+                settings = settings_of(config, TrainerSettings)
             status = _trainer(config, settings, engine, folder, stack).run()
     finally:
         folder.release()
@@ -100,6 +112,60 @@ def _open_folder(config: DictConfig, settings: TrainerSettings, engine: Engine) 
     return folder
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What is trained, and on what."""
+
+    text_encoder: Tokenizer
+    pipeline: Pipeline
+    recipe: dict[str, dict[str, Any]]
+    decoders: list[Decoder]
+    data: TrainingData
+    phones: PhoneTargets | None
+
+    @classmethod
+    def of(
+        cls, config: DictConfig, settings: TrainerSettings, engine: Engine, folder: RunFolder
+    ) -> _Parts:
+        text_encoder: Tokenizer = create(group(config, "text_encoder"), "text_encoder")
+        torch.manual_seed(settings.seed)
+        pipeline, recipe = _pipeline(config, text_encoder)
+        decoders = _decoders(config, text_encoder)
+        recipe["decoder"] = _made_part(decoders[-1], group(config, "decoder"))
+        data = open_training_data(config, settings, engine, text_encoder, pipeline, folder.path)
+        phones = phone_targets(pipeline, data.train.dataset.utterances, text_encoder, engine)
+        if phones is not None:
+            torch.manual_seed(derive_seed(settings.seed, "phones"))
+            pipeline.network.add_phones(phones.phones)
+            recipe["model"]["phones"] = list(phones.phones)
+        return cls(text_encoder, pipeline, recipe, decoders, data, phones)
+
+
+def _measure(config: DictConfig, engine: Engine, folder: RunFolder, started: float) -> Measured:
+    """Take a few steps with ``config``, of which nothing stays."""
+    settings = replace(settings_of(config, TrainerSettings), n_epochs=1, compile=False)
+    logging.disable(logging.WARNING)  # the run itself says what is to be said of its data
+    try:
+        parts = _Parts.of(config, settings, engine, folder)
+    finally:
+        logging.disable(logging.NOTSET)
+    pipeline, data = parts.pipeline, parts.data
+    with closing(data.train.pass_once()) as batches:
+        pipeline.front_end.fit(batch.waveforms for batch in islice(batches, 1))
+    learner = _learner(config, pipeline, data, settings, engine, parts.phones)
+    pace = measure_pace(learner, data, settings, parts.decoders, parts.text_encoder)
+    steps = epoch_ends(data.train, 1, settings.epoch_len, settings.accumulate)[-1]
+    spent = engine.host.numbers(time.monotonic() - started).max().item()
+    engine.release_memory()
+    return Measured(pace, steps, spent)
+
+
+def _before(settings: TrainerSettings, folder: RunFolder) -> Mapping[str, Any]:
+    """The config of the checkpoint that is resumed; empty if there is none."""
+    resumed = find_checkpoint(folder.path, settings.resume_from) if settings.resume_from else None
+    return (checkpoint.load(resumed).get("config") or {}) if resumed else {}
+
+
 def _trainer(
     config: DictConfig,
     settings: TrainerSettings,
@@ -108,19 +174,10 @@ def _trainer(
     stack: ExitStack,
 ) -> Trainer:
     """Make the trainer and all that it uses; ``stack`` closes the writer."""
-    # what is trained, and on what
-    text_encoder: Tokenizer = create(group(config, "text_encoder"), "text_encoder")
-    torch.manual_seed(settings.seed)
-    pipeline, recipe = _pipeline(config, text_encoder)
-    decoders = _decoders(config, text_encoder)
+    parts = _Parts.of(config, settings, engine, folder)
+    text_encoder, pipeline, recipe = parts.text_encoder, parts.pipeline, parts.recipe
+    decoders, data, phones = parts.decoders, parts.data, parts.phones
     metrics = own_metrics(config)
-    recipe["decoder"] = _made_part(decoders[-1], group(config, "decoder"))
-    data = open_training_data(config, settings, engine, text_encoder, pipeline, folder.path)
-    phones = phone_targets(pipeline, data.train.dataset.utterances, text_encoder, engine)
-    if phones is not None:
-        torch.manual_seed(derive_seed(settings.seed, "phones"))
-        pipeline.network.add_phones(phones.phones)
-        recipe["model"]["phones"] = list(phones.phones)
 
     # a checkpoint that does not fit is refused before anything in the folder changes
     resumed = find_checkpoint(folder.path, settings.resume_from) if settings.resume_from else None

@@ -32,7 +32,8 @@ HYDRA_1_3 = hydra.__version__.startswith("1.3")
 # Hydra 1.4 asks which targets may run: those of a config are its user's own
 _CHECKS = getattr(hydra.utils, "UNSAFE_DISABLE_EXECUTION_CHECKS", None)
 _ANY: dict[str, Any] = {} if _CHECKS is None else {"_execution_whitelist_": _CHECKS}
-_READ = ("data_dir", "noise_dir", "checkpoints", "plugins")  # by the commands themselves
+# by the commands themselves
+_READ = ("data_dir", "noise_dir", "checkpoints", "plugins", "budget", "budget_models")
 GROUPS = (*COMPONENTS, *SETTINGS)
 
 

@@ -7,6 +7,7 @@ from deepspeech2.trainer.figures import Figures
 from deepspeech2.trainer.learner import Learner
 from deepspeech2.trainer.microbatches import TrainingData, epoch_ends
 from deepspeech2.trainer.monitor import Progress
+from deepspeech2.trainer.pace import Pace, measure_pace
 from deepspeech2.trainer.pretrained import freeze, start_from
 from deepspeech2.trainer.run_folder import Machine, RunFolder, RunSummary, logging_to, run_path
 from deepspeech2.trainer.trainer import Trainer
@@ -19,6 +20,7 @@ __all__ = [
     "Learner",
     "Machine",
     "Muon",
+    "Pace",
     "Progress",
     "RunFolder",
     "RunSummary",
@@ -29,6 +31,7 @@ __all__ = [
     "find_checkpoint",
     "freeze",
     "logging_to",
+    "measure_pace",
     "run_path",
     "start_from",
     "training_plan",
