@@ -103,12 +103,12 @@ def test_a_planned_training_is_that_of_its_plan(
         assert 0 < pace.step < 20
         assert 0 < pace.epoch_end < 60
         assert pace.run_end == 0  # there is no test corpus
-        return Pace(10.0, 0.0, 0.0)
+        return Pace(20.0, 0.0, 0.0)
 
     monkeypatch.setattr(command, "measure_pace", slow)
     budgeted = run("budgeted", "budget=30 min")
     trainer, loader = (budgeted["config"][key] for key in ("trainer", "dataloader"))
-    assert trainer["n_epochs"] > 1
+    assert trainer["n_epochs"] >= 1
     plan = (
         f"trainer.n_epochs={trainer['n_epochs']}",
         f"dataloader.max_batch_duration={loader['max_batch_duration']}",
