@@ -10,8 +10,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from deepspeech2 import checkpoint
-from deepspeech2.commands import train as command
+from deepspeech2.commands import training_parts
 from deepspeech2.commands.budget import Measured, within_budget
+from deepspeech2.commands.train import train
 from deepspeech2.errors import ConfigError
 from deepspeech2.trainer import Pace, measure_pace
 from tests.toy import config, overrides, write_corpus
@@ -95,7 +96,7 @@ def test_a_planned_training_is_that_of_its_plan(
 
     def run(name: str, *changes: str) -> dict[str, Any]:
         words = overrides(data, tmp_path, f"writer.run_name={name}", *changes)
-        assert command.train(config("an4", *words)) == 0
+        assert train(config("an4", *words)) == 0
         return checkpoint.load(tmp_path / name / "checkpoint-last.pth")
 
     def slow(*arguments: Any) -> Pace:
@@ -105,7 +106,7 @@ def test_a_planned_training_is_that_of_its_plan(
         assert pace.run_end == 0  # there is no test corpus
         return Pace(20.0, 0.0, 0.0)
 
-    monkeypatch.setattr(command, "measure_pace", slow)
+    monkeypatch.setattr(training_parts, "measure_pace", slow)
     budgeted = run("budgeted", "budget=30 min")
     trainer, loader = (budgeted["config"][key] for key in ("trainer", "dataloader"))
     assert trainer["n_epochs"] >= 1

@@ -6,9 +6,7 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,44 +14,33 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from deepspeech2 import checkpoint
-from deepspeech2.audio.phones import PhoneTargets
-from deepspeech2.commands.budget import Measured, within_budget
-from deepspeech2.commands.training_data import open_training_data, phone_targets
+from deepspeech2.commands.budget import within_budget
+from deepspeech2.commands.training_parts import Parts, first_weights, make_learner, measured
 from deepspeech2.config.components import (
-    TARGET,
-    create,
     group,
     plain,
     recorded,
     settings_of,
-    target,
 )
 from deepspeech2.config.metrics import own_metrics
 from deepspeech2.config.optimization import (
-    loss_from,
-    optimizer_and_schedule,
     planned,
     planned_before,
 )
 from deepspeech2.config.writers import open_writers
-from deepspeech2.decoding import Decoder, GreedyDecoder
-from deepspeech2.devices import compile_network
 from deepspeech2.engine import Engine
 from deepspeech2.errors import CheckpointError, ConfigError
 from deepspeech2.escaping import without_secrets
 from deepspeech2.files import write_whole
 from deepspeech2.hardware import cpus, processor
 from deepspeech2.paths import resolve
-from deepspeech2.pipeline import Pipeline, check_taps
+from deepspeech2.pipeline import Pipeline
 from deepspeech2.processes import start_tracker
-from deepspeech2.seeding import derive_seed
 from deepspeech2.settings import TrainerSettings
-from deepspeech2.text import Tokenizer
 from deepspeech2.trainer import (
     Checkpoints,
     EpochEnd,
     Figures,
-    Learner,
     Machine,
     Progress,
     RunFolder,
@@ -61,16 +48,11 @@ from deepspeech2.trainer import (
     Trainer,
     TrainingData,
     Validator,
-    epoch_ends,
     find_checkpoint,
-    freeze,
     logging_to,
-    measure_pace,
     run_path,
-    start_from,
     training_plan,
 )
-from deepspeech2.transforms import GlobalNormalization
 from deepspeech2.writer import JsonlWriter, MultiWriter, NullWriter, Writer
 
 log = logging.getLogger(__name__)
@@ -86,7 +68,7 @@ def train(config: DictConfig) -> int:
     try:
         with logging_to(folder.path / "info.log", engine.rank), ExitStack() as stack:
             if config.get("budget") is not None:
-                measure = partial(_measure, engine=engine, folder=folder, started=started)
+                measure = partial(measured, engine=engine, folder=folder, started=started)
                 config = within_budget(config, measure, _before(settings, folder))
                 settings = settings_of(config, TrainerSettings)
             status = _trainer(config, settings, engine, folder, stack).run()
@@ -112,54 +94,6 @@ def _open_folder(config: DictConfig, settings: TrainerSettings, engine: Engine) 
     return folder
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What is trained, and on what."""
-
-    text_encoder: Tokenizer
-    pipeline: Pipeline
-    recipe: dict[str, dict[str, Any]]
-    decoders: list[Decoder]
-    data: TrainingData
-    phones: PhoneTargets | None
-
-    @classmethod
-    def of(
-        cls, config: DictConfig, settings: TrainerSettings, engine: Engine, folder: RunFolder
-    ) -> _Parts:
-        text_encoder: Tokenizer = create(group(config, "text_encoder"), "text_encoder")
-        torch.manual_seed(settings.seed)
-        pipeline, recipe = _pipeline(config, text_encoder)
-        decoders = _decoders(config, text_encoder)
-        recipe["decoder"] = _made_part(decoders[-1], group(config, "decoder"))
-        data = open_training_data(config, settings, engine, text_encoder, pipeline, folder.path)
-        phones = phone_targets(pipeline, data.train.dataset.utterances, text_encoder, engine)
-        if phones is not None:
-            torch.manual_seed(derive_seed(settings.seed, "phones"))
-            pipeline.network.add_phones(phones.phones)
-            recipe["model"]["phones"] = list(phones.phones)
-        return cls(text_encoder, pipeline, recipe, decoders, data, phones)
-
-
-def _measure(config: DictConfig, engine: Engine, folder: RunFolder, started: float) -> Measured:
-    """Take a few steps with ``config``, of which nothing stays."""
-    settings = replace(settings_of(config, TrainerSettings), n_epochs=1, compile=False)
-    logging.disable(logging.WARNING)  # the run itself says what is to be said of its data
-    try:
-        parts = _Parts.of(config, settings, engine, folder)
-    finally:
-        logging.disable(logging.NOTSET)
-    pipeline, data = parts.pipeline, parts.data
-    with closing(data.train.pass_once()) as batches:
-        pipeline.front_end.fit(batch.waveforms for batch in islice(batches, 1))
-    learner = _learner(config, pipeline, data, settings, engine, parts.phones)
-    pace = measure_pace(learner, data, settings, parts.decoders, parts.text_encoder)
-    steps = epoch_ends(data.train, 1, settings.epoch_len, settings.accumulate)[-1]
-    spent = engine.host.numbers(time.monotonic() - started).max().item()
-    engine.release_memory()
-    return Measured(pace, steps, spent)
-
-
 def _before(settings: TrainerSettings, folder: RunFolder) -> Mapping[str, Any]:
     """The config of the checkpoint that is resumed; empty if there is none."""
     resumed = find_checkpoint(folder.path, settings.resume_from) if settings.resume_from else None
@@ -174,7 +108,7 @@ def _trainer(
     stack: ExitStack,
 ) -> Trainer:
     """Make the trainer and all that it uses; ``stack`` closes the writer."""
-    parts = _Parts.of(config, settings, engine, folder)
+    parts = Parts.of(config, settings, engine, folder)
     text_encoder, pipeline, recipe = parts.text_encoder, parts.pipeline, parts.recipe
     decoders, data, phones = parts.decoders, parts.data, parts.phones
     metrics = own_metrics(config)
@@ -185,8 +119,8 @@ def _trainer(
     if resumed:
         _check_start(settings, content, resumed)
     else:
-        _first_weights(pipeline, recipe, data, settings, engine)
-    learner = _learner(config, pipeline, data, settings, engine, phones)
+        first_weights(pipeline, recipe, data, settings, engine)
+    learner = make_learner(config, pipeline, data, settings, engine, phones)
     plan = training_plan(data.train, settings, engine.world_size) | planned(config)
     checkpoints = Checkpoints(folder.path, learner, recipe, _saved_config(config, content), plan)
     progress = Progress()
@@ -208,55 +142,6 @@ def _trainer(
     summary = _summary(pipeline, data, engine)
     epoch_end = EpochEnd(settings, learner, data, validator, checkpoints, figures, writer, summary)
     return Trainer(settings, learner, data, epoch_end, checkpoints, writer, progress)
-
-
-def _first_weights(
-    pipeline: Pipeline,
-    recipe: dict[str, dict[str, Any]],
-    data: TrainingData,
-    settings: TrainerSettings,
-    engine: Engine,
-) -> None:
-    """Start a new run from the weights of another one if asked to, and fit the normalisation."""
-    if settings.from_pretrained:
-        start = resolve(settings.from_pretrained)
-        for line in start_from(pipeline, recipe, checkpoint.load(start), start):
-            log.info("%s", line)
-    normalization = pipeline.front_end.normalization
-    if not isinstance(normalization, GlobalNormalization) or normalization.fitted:
-        return
-    # on the first rank's share of the data, for all ranks
-    if engine.is_main:
-        with closing(data.train.pass_once()) as batches:
-            pipeline.front_end.fit(batch.waveforms for batch in batches if len(batch))
-    normalization.load_state_dict(engine.host.objects(normalization.state_dict())[0])
-
-
-def _learner(
-    config: DictConfig,
-    pipeline: Pipeline,
-    data: TrainingData,
-    settings: TrainerSettings,
-    engine: Engine,
-    phones: PhoneTargets | None,
-) -> Learner:
-    """Make optimiser and schedule of what is not frozen."""
-    if settings.freeze:
-        frozen = freeze(pipeline.network, settings.freeze)
-        log.info("%d tensors of the network are frozen", len(frozen))
-    if settings.compile:
-        compile_network(pipeline.network, engine.device)
-    optimizer, schedule = optimizer_and_schedule(config, pipeline, data.train, settings, engine)
-    return Learner(
-        engine,
-        pipeline,
-        optimizer,
-        schedule,
-        max_grad_norm=settings.max_grad_norm,
-        seed=settings.seed,
-        ema=settings.ema,
-        phones=phones,
-    )
 
 
 def _check_ranks(engine: Engine, progress: Progress, folder: RunFolder) -> None:
@@ -295,50 +180,6 @@ def _saved_config(config: DictConfig, resumed: Mapping[str, Any]) -> dict[str, A
         trainer = before if isinstance(before, dict) else {}
     saved["trainer"]["from_pretrained"] = trainer.get("from_pretrained")
     return saved
-
-
-def _recipe_part(node: Mapping[str, Any] | None, key: str, **derived: Any) -> dict[str, Any]:
-    """Return the part of a checkpoint's recipe that a config node describes."""
-    if node is None:
-        return {"name": "NoNormalization"}
-    options = {name: value for name, value in node.items() if name != TARGET}
-    return checkpoint.entry(target(node, key), {**options, **derived})
-
-
-def _made_part(part: Decoder | Tokenizer, node: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a recipe that makes ``part`` again: by what it says of itself, or, where
-    that is nothing, by its config node.
-    """
-    options = {name: value for name, value in node.items() if name != TARGET}
-    return checkpoint.entry(type(part), part.settings or options)
-
-
-def _pipeline(
-    config: DictConfig, text_encoder: Tokenizer
-) -> tuple[Pipeline, dict[str, dict[str, Any]]]:
-    """Make front end, network and loss, and the recipe by which a checkpoint rebuilds them."""
-    transforms = group(config, "transforms")
-    front_end = create(transforms, "transforms")
-    derived = {"n_features": front_end.n_features, "n_tokens": text_encoder.n_tokens}
-    model = group(config, "model")
-    network = create(model, "model", **derived)
-    loss = loss_from(config)
-    for wasted in check_taps(network, loss):
-        log.warning("%s", wasted)
-    recipe = {
-        "model": _recipe_part(model, "model", **derived),
-        "features": _recipe_part(transforms["features"], "transforms.features"),
-        "normalization": _recipe_part(transforms.get("normalization"), "transforms.normalization"),
-        "text_encoder": _made_part(text_encoder, group(config, "text_encoder")),
-    }
-    return Pipeline(front_end, network, loss), recipe
-
-
-def _decoders(config: DictConfig, text_encoder: Tokenizer) -> list[Decoder]:
-    """Make the greedy decoder, and the configured one where it is another."""
-    chosen: Decoder = create(group(config, "decoder"), "decoder", text_encoder)
-    greedy = GreedyDecoder(text_encoder)
-    return [greedy] if chosen.name == greedy.name else [greedy, chosen]
 
 
 def _writer(config: DictConfig, run_dir: Path, engine: Engine, resume_step: int | None) -> Writer:
