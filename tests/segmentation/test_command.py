@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import soundfile
 
 from deepspeech2.commands.segment import _report, find_talks, main
 from deepspeech2.errors import ConfigError, ManifestError
+from deepspeech2.extras.segmentation import corpus
 from deepspeech2.extras.segmentation.corpus import Found, collect, require_own
 from tests.toy import RATE, ROOT
 
@@ -75,6 +77,30 @@ def test_what_was_passed_over_is_reported(folder: Path, capsys: pytest.CaptureFi
     _report(talk, Found(9000.0, [], (), ((61.0, 7200.4, 12000), (8000.0, 8999.0, 3)), False, None))
     (line,) = (line for line in capsys.readouterr().out.splitlines() if "warning" in line)
     assert "0:01:01 to 2:00:00 (12000 words), 2:13:20 to 2:29:59 (3 words)" in line
+
+
+def test_an_interrupt_keeps_what_was_cut_and_the_next_start_goes_on(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = folder / "corpus"
+    words = [str(folder), "--output", str(output), "--checkpoint", str(MODEL), "--device", "cpu"]
+    write = corpus._write
+
+    def interrupted(place: Path, name: str, *rest: Any) -> None:
+        write(place, name, *rest)
+        if name == "b":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(corpus, "_write", interrupted)
+        assert main(words) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "interrupted by SIGINT"
+    names = ["a", "index.html", "manifest.jsonl", "segments.jsonl"]
+    assert sorted(path.name for path in output.iterdir() if path.name != "b") == names
+    assert not list((output / "b").iterdir())
+    assert main(words) == 0
+    assert "a is there already and is kept" in capsys.readouterr().out
+    assert (output / "b" / "b" / "b.segments.jsonl").is_file()
 
 
 def test_the_manifest_of_another_program_is_kept(

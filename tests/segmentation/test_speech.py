@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from benchmarks.talks import RATE, Talk, talk, utterances
 from deepspeech2.commands.segment import main
 from deepspeech2.datasets.librispeech import LibriSpeechCorpus
 from deepspeech2.datasets.manifest import ManifestCorpus
+from tests.disks import full_disk
 
 pytestmark = pytest.mark.slow
 
@@ -116,3 +117,19 @@ def test_a_second_run_keeps_what_is_there(made: Made, capsys: pytest.CaptureFixt
     assert "is kept" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in made.output.rglob("*.flac")} == before
     assert made.rows == rows
+
+
+def test_a_full_disk_that_reaches_the_sound_leaves_nothing_half(
+    made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sound of a segment is larger than all else that is written before it."""
+    output = made.folder / "full"
+    with full_disk(20_000):
+        assert replace(made, output=output).command() == 2
+    (line,) = capsys.readouterr().err.splitlines()[-1:]
+    assert line.startswith("error: ")
+    assert ".flac" in line
+    assert "File too large" in line
+    assert not [path for path in output.rglob("*") if path.is_file()]
+    assert replace(made, output=output).command() == 0
+    assert len(list(output.rglob("*.flac"))) == sum(row["kept"] for row in made.rows)

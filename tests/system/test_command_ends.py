@@ -33,12 +33,18 @@ PLACES = {  # where it happens; the first five have readers
     "preview": "deepspeech2.extras.checks.preview.examples._panel",
     "doctor": "deepspeech2.extras.checks.audio_check._check",
     "export onnx": "deepspeech2.extras.interchange.onnx_export.write",
+    "segment": "deepspeech2.extras.segmentation.corpus._write",
     "train_lm": "deepspeech2.commands.train_lm.estimate",
     "train_tokenizer": "deepspeech2.commands.train_tokenizer.train_pieces",
     "serve": "deepspeech2.extras.serving.uploads.UploadTranscriber._transcribe",
 }
 EVENTS = ("error", "reader", "SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP", "nohup SIGHUP")
-CHOSEN = {("tune_decoder", "SIGTERM"), ("robustness", "reader"), ("serve", "SIGHUP")}
+CHOSEN = {
+    ("tune_decoder", "SIGTERM"),
+    ("robustness", "reader"),
+    ("serve", "SIGHUP"),
+    ("segment", "SIGINT"),
+}
 ALL = [
     (name, event)
     for name in PLACES
