@@ -6,11 +6,13 @@ come with rough times, too: off by SHIFT seconds, and each cue by up to a second
 
 python -m benchmarks.segmentation --data DATA --checkpoint MODEL [--snr 25 20 15]
     [--manifest common-voice/train.jsonl] [--subtitles SHIFT]
+python -m benchmarks.segmentation --sentences FILE --voice es --transliterate --checkpoint MODEL
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable
 from itertools import groupby
@@ -18,11 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
 
 from benchmarks.report import report
 from benchmarks.talks import RATE, Talk, talk, utterances
 from deepspeech2.audio.silence import Levels
+from deepspeech2.audio.synthesis import Synthesizer, Voice
 from deepspeech2.datasets import ManifestCorpus
 from deepspeech2.decoding import GreedyDecoder
 from deepspeech2.decoding.decoder import text_of
@@ -32,10 +36,12 @@ from deepspeech2.extras.segmentation.text import Script, Times, script
 from deepspeech2.inference import Recognizer
 from deepspeech2.inference.audio_input import AudioInput
 from deepspeech2.metrics.edits import character_edits
+from deepspeech2.text.normalization import Normalizer
 
 AWAY = 0.5  # seconds from its utterance at which a word is wrong
 NEAR = 0.1  # seconds from the right place at which a cut is right
 CUE = 12  # words of a cue
+VARIANTS = ("m1", "f2", "m3", "f4", "m5")
 Alone = Callable[[Path, str], list[tuple[float, float]]]
 
 
@@ -98,14 +104,22 @@ def measured(made: Talk, found: Division, seconds_per_frame: float, alone: Alone
 class Bench:
     """Measures talks of some utterances with one model."""
 
-    def __init__(self, recognizer: Recognizer, said: list[tuple[Path, str]], count: int) -> None:
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        said: list[tuple[Path, str]],
+        count: int,
+        transliterate: bool = False,
+    ) -> None:
         self.recognizer, self.said, self.count = recognizer, said, count
+        self.transliterate = transliterate
         self.times: dict[Path, list[tuple[float, float]]] = {}
 
     def alone(self, path: Path, text: str) -> list[tuple[float, float]]:
         """Start and end of each word of an utterance by itself, seconds."""
         if path not in self.times:
-            words = self.recognizer.align(path, text, delay=0.0).words
+            aligned = " ".join(self.script(text).words)
+            words = self.recognizer.align(path, aligned, delay=0.0).words
             self.times[path] = [(word.start, word.end) for word in words]
         return self.times[path]
 
@@ -119,14 +133,21 @@ class Bench:
         source = AudioInput(made.samples, RATE, self.recognizer.sample_rate)
         return self.recognizer.long_emissions(source.blocks)
 
-    def script(self, made: Talk, shown: Times | None = None) -> Script:
-        return script(made.text, self.recognizer.text_encoder, shown=shown)
+    def script(self, text: str, shown: Times | None = None) -> Script:
+        encoder = self.recognizer.text_encoder
+        return script(text, encoder, transliterate=self.transliterate, shown=shown)
+
+    def script_of(self, made: Talk, shown: Times | None = None) -> Script:
+        found = self.script(made.text, shown)
+        if len(found.words) != len(made.written):
+            raise SystemExit("a word of the text is none of the alphabet, or becomes several")
+        return found
 
     def cer(self, made: Talk, log_probs: torch.Tensor) -> float:
         encoder = self.recognizer.text_encoder
         labels = [label for label, _ in groupby(log_probs.argmax(dim=1).tolist()) if label]
         said = " ".join(text for _, text, _, _ in made.utterances)
-        return character_edits(said, text_of(labels, encoder)).rate
+        return character_edits(" ".join(self.script(said).words), text_of(labels, encoder)).rate
 
 
 def figures(counts: dict[str, int]) -> dict[str, float]:
@@ -138,28 +159,22 @@ def figures(counts: dict[str, int]) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder with LibriSpeech/PART")
-    parser.add_argument("--part", default="train-clean-8h", help="(default: %(default)s)")
-    parser.add_argument("--manifest", type=Path, help="below DATA, in place of a part")
-    parser.add_argument("--checkpoint", required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13, 14, 15, 16])
-    parser.add_argument("--utterances", type=int, default=40, help="of a talk (%(default)s)")
-    parser.add_argument("--snr", type=float, nargs="*", default=[], help="dB of white noise")
-    parser.add_argument("--subtitles", type=float, metavar="SHIFT", help="seconds")
-    options = parser.parse_args()
-    recognizer = Recognizer.from_checkpoint(options.checkpoint, device="cpu", decoder=GreedyDecoder)
-    if options.manifest:
-        encoder = recognizer.text_encoder
-        corpus = ManifestCorpus(options.data / options.manifest).utterances
-        said = [(Path(each.audio), encoder.normalize(each.text or "")) for each in corpus]
-        said = [(path, text) for path, text in said if not encoder.unknown(text)]
-    else:
-        said = utterances(options.data / "LibriSpeech" / options.part)
-    bench = Bench(recognizer, said, options.utterances)
+def spoken(sentences: Path, voice: str, folder: Path) -> list[tuple[Path, str]]:
+    """Sentences by eSpeak NG in several voices, written to ``folder``."""
+    synthesizer, normalize = Synthesizer(), Normalizer()
+    found = []
+    for number, line in enumerate(sentences.read_text("utf-8").splitlines()):
+        variant, rate = VARIANTS[number % len(VARIANTS)], 130 + 10 * (number % 5)
+        samples, hz = synthesizer.speak(line, Voice(voice, variant, rate=rate))
+        path = folder / f"{number}.wav"
+        soundfile.write(path, samples, hz)
+        found.append((path, normalize(line)))
+    return found
+
+
+def measure(bench: Bench, options: argparse.Namespace) -> None:
+    """Measure all kinds of talks, and print the figures."""
+    recognizer = bench.recognizer
     planted = {"dropped": 0.1, "added": 0.1, "changed": 0.05}
     kinds: dict[str, dict[str, Any]] = {"its whole text": {}, "clean": planted}
     kinds |= {f"{snr:g} dB": {**planted, "snr_db": snr} for snr in options.snr}
@@ -176,10 +191,10 @@ def main() -> None:
                 heard[key] = bench.emissions(made)
             emissions = heard[key]
             rates.append(bench.cer(made, emissions[0]))
-            scripts = {kind: bench.script(made)}
+            scripts = {kind: bench.script_of(made)}
             if options.subtitles is not None:
                 shown = cues(made, options.subtitles, seed)
-                scripts[f"{kind}, subtitles"] = bench.script(made, shown)
+                scripts[f"{kind}, subtitles"] = bench.script_of(made, shown)
             for name, words in scripts.items():
                 division = divide(*emissions, words, recognizer, Limits())
                 own = measured(made, division, recognizer.seconds_per_frame, bench.alone)
@@ -199,6 +214,36 @@ def main() -> None:
             rows=rows,
         )
     )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, help="folder with LibriSpeech/PART")
+    parser.add_argument("--part", default="train-clean-8h", help="(default: %(default)s)")
+    parser.add_argument("--manifest", type=Path, help="below DATA, in place of a part")
+    parser.add_argument("--sentences", type=Path, help="one a line, which eSpeak NG speaks instead")
+    parser.add_argument("--voice", default="en-us", help="of eSpeak NG (default: %(default)s)")
+    parser.add_argument("--transliterate", action="store_true", help="align other letters")
+    parser.add_argument("--checkpoint", required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13, 14, 15, 16])
+    parser.add_argument("--utterances", type=int, default=40, help="of a talk (%(default)s)")
+    parser.add_argument("--snr", type=float, nargs="*", default=[], help="dB of white noise")
+    parser.add_argument("--subtitles", type=float, metavar="SHIFT", help="seconds")
+    options = parser.parse_args()
+    recognizer = Recognizer.from_checkpoint(options.checkpoint, device="cpu", decoder=GreedyDecoder)
+    with tempfile.TemporaryDirectory() as folder:
+        if options.sentences:
+            said = spoken(options.sentences, options.voice, Path(folder))
+        elif options.manifest:
+            encoder = recognizer.text_encoder
+            corpus = ManifestCorpus(options.data / options.manifest).utterances
+            said = [(Path(each.audio), encoder.normalize(each.text or "")) for each in corpus]
+            said = [(path, text) for path, text in said if not encoder.unknown(text)]
+        else:
+            said = utterances(options.data / "LibriSpeech" / options.part)
+        measure(Bench(recognizer, said, options.utterances, options.transliterate), options)
 
 
 if __name__ == "__main__":

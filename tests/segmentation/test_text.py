@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from deepspeech2.errors import ManifestError
+from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.extras.segmentation.cutting import JOINED, NOTHING, UNREADABLE
 from deepspeech2.extras.segmentation.text import read_text, script
 from deepspeech2.text import TextEncoder
@@ -31,6 +32,31 @@ def test_what_is_outside_the_alphabet_is_passed_over_unless_it_is_spelt_out() ->
     assert spelled.words == ("in", "nineteen", "ninety", "nine", "we", "left")
     assert spelled.breaks.tolist() == [NOTHING, NOTHING, JOINED, JOINED, NOTHING, NOTHING]
     assert spelled.written(0, 4) == "in 1999"
+
+
+def test_other_letters_are_aligned_by_those_of_the_model_and_stay_as_they_are() -> None:
+    pytest.importorskip("anyascii")
+    found = script("«Größe», Привет мир! l\u2019été 北京 7", TextEncoder(), transliterate=True)
+    assert found.words == ("grosse", "privet", "mir", "l'ete", "beijing")
+    assert found.text(0, 5) == "größe привет мир l'été 北京"
+    assert found.written(0, 3) == "«Größe», Привет мир!"
+    assert found.unreadable == ("7",)
+    plain = script("Größe Well-known", TextEncoder())
+    assert (plain.words, plain.texts) == (("well", "known"), ("well", "known"))
+    assert plain.unreadable == ("Größe",)
+
+
+def test_a_word_that_becomes_several_is_not_divided() -> None:
+    pytest.importorskip("anyascii")
+    found = script("a ½ b", TextEncoder(" 'abcdefghijklmnopqrstuvwxyz/12"), transliterate=True)
+    assert found.text(0, len(found.words)).split()[0] == "a"
+    assert len(found.words) == len(found.texts) == len(found.breaks)
+
+
+def test_transliteration_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "anyascii", None)
+    with pytest.raises(ConfigError, match="needs anyascii: pip install anyascii"):
+        script("Größe", TextEncoder(), transliterate=True)
 
 
 SRT = """1

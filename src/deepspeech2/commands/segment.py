@@ -51,6 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--spell-out", metavar="LANGUAGE", help="whose words numbers are read in, as en"
     )
+    parser.add_argument(
+        "--transliterate",
+        action="store_true",
+        help="align letters that the model lacks by those that sound most alike; texts keep them",
+    )
     for option, default, about in (
         ("--min-duration", limits.shortest, "seconds"),
         ("--max-duration", limits.longest, "seconds"),
@@ -99,6 +104,7 @@ def _segment(options: argparse.Namespace) -> int:
                         recognizer,
                         limits,
                         spell_out=options.spell_out,
+                        transliterate=options.transliterate,
                         on_progress=bar.advance,
                     )
             except SpeechError as error:
@@ -139,7 +145,7 @@ def _report(talk: Talk, found: Found) -> None:
         print(
             one_line(
                 f"  {len(found.unreadable)} words have characters outside the alphabet ({named}):"
-                " --spell-out en reads numbers"
+                " --spell-out en reads numbers, --transliterate other letters"
             )
         )
     if found.fault:

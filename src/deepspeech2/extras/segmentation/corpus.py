@@ -80,6 +80,7 @@ def segment(
     limits: Limits,
     *,
     spell_out: str | None = None,
+    transliterate: bool = False,
     on_progress: Callable[[float], None] = no_progress,
 ) -> Found:
     """Write what can be trusted of a talk to its folder below ``output``, which appears when whole.
@@ -92,7 +93,9 @@ def segment(
         ManifestError: the text cannot be read, or has no word.
     """
     text, shown = read_text(talk.text)
-    words = script(text, recognizer.text_encoder, spell_out, shown=shown)
+    words = script(
+        text, recognizer.text_encoder, spell_out, transliterate=transliterate, shown=shown
+    )
     if not words.words:
         raise ManifestError(f"{talk.text} must contain at least one word of the alphabet")
     source = AudioInput(talk.audio, None, recognizer.sample_rate)
@@ -110,7 +113,7 @@ def segment(
         rows.append(row)
         spans.append(span)
     alignment, seconds_per_frame = division.alignment, recognizer.seconds_per_frame
-    subtitles = _subtitles(alignment, seconds_per_frame, source.seconds, talk)
+    subtitles = _subtitles(alignment, words, seconds_per_frame, source.seconds, talk)
     with whole_folder(output / talk.folder) as folder:
         _write(folder, talk.name, rows, spans, source, recognizer.sample_rate)
         write_whole(folder / f"{talk.name}.srt", srt(subtitles))
@@ -169,7 +172,7 @@ def _row(talk: Talk, name: str, part: Segment, words: Script, heard: str) -> Row
         "audio_filepath": None if part.why else f"{talk.folder}/{name}.flac",
         "start": 0.0,
         "duration": 0.0,
-        "text": " ".join(words.words[part.first : part.last]),
+        "text": words.text(part.first, part.last),
         "written": words.written(part.first, part.last),
         "heard": heard,
         "kept": not part.why,
@@ -208,17 +211,22 @@ def _write(
 
 
 def _subtitles(
-    alignment: LooseAlignment, seconds_per_frame: float, duration: float, talk: Talk
+    alignment: LooseAlignment,
+    script: Script,
+    seconds_per_frame: float,
+    duration: float,
+    talk: Talk,
 ) -> Transcript:
     said = np.flatnonzero(alignment.start != LEFT_OUT).tolist()
     words = tuple(
         Word(
-            alignment.words[number],
+            script.texts[number],
             max(0.0, float(alignment.start[number]) - 0.5) * seconds_per_frame,
             min(duration, float(alignment.end[number]) * seconds_per_frame),
             math.exp(-max(0.0, float(alignment.cost[number]))),
         )
         for number in said
+        if script.texts[number]
     )
     text = " ".join(word.word for word in words)
     return Transcript(text, words, 0.0, duration, talk.name, str(talk.audio))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from deepspeech2.errors import ManifestError
+from deepspeech2.errors import ConfigError, ManifestError
 from deepspeech2.extras.segmentation.books import (
     HTML_SUFFIXES,
     MOST,
@@ -20,7 +22,7 @@ from deepspeech2.extras.segmentation.books import (
 )
 from deepspeech2.extras.segmentation.cutting import JOINED, NOTHING, UNREADABLE
 from deepspeech2.text import Tokenizer
-from deepspeech2.text.normalization import spelled_out
+from deepspeech2.text.normalization import Normalizer, spelled_out
 
 Times = npt.NDArray[np.float64]
 SUBTITLES = (".srt", ".vtt")
@@ -35,18 +37,25 @@ class Script:
     """A text in words that can be aligned.
 
     Attributes:
-        words: (W,) normalised.
+        words: (W,) normalised, in letters of the model's alphabet.
+        texts: (W,) the same in their own letters, which is what a corpus has; empty for what is
+            not the first part of a word.
         breaks: (W,) what is before each, see :class:`~.cutting.Cutter`.
         shown: (W, 2) from which and up to which second each is shown; None: no subtitles.
         unreadable: what contains characters outside the alphabet, and so is not among the words.
     """
 
     words: tuple[str, ...]
+    texts: tuple[str, ...]
     breaks: npt.NDArray[np.int8]
     shown: Times | None
     unreadable: tuple[str, ...]
     _written: tuple[str, ...]
     _places: npt.NDArray[np.int64]
+
+    def text(self, first: int, last: int) -> str:
+        """The words from ``first`` up to ``last``, normalised, in their own letters."""
+        return " ".join(filter(None, self.texts[first:last]))
 
     def written(self, first: int, last: int) -> str:
         """The words from ``first`` up to ``last`` as the text has them, marks included."""
@@ -58,6 +67,7 @@ def script(
     text_encoder: Tokenizer,
     spell_out: str | None = None,
     *,
+    transliterate: bool = False,
     shown: Times | None = None,
 ) -> Script:
     """Divide a text into words.
@@ -65,37 +75,58 @@ def script(
     Args:
         shown: (N, 2) seconds of what white space divides; None: no subtitles.
         spell_out: language in whose words numbers are read.
+        transliterate: align words of other letters by those of ASCII that sound most alike.
 
     Raises:
-        ConfigError: ``spell_out`` is not known, or num2words is not installed.
+        ConfigError: ``spell_out`` is not known, or num2words or anyascii is not installed.
     """
     written = tuple(text.split())
     words: list[str] = []
+    texts: list[str] = []
     breaks: list[int] = []
     places: list[int] = []
     unreadable: list[str] = []
     missed = False
+    own = _own_and_aligned(text_encoder, transliterate)
     for place, token in enumerate(written):
-        spoken = token if spell_out is None else spelled_out(token, spell_out)
-        parts = text_encoder.normalize(spoken).split()
-        if any(text_encoder.unknown(part) for part in parts):
+        parts = own(token if spell_out is None else spelled_out(token, spell_out))
+        if any(not aligned or text_encoder.unknown(aligned) for _, aligned in parts):
             unreadable.append(token)
             missed = True
             continue
-        for number, part in enumerate(parts):
-            words.append(part)
+        pairs = [pair for text, aligned in parts for pair in zip_longest([text], aligned.split())]
+        for number, (own_text, word) in enumerate(pairs):
+            words.append(word)
+            texts.append(own_text or "")
             breaks.append(JOINED if number else UNREADABLE if missed else NOTHING)
             places.append(place)
             missed = False
     numbers = np.array(places, np.int64)
     return Script(
         tuple(words),
+        tuple(texts),
         np.array(breaks, np.int8),
         None if shown is None else shown[numbers],
         tuple(unreadable),
         written,
         numbers,
     )
+
+
+def _own_and_aligned(
+    text_encoder: Tokenizer, transliterate: bool
+) -> Callable[[str], list[tuple[str, str]]]:
+    """Divides a text into normalised words, each in its own letters and in those to align."""
+    if not transliterate:
+        return lambda text: [(word, word) for word in text_encoder.normalize(text).split()]
+    try:
+        from anyascii import anyascii
+    except ImportError as error:
+        raise ConfigError("--transliterate needs anyascii: pip install anyascii==0.3.3") from error
+    plain = Normalizer()
+    return lambda text: [
+        (word, text_encoder.normalize(anyascii(word))) for word in plain(text).split()
+    ]
 
 
 def read_text(path: Path) -> tuple[str, Times | None]:
