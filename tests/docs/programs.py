@@ -77,7 +77,7 @@ def _python(words: list[str]) -> list[str] | int:
     if words[0] == "-m":
         return words
     script = words[0]
-    if script == "scripts/serve.py":
+    if script == "scripts/serve.py" or (script == "scripts/label.py" and "--export" not in words):
         return _served(words)
     if script not in _TINY:
         return [script, *words]

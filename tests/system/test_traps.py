@@ -46,6 +46,7 @@ def place(tmp_path: Path) -> Path:
         "scripts/align.py {place}/a.wav --text ab --checkpoint {trap}",
         "scripts/segment.py {place}/a.wav {place}/a.txt --output {place}/c --checkpoint {trap}",
         "scripts/serve.py --checkpoint {trap} --port 0",
+        "scripts/label.py {place} --checkpoint {trap} --port 0",
         "tools/results.py record {trap} {place}/data/val --command a --evaluation b",
         "train.py -cn=an4 trainer.from_pretrained={trap}",
         "train.py -cn=an4 trainer.resume_from={trap}",

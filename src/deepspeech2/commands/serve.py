@@ -68,7 +68,7 @@ def _serve(options: argparse.Namespace) -> None:
         connections=options.connections,
         hosts=(*ServeSettings().hosts, options.host, *options.name),
     )
-    with _listening(options.host, options.port) as listening:
+    with listening(options.host, options.port) as listener:
         recognizer = Recognizer.from_checkpoint(
             options.checkpoint,
             device=options.device,
@@ -82,13 +82,13 @@ def _serve(options: argparse.Namespace) -> None:
             backlog=ACCEPTED,
             timeout_graceful_shutdown=15,
         )
-        host, port = listening.getsockname()[:2]
+        host, port = listener.getsockname()[:2]
         print(f"http://{host}:{port}", flush=True)
-        Server(config, app.state.stop, settings).run(sockets=[listening])
+        Server(config, app.state.stop, settings).run(sockets=[listener])
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    """A socket that listens there.
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens there.
 
     Raises:
         ConfigError: the address is taken, not this machine's, or not for this user.
