@@ -82,6 +82,7 @@ def speech(stage: Path) -> None:
     for part in ("train", "val", "test"):
         as_librispeech(stage / "data/datasets/spoken" / part, lines, waves)
         as_folder(stage / "PATH" / part, lines[:6], waves)
+    as_folder(stage / "recordings", lines[:2], waves)
     mark = stage / "data/datasets/spoken" / MARK
     mark.write_text(f"{VERSION}\n", encoding="utf-8")
     soundfile.write(stage / "a.wav", waves[0], RATE)
