@@ -35,7 +35,7 @@ GROUPS = {
 
 
 def test_no_config_is_overlooked() -> None:
-    assert len(COMMANDS) == 20
+    assert len(COMMANDS) == 21
     assert len(OPTIONS) == 85
     assert {option.split("/")[0] for option in OPTIONS} == GROUPS
 

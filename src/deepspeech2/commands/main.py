@@ -22,6 +22,7 @@ OTHERS = {
     "align": ("align", "print when each word of a known text is said"),
     "segment": ("segment", "make a corpus of long recordings and their texts"),
     "label": ("label", "correct transcripts of recordings on a page"),
+    "improve": ("improve", "train a model further on what people corrected"),
     "train-lm": ("train_lm", "train an n-gram language model"),
     "train-tokenizer": ("train_tokenizer", "train pieces of words as tokens"),
     "export": ("export", "export a checkpoint, as .onnx or .safetensors too"),
