@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from deepspeech2.commands.training_data import _check_weights
 from deepspeech2.datasets import ManifestCorpus
-from deepspeech2.errors import ManifestError
-from deepspeech2.loss import ConsistentCtcLoss, CtcLoss
+from deepspeech2.errors import ConfigError, ManifestError
+from deepspeech2.loss import ConsistentCtcLoss, CtcLoss, as_loss
 from deepspeech2.trainer import Learner
 from deepspeech2.types import Batch, Padded
 from tests.trainer.small import as_batch, make_learner, noise
@@ -109,3 +110,16 @@ def test_a_manifest_has_them(tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text(json.dumps({**rows[0], "weight": -1}))
     with pytest.raises(ManifestError, match="weight must be a number of at least 0, but is -1"):
         ManifestCorpus(tmp_path / "bad.jsonl")
+
+
+def test_a_loss_that_takes_none_is_refused_with_them(tmp_path: Path) -> None:
+    rows = [{"audio_filepath": "a.wav", "duration": 1, "weight": w} for w in (1, 0.5)]
+    for name, own in (("plain", rows[:1]), ("weighted", rows)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in own))
+    pipeline = make_learner().pipeline
+    weighted, plain = (ManifestCorpus(tmp_path / f"{n}.jsonl") for n in ("weighted", "plain"))
+    _check_weights(weighted, pipeline)
+    pipeline.loss = as_loss(torch.nn.CTCLoss())
+    _check_weights(plain, pipeline)
+    with pytest.raises(ConfigError, match="weighted has weights, which loss_function=LossFunction"):
+        _check_weights(weighted, pipeline)
