@@ -77,7 +77,7 @@ def program(folder: Path, toy_run: Path) -> Iterator[Program]:
 
 @contextmanager
 def opened(address: str) -> Iterator[Browser]:
-    arguments = ("--window-size=1000,800", "--autoplay-policy=no-user-gesture-required")
+    arguments = ("--window-size=1000,1120", "--autoplay-policy=no-user-gesture-required")
     with chromium(*arguments) as browser:
         browser.get(address)
         wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, "#marks span"))

@@ -107,10 +107,16 @@ def test_orders(folder: Path, recognizer: Recognizer, tmp_path: Path) -> None:
     scores.write_text("in/3.wav\t2.5\n1 3\n", encoding="utf-8")
     names = [item.name for item in order(items, str(scores))]
     assert names == ["1.wav", "in/3.wav", "0.wav", "2.wav", "4.wav", "5.wav"]
+    rows = [  # as deepspeech2 suspects writes them
+        {"audio_filepath": str((folder / name).resolve()), "offset": 0.0, "suspicion": suspicion}
+        for name, suspicion in (("4.wav", 1.5), ("2.wav", None))
+    ]
+    scores.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert [item.name for item in order(items, str(scores))][:3] == ["2.wav", "4.wav", "0.wav"]
     with pytest.raises(ConfigError, match="--order must be one of"):
         order(items, "nothing")
     scores.write_text("0.wav high\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"line 1, has no score"):
+    with pytest.raises(ConfigError, match="line 1, has no path and score"):
         order(items, str(scores))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,8 +17,8 @@ def order(items: Sequence[Item], by: str) -> list[Item]:
 
     Args:
         by: ``doubt``, ``difference``, ``confidence`` (the least first), ``duration`` (the shortest
-            first), ``name``, or a file with a path and a score in each line, of which the highest
-            comes first and what has none last.
+            first), ``name``, or a file with a path and a score in each line, or with JSON lines
+            as ``suspects.jsonl``, of which the highest comes first and what has none last.
 
     Raises:
         ConfigError: it is none of these, or a line has no score.
@@ -37,20 +38,35 @@ def order(items: Sequence[Item], by: str) -> list[Item]:
     scores = _scores(path)
 
     def score(item: Item) -> float:
-        known = (item.name, item.audio, item.utterance.id)
+        whole = f"{item.utterance.audio.resolve()}{_part(item.utterance.offset)}"
+        known = (item.name, item.audio, item.utterance.id, whole)
         return max((scores[name] for name in known if name in scores), default=-math.inf)
 
     return sorted(items, key=score, reverse=True)
 
 
+def _part(offset: float) -> str:
+    return f"#{offset:g}" if offset else ""
+
+
 def _scores(path: Path) -> dict[str, float]:
     scores = {}
     for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), start=1):
-        name, _, score = line.strip().rpartition("\t" if "\t" in line else " ")
         try:
-            scores[name.strip()] = float(score or "0")
-        except ValueError as error:
-            raise ConfigError(
-                f"{path}, line {number}, has no score at its end: {line!r}"
-            ) from error
+            name, score = _score(line.strip())
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{path}, line {number}, has no path and score: {line!r}") from error
+        scores[name] = score
     return scores
+
+
+def _score(line: str) -> tuple[str, float]:
+    if not line.startswith("{"):
+        name, _, score = line.rpartition("\t" if "\t" in line else " ")
+        return name.strip(), float(score or "0")
+    row = json.loads(line)
+    value = row["suspicion"] if "suspicion" in row else row["score"]
+    # one that is beyond any number is null
+    return f"{row['audio_filepath']}{_part(row.get('offset') or 0)}", (
+        math.inf if value is None else float(value)
+    )

@@ -6,7 +6,7 @@ const byId = (id) => document.getElementById(id);
 const [player, box] = [byId("player"), byId("written")];
 const PIXELS_PER_SECOND = 110;
 const IDLE = 1500; // ms without typing after which what is typed is saved
-const LISTED = 6; // utterances above and below the current one
+const LISTED = 4; // utterances above and below the current one
 const LEAST = 0.05; // s, of a nudge without a pause, and of an utterance
 const SNAP = 0.5; // s, how far a pause may be
 
