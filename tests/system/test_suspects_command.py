@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from deepspeech2.datasets import ManifestCorpus
+from deepspeech2.extras.labelling.ordering import _scores
 from tests.system.conftest import Run
 from tests.toy import WORDS
 
@@ -60,6 +61,9 @@ def test_wrong_transcripts_come_first_and_are_left_out(
     assert len(listed) == 60
     suspicions = [float("inf") if (s := row["suspicion"]) is None else s for row in listed]
     assert suspicions == sorted(suspicions, reverse=True)
+    scores = _scores(place / "order.tsv")  # as the page to correct them on reads it
+    assert list(scores) == [row["id"] for row in listed]
+    assert list(scores.values()) == suspicions
     planted = {f"train-{number:03d}" for number in range(0, 60, 6)}
     first = {row["id"] for row in listed[:10]}
     assert len(first & planted) >= 8  # chance: 2

@@ -25,7 +25,7 @@ from deepspeech2.progress import AudioBar
 from deepspeech2.tables import text_table
 from deepspeech2.types import Failure, Utterance
 
-LIST = "suspects.jsonl"
+LIST, ORDER = "suspects.jsonl", "order.tsv"
 _SHOWN = 40  # characters of a text in the table
 _MANIFEST = ("id", "audio_filepath", "offset", "duration", "text", "speaker")
 
@@ -153,6 +153,8 @@ def write(
 ) -> None:
     """Write ``suspects.jsonl``, and ``<part>.jsonl`` with what is kept; all or none.
 
+    ``order.tsv`` has each id with its suspicion, which ``deepspeech2 label --order`` takes.
+
     A part whose recordings are no files of their own has no such manifest.
 
     Args:
@@ -168,6 +170,8 @@ def write(
                 chosen = [kept[part, each.id] for each in corpus if (part, each.id) in kept]
                 lines = _lines([{key: row[key] for key in _MANIFEST} for row in chosen])
                 write_whole(fresh / f"{part}.jsonl", lines)
+        scores = (f"{each.utterance.id}\t{each.evidence.suspicion:.4f}\n" for each in suspects)
+        write_whole(fresh / ORDER, "".join(scores))
         write_whole(fresh / LIST, _lines(rows))
         if folder.exists() and any(folder.iterdir()):
             move_aside(folder)
