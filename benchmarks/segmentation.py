@@ -31,7 +31,7 @@ from deepspeech2.datasets import ManifestCorpus
 from deepspeech2.decoding import GreedyDecoder
 from deepspeech2.decoding.decoder import text_of
 from deepspeech2.extras.segmentation.corpus import Division, divide
-from deepspeech2.extras.segmentation.cutting import Limits
+from deepspeech2.extras.segmentation.cutting import TRANSLITERATED_CER, Limits
 from deepspeech2.extras.segmentation.text import Script, Times, script
 from deepspeech2.inference import Recognizer
 from deepspeech2.inference.audio_input import AudioInput
@@ -175,6 +175,7 @@ def spoken(sentences: Path, voice: str, folder: Path) -> list[tuple[Path, str]]:
 def measure(bench: Bench, options: argparse.Namespace) -> None:
     """Measure all kinds of talks, and print the figures."""
     recognizer = bench.recognizer
+    limits = Limits(cer=TRANSLITERATED_CER) if options.transliterate else Limits()
     planted = {"dropped": 0.1, "added": 0.1, "changed": 0.05}
     kinds: dict[str, dict[str, Any]] = {"its whole text": {}, "clean": planted}
     kinds |= {f"{snr:g} dB": {**planted, "snr_db": snr} for snr in options.snr}
@@ -196,7 +197,7 @@ def measure(bench: Bench, options: argparse.Namespace) -> None:
                 shown = cues(made, options.subtitles, seed)
                 scripts[f"{kind}, subtitles"] = bench.script_of(made, shown)
             for name, words in scripts.items():
-                division = divide(*emissions, words, recognizer, Limits())
+                division = divide(*emissions, words, recognizer, limits)
                 own = measured(made, division, recognizer.seconds_per_frame, bench.alone)
                 for key, count in own.items():
                     found[name][key] += count

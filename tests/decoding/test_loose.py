@@ -201,8 +201,11 @@ def test_parts_between_anchors_are_as_good_as_the_whole(monkeypatch: pytest.Monk
 REFRAIN = "row your boat gently down the stream"
 
 
+@pytest.mark.parametrize("anchored", [True, False])
 @pytest.mark.parametrize("shift", [0.0, -300.0, 300.0])
-def test_subtitles_tell_which_of_equal_sentences_is_said(shift: float) -> None:
+def test_subtitles_tell_which_of_equal_sentences_is_said(
+    shift: float, anchored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The refrain is said once, where its second subtitle is; each letter takes two frames."""
     first, second, third = PROSE[:83], PROSE[84:166], PROSE[167:]
     heard = f"{first} {second} {REFRAIN} {third}"
@@ -215,6 +218,8 @@ def test_subtitles_tell_which_of_equal_sentences_is_said(shift: float) -> None:
         for start, piece in zip(starts, pieces, strict=True)
         for _ in piece.split()
     ]
+    if not anchored:
+        monkeypatch.setattr(loose, "anchors", lambda heard, text: [])
     log_probs = emissions(heard)
     found = align_loosely(log_probs, text, TextEncoder(), shown=np.array(shown), tolerance=20.0)
     assert found.bounded

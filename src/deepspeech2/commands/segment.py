@@ -12,7 +12,7 @@ from deepspeech2.audio.reading import AUDIO_SUFFIXES, probe
 from deepspeech2.errors import ConfigError, ManifestError, SpeechError, run_command, sentence
 from deepspeech2.escaping import one_line
 from deepspeech2.extras.segmentation.corpus import Found, Talk, collect, require_own, segment
-from deepspeech2.extras.segmentation.cutting import Limits
+from deepspeech2.extras.segmentation.cutting import TRANSLITERATED_CER, Limits
 from deepspeech2.extras.segmentation.page import clock
 from deepspeech2.extras.segmentation.text import TEXT_SUFFIXES
 from deepspeech2.files import alone, safe_name
@@ -63,11 +63,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("--min-score", limits.score, "of a segment, 0 is best"),
         ("--min-word-score", limits.word, "of each of its words"),
         ("--max-unwritten", limits.unwritten, "price of what is heard between two words"),
-        ("--max-cer", limits.cer, "character error rate of what is heard"),
     ):
         parser.add_argument(
             option, type=float, default=default, metavar="X", help=f"{about} (default: %(default)s)"
         )
+    parser.add_argument(
+        "--max-cer",
+        type=float,
+        metavar="X",
+        help="character error rate of what is heard"
+        f" (default: {limits.cer}, with --transliterate {TRANSLITERATED_CER})",
+    )
     plugins.add_option(parser)
     options = parser.parse_args(arguments)
     return run_command(lambda: _segment(options))
@@ -75,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _segment(options: argparse.Namespace) -> int:
     plugins.load(options.plugin)
+    cer = TRANSLITERATED_CER if options.transliterate else Limits().cer
     limits = Limits(
         options.min_duration,
         options.max_duration,
@@ -82,7 +89,7 @@ def _segment(options: argparse.Namespace) -> int:
         options.min_score,
         options.min_word_score,
         options.max_unwritten,
-        options.max_cer,
+        cer if options.max_cer is None else options.max_cer,
     )
     talks = find_talks(options.paths, options.speaker)
     output: Path = options.output

@@ -29,6 +29,7 @@ UNSAID = 2.5  # price of a label of the text that is left out
 _MOST = 2**34  # frames times states that are searched at once: about a minute
 LEFT_OUT = -1
 _AROUND = 4  # anchors on either side, whose median is the shift of subtitles at an anchor
+_AROUND_WORD = 50  # the same of words, of which more are wrong than of anchors
 _FEWEST = 3  # anchors that show whether subtitles fit
 
 Floats = npt.NDArray[np.float32]
@@ -102,12 +103,18 @@ def align_loosely(
     """
     search = _Search(log_probs, text, text_encoder)
     found = search.anchors()
-    if shown is not None:
-        found = search.bound(shown, tolerance, found)
-    cuts = [(0, 0), *found, (len(log_probs), len(search.spoken))]
-    for (first, word), (end, next_word) in pairwise(cuts):
-        search.run(first, end, word, next_word)
-    return search.result()
+    if shown is None:
+        return search.divided(found)
+    fitting = search.bound(shown, tolerance, found, _AROUND)
+    result = search.divided(fitting)
+    if result.bounded:
+        return result
+    # too few anchors, as in another language than the network's: the words that were found anyway
+    said = np.flatnonzero(result.start != LEFT_OUT)
+    search = _Search(log_probs, text, text_encoder)
+    pairs = [(int(result.start[word]), int(word)) for word in said]
+    search.bound(shown, tolerance, pairs, _AROUND_WORD)
+    return result if search.windows is None else search.divided([])
 
 
 class _Search:
@@ -162,7 +169,7 @@ class _Search:
         return result
 
     def bound(
-        self, shown: Times, tolerance: float, found: list[tuple[int, int]]
+        self, shown: Times, tolerance: float, found: list[tuple[int, int]], around: int
     ) -> list[tuple[int, int]]:
         """Let each word be said only around the time at which it is shown; return the anchors that
         do not contradict this."""
@@ -170,8 +177,8 @@ class _Search:
             return found
         frames, words = np.array(found).T
         shifts = frames - _expected(shown)[words]
-        around = [slice(max(0, i - _AROUND), i + _AROUND + 1) for i in range(len(found))]
-        local = np.array([np.median(shifts[near]) for near in around])
+        nearby = [slice(max(0, i - around), i + around + 1) for i in range(len(found))]
+        local = np.array([np.median(shifts[near]) for near in nearby])
         early = frames < shown[words, 0] + local - tolerance
         late = frames > shown[words, 1] + local + tolerance
         fits = ~early & ~late
@@ -187,6 +194,13 @@ class _Search:
         ordered = np.minimum.accumulate(first[::-1])[::-1], np.maximum.accumulate(last)
         self.windows = np.stack(ordered, axis=1)
         return [each for each, kept in zip(found, fits, strict=True) if kept]
+
+    def divided(self, found: list[tuple[int, int]]) -> LooseAlignment:
+        """The result of searching each part between two of the anchors ``found``."""
+        cuts = [(0, 0), *found, (len(self.best), len(self.spoken))]
+        for (first, word), (end, next_word) in pairwise(cuts):
+            self.run(first, end, word, next_word)
+        return self.result()
 
     def run(self, first: int, end: int, word: int, next_word: int) -> None:
         """Align words from ``word`` up to ``next_word`` to frames from ``first`` up to ``end``."""

@@ -18,6 +18,7 @@ _AROUND = 0.3  # seconds of a pause that stay with the words beside it, at most
 
 
 _FREE = 1.0  # price of what may be heard in a pause
+TRANSLITERATED_CER = 0.8  # what may be heard of a language that the model does not know
 NOTHING, JOINED, UNREADABLE = 0, 1, 2
 
 
