@@ -24,6 +24,7 @@ from deepspeech2.extras.labelling.recordings import (
     transcribe,
 )
 from deepspeech2.inference import Recognizer
+from tests.disks import full_disk
 
 
 def heard(folder: Path, recognizer: Recognizer) -> list[Item]:
@@ -84,6 +85,19 @@ def test_a_second_start_transcribes_only_what_is_new(
     assert done == ["1.wav"]
     heard(folder, recognizer)
     assert done == ["1.wav"]
+
+
+def test_a_full_disk_is_named_and_the_next_start_goes_on(
+    folder: Path, recognizer: Recognizer
+) -> None:
+    first = heard(folder, recognizer)
+    path = folder / TRANSCRIPTS
+    content = path.read_bytes()
+    path.unlink()
+    with full_disk(len(content) // 2), pytest.raises(OSError, match=TRANSCRIPTS):
+        heard(folder, recognizer)
+    assert content.startswith(path.read_bytes())
+    assert heard(folder, recognizer) == first
 
 
 def test_a_recording_that_becomes_unreadable_is_shown_first(

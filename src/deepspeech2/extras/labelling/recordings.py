@@ -134,15 +134,20 @@ def transcribe(
     path = folder / TRANSCRIPTS
     known = {heard.utterance: heard for heard in _read(path)}
     items = []
-    with path.open("ab") as file:
+    with path.open("ab", buffering=0) as file:
         for (name, audio), utterance in zip(names, utterances, strict=True):
             key = [*_signature(utterance), model]
             heard = known.get(name)
             if heard is None or heard.key != key:
                 heard = _heard(utterance, recognizer, decoders, name, key)
                 # a line feed first, as in the journal: half a line is not joined to the next
-                file.write(b"\n" + heard.model_dump_json(exclude_none=True).encode())
-                file.flush()
+                line = b"\n" + heard.model_dump_json(exclude_none=True).encode()
+                try:
+                    while file.write(line) < len(line):
+                        continue  # a part is no line; a full disk raises
+                except OSError as error:
+                    error.filename = str(path)
+                    raise
             given = None
             if utterance.text is not None:
                 given = recognizer.text_encoder.normalize(utterance.text)
