@@ -4,9 +4,9 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from deepspeech2 import plugins
+from deepspeech2.commands.model_options import add_model_options
 from deepspeech2.errors import run_command
 from deepspeech2.inference import Recognizer
 from deepspeech2.paths import typed
@@ -17,14 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Print when each word of a known text is said.")
     parser.add_argument("audio", type=typed, metavar="AUDIO", help="any recording")
     parser.add_argument("--text", required=True, help="what is said in it, all of it")
-    parser.add_argument(
-        "--checkpoint",
-        type=typed,
-        default=Path("models/english.pth"),
-        metavar="PATH",
-        help="the model (default: %(default)s)",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    add_model_options(parser)
     parser.add_argument(
         "--delay",
         type=float,
@@ -34,7 +27,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object, characters included"
     )
-    plugins.add_option(parser)
     options = parser.parse_args(arguments)
     return run_command(lambda: _align(options))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from deepspeech2 import plugins
+from deepspeech2.commands.model_options import add_model_options
 from deepspeech2.commands.train import train
 from deepspeech2.config.command_line import check_settings
 from deepspeech2.config.composing import composed
@@ -53,19 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=typed, metavar="FOLDER", help=f"with {JOURNAL}")
     parser.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="of the config")
     parser.add_argument("--config", default="improve", help="of training (default: %(default)s)")
-    parser.add_argument(
-        "--checkpoint",
-        type=typed,
-        default=Path("models/english.pth"),
-        metavar="PATH",
-        help="the model that the first round starts from (default: %(default)s)",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    add_model_options(parser, "the model that the first round starts from")
     parser.add_argument("--list", action="store_true", help="print the rounds and their figures")
     parser.add_argument(
         "--back", type=int, metavar="N", help="use round N again; 0: the first model"
     )
-    plugins.add_option(parser)
     options = parser.parse_intermixed_args(arguments)
     return run_command(lambda: _run(options))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import getpass
 from collections.abc import Sequence
-from pathlib import Path
 
 from deepspeech2 import plugins
+from deepspeech2.commands.model_options import add_model_options
 from deepspeech2.commands.serve import listening
 from deepspeech2.devices import use_threads
 from deepspeech2.errors import ConfigError, run_command
@@ -29,14 +29,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("path", type=typed, metavar="FOLDER", help="of recordings, or a manifest")
-    parser.add_argument(
-        "--checkpoint",
-        type=typed,
-        default=Path("models/english.pth"),
-        metavar="PATH",
-        help="the model",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    add_model_options(parser)
     parser.add_argument("--threads", type=int, help="of the processor; all that there are")
     parser.add_argument(
         "--min-confidence",
@@ -67,7 +60,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--export", action="store_true", help="write the manifests of the labels, and end"
     )
-    plugins.add_option(parser)
     return parser
 
 

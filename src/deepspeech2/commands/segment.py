@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deepspeech2 import plugins
 from deepspeech2.audio.reading import AUDIO_SUFFIXES, probe
+from deepspeech2.commands.model_options import add_model_options
 from deepspeech2.errors import ConfigError, ManifestError, SpeechError, run_command, sentence
 from deepspeech2.escaping import one_line
 from deepspeech2.extras.segmentation.corpus import Found, Talk, collect, require_own, segment
@@ -39,14 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="FOLDER", help="the folder of the corpus"
     )
-    parser.add_argument(
-        "--checkpoint",
-        type=typed,
-        default=Path("models/english.pth"),
-        metavar="PATH",
-        help="the model (default: %(default)s)",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    add_model_options(parser)
     parser.add_argument("--speaker", help="of all recordings (default: each its own)")
     parser.add_argument(
         "--spell-out", metavar="LANGUAGE", help="whose words numbers are read in, as en"
@@ -74,7 +68,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="character error rate of what is heard"
         f" (default: {limits.cer}, with --transliterate {TRANSLITERATED_CER})",
     )
-    plugins.add_option(parser)
     options = parser.parse_args(arguments)
     return run_command(lambda: _segment(options))
 

@@ -3,14 +3,14 @@
 import argparse
 import socket
 from collections.abc import Sequence
-from pathlib import Path
 
 from deepspeech2 import plugins
+from deepspeech2.commands.model_options import add_model_options
 from deepspeech2.decoding import GreedyDecoder
 from deepspeech2.devices import use_threads
 from deepspeech2.errors import ConfigError, run_command
 from deepspeech2.inference import Recognizer
-from deepspeech2.paths import install, typed
+from deepspeech2.paths import install
 from deepspeech2.settings import ServeSettings
 
 
@@ -19,17 +19,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Serve a page and an API to transcribe with.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "--checkpoint",
-        type=typed,
-        default=Path("models/english.pth"),
-        metavar="PATH",
-        help="the model",
-    )
+    add_model_options(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8000, help="0: any that is free")
     parser.add_argument("--name", nargs="*", default=[], help="more names it is reached by")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--greedy", action="store_true", help="not the checkpoint's decoder")
     parser.add_argument("--threads", type=int, help="of the processor; all that there are")
     parser.add_argument("--workers", type=int, default=1, help="recordings at the same time")
@@ -39,7 +32,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-seconds", type=float, default=1800.0, help="of a recording")
     parser.add_argument("--idle-seconds", type=float, default=30.0, help="of a silent microphone")
     parser.add_argument("--connections", type=int, default=256, help="clients at the same time")
-    plugins.add_option(parser)
     return parser
 
 
