@@ -104,8 +104,7 @@ class Pipeline(nn.Module):
         """Return the loss of labels (B, L), and the log-probabilities that it came from.
 
         Waveforms (B, S) are augmented only when a generator is given. Phones (B, L'), on the CPU,
-        are for a loss that takes
-        them, as are weights (B,) of the transcripts.
+        are for a loss that takes them, as are weights (B,) of the transcripts.
 
         Returns:
             The log-probabilities are (B, T, V); in training (views * B, T, V) if the loss wants
