@@ -94,30 +94,10 @@ def hear(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with LibriSpeech/PART")
-    parser.add_argument("--checkpoint", required=True)
-    parser.add_argument("--corpus", required=True, help="librispeech:PART, or a manifest in data")
-    parser.add_argument("--hours", type=float, help="of it (default: all)")
-    parser.add_argument("--limit", type=int, help="the first utterances (default: all)")
-    parser.add_argument("--half", type=int, choices=(0, 1), help="every second utterance")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="of the errors")
-    parser.add_argument("--share", type=float, default=0.05, help="of transcripts with errors")
-    options = parser.parse_args()
+    options = _options()
     torch.set_num_threads(1)
     recognizer = Recognizer.from_checkpoint(options.checkpoint, device="cpu", decoder=GreedyDecoder)
-    kind, _, part = options.corpus.partition(":")
-    corpus = (
-        LibriSpeechCorpus(part, (options.data / "LibriSpeech").resolve(), download=False)
-        if kind == "librispeech"
-        else ManifestCorpus(options.corpus, options.data.resolve())
-    )
-    chosen = corpus.utterances[: options.limit]
-    if options.hours:
-        chosen = nested_hours(chosen, options.hours)
-    if options.half is not None:
-        chosen = tuple(sorted(chosen, key=lambda each: each.id)[options.half :: 2])
-    heard = hear(recognizer, chosen)
+    heard = hear(recognizer, _chosen(options))
     encoder, step = recognizer.text_encoder, recognizer.seconds_per_frame
 
     def judge(place: int, text: str) -> Evidence:
@@ -133,6 +113,55 @@ def main() -> None:
             for place, (each, wrong) in enumerate(zip(right, kinds, strict=True))
         ]
         runs.append((judged, kinds))
+    figures = _figures(runs)
+    print(
+        report(
+            "suspects",
+            ours=figures["suspicion, first 10%"]["recall"],
+            theirs=figures["CTC loss, first 10%"]["recall"],
+            unit="recall of the first tenth, ours against the CTC loss alone",
+            corpus=options.corpus,
+            utterances=len(heard),
+            hours=round(sum(each.duration for each, _ in heard) / 3600, 3),
+            seeds=options.seeds,
+            figures=figures,
+        )
+    )
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with LibriSpeech/PART")
+    parser.add_argument("--checkpoint", required=True)
+    parser.add_argument("--corpus", required=True, help="librispeech:PART, or a manifest in data")
+    parser.add_argument("--hours", type=float, help="of it (default: all)")
+    parser.add_argument("--limit", type=int, help="the first utterances (default: all)")
+    parser.add_argument("--half", type=int, choices=(0, 1), help="every second utterance")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="of the errors")
+    parser.add_argument("--share", type=float, default=0.05, help="of transcripts with errors")
+    return parser.parse_args()
+
+
+def _chosen(options: argparse.Namespace) -> tuple[Utterance, ...]:
+    """The utterances that are listened to."""
+    kind, _, part = options.corpus.partition(":")
+    corpus = (
+        LibriSpeechCorpus(part, (options.data / "LibriSpeech").resolve(), download=False)
+        if kind == "librispeech"
+        else ManifestCorpus(options.corpus, options.data.resolve())
+    )
+    chosen = corpus.utterances[: options.limit]
+    if options.hours:
+        chosen = nested_hours(chosen, options.hours)
+    if options.half is not None:
+        chosen = tuple(sorted(chosen, key=lambda each: each.id)[options.half :: 2])
+    return tuple(chosen)
+
+
+def _figures(
+    runs: Sequence[tuple[Sequence[Evidence], Sequence[str | None]]],
+) -> dict[str, dict[str, float]]:
+    """Print and return the means over ``runs``, by score and share that is listed."""
     lines, figures = [], {}
     for name, score in SCORES.items():
         for share in (0.05, 0.1):
@@ -144,20 +173,7 @@ def main() -> None:
             figures[f"{name}, first {share:.0%}"] = {k: round(v, 4) for k, v in mean.items()}
             lines.append([name, f"{share:.0%}", *(f"{100 * value:.0f}" for value in mean.values())])
     print(text_table(["%", "first", "precision", "recall", *KINDS], lines, n_left=1))
-    best = figures["suspicion, first 10%"]["recall"]
-    print(
-        report(
-            "suspects",
-            ours=best,
-            theirs=figures["CTC loss, first 10%"]["recall"],
-            unit="recall of the first tenth, ours against the CTC loss alone",
-            corpus=options.corpus,
-            utterances=len(heard),
-            hours=round(sum(each.duration for each, _ in heard) / 3600, 3),
-            seeds=options.seeds,
-            figures=figures,
-        )
-    )
+    return figures
 
 
 if __name__ == "__main__":
